@@ -1,0 +1,83 @@
+"""Small pure functions on tensors of samples that every other module shares."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def hz_to_rad(frequency, sample_rate: float):
+    """Convert Hz to radians per sample (number or tensor).
+
+    >>> round(hz_to_rad(12_000.0, 48_000), 4)
+    1.5708
+    """
+    return frequency * (2 * math.pi / sample_rate)
+
+
+def rad_to_hz(omega, sample_rate: float):
+    """Convert radians per sample to Hz (number or tensor).
+
+    >>> round(rad_to_hz(math.pi, 48_000))
+    24000
+    """
+    return omega * (sample_rate / (2 * math.pi))
+
+
+def sine(frequency: float, num_samples: int, sample_rate: float, phase: float = 0.0) -> Tensor:
+    """A sine of unit amplitude.
+
+    Args:
+        frequency: in Hz.
+        num_samples: length in samples.
+        sample_rate: in Hz.
+        phase: of the first sample, in radians.
+
+    Shape:
+        - Output: (num_samples,), computed in float64 and given as float32.
+
+    >>> sine(1000.0, 4, 4000.0).round(decimals=3).abs().tolist()
+    [0.0, 1.0, 0.0, 1.0]
+    """
+    time = torch.arange(num_samples, dtype=torch.float64)
+    return torch.sin(hz_to_rad(frequency, sample_rate) * time + phase).float()
+
+
+def fit_length(x: Tensor, num_samples: int) -> Tensor:
+    """Cut or zero-pad the end of the last dimension to ``num_samples``.
+
+    >>> fit_length(torch.ones(1, 2), 4).tolist()
+    [[1.0, 1.0, 0.0, 0.0]]
+    """
+    missing = num_samples - x.shape[-1]
+    return F.pad(x, (0, missing)) if missing > 0 else x[..., :num_samples]
+
+
+def trim_leading_silence(
+    x: Tensor, threshold_db: float = -60.0, frame_length: int = 256, hop_length: int = 256
+) -> Tensor:
+    """Cut what comes before the first frame whose RMS exceeds a threshold.
+
+    Args:
+        x: samples.
+        threshold_db: RMS in dB relative to full scale at which sound begins.
+        frame_length: of the RMS, in samples.
+        hop_length: between frames, in samples.
+
+    Shape:
+        - Input: (N,)
+        - Output: (N',), N' = 0 when no frame exceeds the threshold.
+
+    >>> x = torch.cat([torch.zeros(1000), torch.ones(1000)])
+    >>> trim_leading_silence(x).shape
+    torch.Size([1232])
+    """
+    padded = F.pad(x, (0, frame_length - 1))
+    power = padded.unfold(-1, frame_length, hop_length).square().sum(-1)
+    # The last frames overlap padding; dividing by their own length keeps a short sound audible.
+    counts = (x.shape[-1] - torch.arange(power.shape[-1], device=x.device) * hop_length).clamp(
+        1, frame_length
+    )
+    loud = torch.nonzero(power / counts > 10 ** (threshold_db / 10))
+    return x[int(loud[0]) * hop_length :] if len(loud) else x[:0]
