@@ -1,0 +1,82 @@
+"""Encoders without a network: parameters that are learned directly, the same for every input.
+
+They replace an encoder where one sound is fitted, or where an ablation needs a constant.
+"""
+
+from typing import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class DummyParameterEncoder(nn.Module):
+    """One learned tensor, whatever the input.
+
+    Args:
+        param_shape: of the tensor, without the batch axis.
+        ones: start from ones instead of standard normal values.
+
+    Shape:
+        - Input: (B, ...), only B counts.
+        - Output: (B, *param_shape)
+
+    >>> DummyParameterEncoder([4, 8])(torch.zeros(2, 1, 100)).shape
+    torch.Size([2, 4, 8])
+    """
+
+    def __init__(self, param_shape: Sequence[int], ones: bool = False):
+        super().__init__()
+        shape = tuple(param_shape)
+        self.param_shape = shape
+        self.param = nn.Parameter(torch.ones(shape) if ones else torch.randn(shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.param.expand(x.shape[0], *self.param_shape)
+
+
+class ModalAmpParameters(nn.Module):
+    """One learned gain per mode, applied to the amplitudes of measured modal parameters.
+
+    Args:
+        num_modes: M.
+        ones: start from gains of one instead of uniform ones in [0, 1).
+
+    Shape:
+        - Input: x (anything; it does not count), params (B, 3, M, F)
+        - Output: (B, 3, M, F)
+
+    >>> ModalAmpParameters(64)(None, torch.zeros(2, 3, 64, 10)).shape
+    torch.Size([2, 3, 64, 10])
+    """
+
+    def __init__(self, num_modes: int, ones: bool = True):
+        super().__init__()
+        gains = torch.ones if ones else torch.rand
+        self.amp_params = nn.Parameter(gains(num_modes))
+
+    def forward(self, x: Tensor, params: Tensor) -> Tensor:
+        frequency, amplitude, phase = params.unbind(1)
+        return torch.stack([frequency, amplitude * self.amp_params[:, None], phase], dim=1)
+
+
+class NoiseParameters(nn.Module):
+    """Learned band amplitudes of the noise generator, whatever the input.
+
+    Args:
+        param_shape: (frames, bands).
+        scale: of the uniform values in [0, 1) that training starts from.
+
+    Shape:
+        - Input: (B, ...), only B counts.
+        - Output: (B, frames, bands)
+
+    >>> NoiseParameters([10, 128])(torch.zeros(2, 1, 100)).shape
+    torch.Size([2, 10, 128])
+    """
+
+    def __init__(self, param_shape: Sequence[int], scale: float = 1e-3):
+        super().__init__()
+        self.noise_params = nn.Parameter(torch.rand(tuple(param_shape)) * scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.noise_params.expand(x.shape[0], *self.noise_params.shape)

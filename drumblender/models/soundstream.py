@@ -1,0 +1,196 @@
+"""Convolutional audio encoders after SoundStream (Zeghidour et al., 2021).
+
+Read from top to bottom: residual unit, block, encoder, encoder with attention pooling.
+"""
+
+from typing import Optional, Sequence
+
+from torch import Tensor, nn
+
+from drumblender.models.components import AttentionPooling, FiLM, Pad
+
+
+class ResidualUnit(nn.Module):
+    """Dilated convolution, ELU, 1x1 convolution, FiLM if any, ELU, plus the input.
+
+    Shape:
+        - Input: x (B, C, T), embedding (B, E) or None
+        - Output: (B, C, T)
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int,
+        dilation: int,
+        causal: bool,
+        film_embedding_size: Optional[int],
+        film_batch_norm: bool,
+    ):
+        super().__init__()
+        self.net = nn.Sequential(
+            Pad(kernel_size, dilation, causal=causal),
+            nn.Conv1d(channels, channels, kernel_size, dilation=dilation),
+            nn.ELU(),
+            nn.Conv1d(channels, channels, 1),
+        )
+        self.film = None
+        if film_embedding_size is not None:
+            self.film = FiLM(film_embedding_size, channels, use_batch_norm=film_batch_norm)
+        self.activation = nn.ELU()
+
+    def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        y = self.net(x)
+        if self.film is not None:
+            y = self.film(y, embedding)
+        return self.activation(y) + x
+
+
+class EncoderBlock(nn.Module):
+    """Three residual units of dilation 1, 3 and 9, then a strided convolution that doubles channels.
+
+    Shape:
+        - Input: x (B, C, T), embedding (B, E) or None
+        - Output: (B, 2 C, T // stride)
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int,
+        stride: int,
+        causal: bool,
+        film_embedding_size: Optional[int],
+        film_batch_norm: bool,
+    ):
+        super().__init__()
+        self.net = nn.ModuleList(
+            ResidualUnit(
+                channels, kernel_size, dilation, causal, film_embedding_size, film_batch_norm
+            )
+            for dilation in (1, 3, 9)
+        )
+        self.output = nn.Sequential(
+            Pad(2 * stride, causal=causal),
+            nn.Conv1d(channels, 2 * channels, 2 * stride, stride=stride),
+            nn.ELU(),
+        )
+
+    def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        for unit in self.net:
+            x = unit(x, embedding)
+        return self.output(x)
+
+
+class SoundStreamEncoder(nn.Module):
+    """Waveform to a sequence of features, one every ``prod(strides)`` samples.
+
+    Args:
+        input_channels: of the waveform.
+        hidden_channels: after the first convolution; each stride doubles them.
+        output_channels: E, features per frame.
+        kernel_size: of the first convolution and of the residual units.
+        strides: of the blocks.
+        causal: whether a frame depends on no later sample.
+        film_conditioning: modulate the residual units by an embedding given to ``forward``.
+        film_embedding_size: size of that embedding.
+        film_batch_norm: normalize before FiLM.
+        transpose_output: give (B, frames, E) instead of (B, E, frames).
+
+    Shape:
+        - Input: (B, input_channels, T)
+        - Output: (B, E, T // prod(strides)), transposed with ``transpose_output``.
+
+    >>> import torch
+    >>> SoundStreamEncoder(1, 4, 16, strides=[2, 4])(torch.zeros(1, 1, 64)).shape
+    torch.Size([1, 16, 8])
+    """
+
+    def __init__(
+        self,
+        input_channels: int = 1,
+        hidden_channels: int = 16,
+        output_channels: int = 128,
+        kernel_size: int = 7,
+        strides: Sequence[int] = (2, 2, 4, 8),
+        causal: bool = False,
+        film_conditioning: bool = False,
+        film_embedding_size: int = 128,
+        film_batch_norm: bool = False,
+        transpose_output: bool = False,
+    ):
+        super().__init__()
+        self.transpose_output = transpose_output
+        self.input = nn.Sequential(
+            Pad(kernel_size, causal=causal),
+            nn.Conv1d(input_channels, hidden_channels, kernel_size),
+        )
+        self.encoder_blocks = nn.ModuleList(
+            EncoderBlock(
+                hidden_channels * 2**i,
+                kernel_size,
+                stride,
+                causal,
+                film_embedding_size if film_conditioning else None,
+                film_batch_norm,
+            )
+            for i, stride in enumerate(strides)
+        )
+        self.output = nn.Sequential(
+            Pad(3, causal=causal),
+            nn.Conv1d(hidden_channels * 2 ** len(strides), output_channels, 3),
+        )
+
+    def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        x = self.input(x)
+        for block in self.encoder_blocks:
+            x = block(x, embedding)
+        x = self.output(x)
+        return x.transpose(1, 2) if self.transpose_output else x
+
+
+class SoundStreamAttentionEncoder(nn.Module):
+    """Waveform to one embedding: a :class:`SoundStreamEncoder` pooled by attention.
+
+    Arguments are those of :class:`SoundStreamEncoder`; ``transpose_output`` is accepted because
+    published configurations carry it, and changes nothing.
+
+    Shape:
+        - Input: (B, input_channels, T)
+        - Output: (B, output_channels)
+
+    >>> import torch
+    >>> SoundStreamAttentionEncoder(1, 4, 16, strides=[2, 4])(torch.zeros(3, 1, 64)).shape
+    torch.Size([3, 16])
+    """
+
+    def __init__(
+        self,
+        input_channels: int = 1,
+        hidden_channels: int = 16,
+        output_channels: int = 128,
+        kernel_size: int = 7,
+        strides: Sequence[int] = (2, 2, 4, 8),
+        causal: bool = False,
+        film_conditioning: bool = False,
+        film_embedding_size: int = 128,
+        film_batch_norm: bool = False,
+        transpose_output: bool = False,
+    ):
+        super().__init__()
+        self.encoder = SoundStreamEncoder(
+            input_channels,
+            hidden_channels,
+            output_channels,
+            kernel_size,
+            strides,
+            causal,
+            film_conditioning,
+            film_embedding_size,
+            film_batch_norm,
+            transpose_output=True,
+        )
+        self.pooling = AttentionPooling(output_channels)
+
+    def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        return self.pooling(self.encoder(x, embedding))

@@ -1,0 +1,109 @@
+"""Filtered noise synthesis: white noise through a filter bank that changes with time.
+
+After the noise part of DDSP (Engel et al., "DDSP: Differentiable Digital Signal Processing",
+ICLR 2020), with the conventions of the published drum models.
+"""
+
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from drumblender.errors import UsageError
+from drumblender.signal import fit_length
+
+
+def band_impulse_responses(bands: Tensor, window_size: int) -> Tensor:
+    """Zero-phase impulse responses whose magnitude follows band amplitudes.
+
+    The real inverse FFT of the amplitudes, Hann-windowed about time zero, then padded in the middle
+    to ``window_size``; negative times lie at the end.
+
+    Shape:
+        - bands: (..., n_bands), evenly spaced from 0 to Nyquist
+        - Output: (..., window_size)
+
+    >>> ir = band_impulse_responses(torch.ones(9), 32)
+    >>> ir[0].item(), ir.shape, bool(ir[1:].abs().max() < 1e-6)
+    (1.0, torch.Size([32]), True)
+    """
+    ir = torch.fft.irfft(bands.to(torch.promote_types(bands.dtype, torch.float32)))
+    length = ir.shape[-1]
+    window = torch.hann_window(length, dtype=ir.dtype, device=ir.device)
+    ir = torch.roll(ir, length // 2, -1) * window
+    return torch.roll(fit_length(ir, window_size), -(length // 2), -1)
+
+
+def overlap_add(frames: Tensor, hop_length: int) -> Tensor:
+    """Add overlapping frames.
+
+    Shape:
+        - frames: (B, n_frames, window)
+        - Output: (B, (n_frames - 1) * hop_length + window)
+
+    >>> overlap_add(torch.ones(1, 3, 4), 2).tolist()
+    [[1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0]]
+    """
+    _, n_frames, window = frames.shape
+    length = (n_frames - 1) * hop_length + window
+    y = F.fold(frames.transpose(1, 2), (1, length), (1, window), stride=(1, hop_length))
+    return y[:, 0, 0]
+
+
+class NoiseGenerator(nn.Module):
+    """White noise through a time-varying filter bank.
+
+    Per frame: uniform white noise in [-1, 1), FFT convolution with the impulse response of that
+    frame's bands of which the first ``window_size`` samples count, a Hann window, and overlap-add
+    with a hop of half a window.
+
+    Args:
+        window_size: W, samples per frame, even.
+
+    Shape:
+        - bands: (B, n_frames, n_bands), linear amplitudes at frequencies evenly spaced from 0 to
+          Nyquist, n_bands <= W / 2 + 1
+        - Output: (B, 1, num_samples); zeros follow when the frames do not reach that far.
+
+    Raises:
+        UsageError: when there are more bands than the window resolves.
+
+    >>> NoiseGenerator(256)(torch.rand(2, 10, 128), 1280).shape
+    torch.Size([2, 1, 1280])
+    """
+
+    def __init__(self, window_size: int):
+        super().__init__()
+        if window_size < 2 or window_size % 2:
+            raise UsageError(
+                f"NoiseGenerator: window_size {window_size} must be even and positive."
+            )
+        self.window_size = window_size
+        self.register_buffer("window", torch.hann_window(window_size), persistent=False)
+
+    def forward(
+        self, bands: Tensor, num_samples: int, generator: Optional[torch.Generator] = None
+    ) -> Tensor:
+        """Draw noise and filter it.
+
+        Args:
+            bands: band amplitudes.
+            num_samples: length of the output.
+            generator: where the noise is drawn from, on any device; the global one when None.
+        """
+        size = self.window_size
+        if bands.shape[-1] > size // 2 + 1:
+            raise UsageError(
+                f"NoiseGenerator: {bands.shape[-1]} bands need a window_size of at least "
+                f"{2 * (bands.shape[-1] - 1)}, not {size}."
+            )
+        responses = band_impulse_responses(bands, size)
+        # The generator decides the device, so that a seed means the same noise on CPU and GPU.
+        device = bands.device if generator is None else generator.device
+        shape = (*bands.shape[:2], size)
+        noise = torch.rand(shape, generator=generator, device=device, dtype=responses.dtype)
+        noise = noise.to(bands.device) * 2 - 1
+        spectrum = torch.fft.rfft(noise, 2 * size) * torch.fft.rfft(responses, 2 * size)
+        frames = torch.fft.irfft(spectrum, 2 * size)[..., :size] * self.window.to(responses.dtype)
+        return fit_length(overlap_add(frames, size // 2), num_samples).unsqueeze(1)

@@ -1,0 +1,79 @@
+"""Transient synthesis: a TCN that shapes the attack of the signal it is fed with."""
+
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+
+from drumblender.models.tcn import TCN
+from drumblender.signal import fit_length
+
+
+class TransientTCN(nn.Module):
+    """A causal TCN, conditioned by FiLM, from modal signal to signal with transient.
+
+    Args:
+        in_channels: of the input signal.
+        hidden_channels: of the TCN.
+        out_channels: of the output signal.
+        dilation_base: see :class:`~drumblender.models.TCN`, as for the next three.
+        dilation_blocks: layers after which dilations start again.
+        num_layers: of the TCN.
+        kernel_size: of the TCN.
+        film_conditioning: modulate layers by an embedding.
+        film_embedding_size: E.
+        film_batch_norm: normalize before FiLM.
+        transient_conditioning: feed a learned signal in beside the input, at the attack.
+        transient_conditioning_channels: of that signal.
+        transient_conditioning_length: of that signal in samples; zeros follow.
+
+    Shape:
+        - Input: x (B, in_channels, N), embedding (B, E) or None
+        - Output: (B, out_channels, N)
+
+    >>> synth = TransientTCN(1, 8, 1, num_layers=3, film_conditioning=True, film_embedding_size=4)
+    >>> synth(torch.zeros(2, 1, 100), torch.zeros(2, 4)).shape
+    torch.Size([2, 1, 100])
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        hidden_channels: int = 32,
+        out_channels: int = 1,
+        dilation_base: int = 2,
+        dilation_blocks: Optional[int] = None,
+        num_layers: int = 8,
+        kernel_size: int = 13,
+        film_conditioning: bool = False,
+        film_embedding_size: int = 128,
+        film_batch_norm: bool = True,
+        transient_conditioning: bool = False,
+        transient_conditioning_channels: int = 32,
+        transient_conditioning_length: int = 24000,
+    ):
+        super().__init__()
+        self.transient_conditioning = None
+        if transient_conditioning:
+            shape = (1, transient_conditioning_channels, transient_conditioning_length)
+            self.transient_conditioning = nn.Parameter(torch.randn(shape))
+            in_channels += transient_conditioning_channels
+        self.tcn = TCN(
+            in_channels,
+            hidden_channels,
+            out_channels,
+            dilation_base,
+            dilation_blocks,
+            num_layers,
+            kernel_size,
+            causal=True,
+            film_conditioning=film_conditioning,
+            film_embedding_size=film_embedding_size,
+            film_batch_norm=film_batch_norm,
+        )
+
+    def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        if self.transient_conditioning is not None:
+            learned = fit_length(self.transient_conditioning, x.shape[-1])
+            x = torch.cat([x, learned.expand(x.shape[0], -1, -1)], dim=1)
+        return self.tcn(x, embedding)
