@@ -1,0 +1,6 @@
+"""Modal analysis: which decaying sinusoids a recording of a drum is made of."""
+
+from drumblender.analysis.cqt import CQT
+from drumblender.analysis.modal import AnalysisSettings, CQTModalAnalysis
+
+__all__ = ["CQT", "AnalysisSettings", "CQTModalAnalysis"]
