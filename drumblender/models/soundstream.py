@@ -121,6 +121,7 @@ class SoundStreamEncoder(nn.Module):
     ):
         super().__init__()
         self.transpose_output = transpose_output
+        self.film_conditioning = film_conditioning
         self.input = nn.Sequential(
             Pad(kernel_size, causal=causal),
             nn.Conv1d(input_channels, hidden_channels, kernel_size),
@@ -178,6 +179,7 @@ class SoundStreamAttentionEncoder(nn.Module):
         transpose_output: bool = False,
     ):
         super().__init__()
+        self.film_conditioning = film_conditioning
         self.encoder = SoundStreamEncoder(
             input_channels,
             hidden_channels,

@@ -1,0 +1,124 @@
+"""From a checkpoint to a model that can make sound, with the analysis it was trained on."""
+
+import dataclasses
+import pickle
+from pathlib import Path
+from typing import Any, Dict, Optional, Union
+
+import torch
+
+from drumblender.analysis.modal import AnalysisSettings
+from drumblender.config import load_config
+from drumblender.errors import DrumblenderError, UsageError
+from drumblender.tasks import DrumBlender
+
+PathLike = Union[str, Path]
+
+
+def load_model(
+    config: PathLike, checkpoint: Optional[PathLike] = None, device: Union[str, torch.device] = "cpu"
+) -> DrumBlender:
+    """Load a trained model in eval mode.
+
+    ``load_model("model.ckpt")`` suffices for checkpoints of this package, which carry their
+    configuration; others need ``load_model("config.yaml", "model.ckpt")``. Only the model and the
+    analysis settings of the configuration count: its trainer, logger and dataset need not exist
+    here.
+
+    Args:
+        config: configuration file, or the checkpoint when it is the only argument.
+        checkpoint: file with a ``state_dict``.
+        device: where the model goes.
+
+    Returns:
+        The model, with ``analysis_settings`` (an :class:`AnalysisSettings`) and ``num_samples``
+        (the length that it was trained on) as attributes.
+
+    Raises:
+        UsageError: when the configuration is missing, broken or describes no model.
+        DrumblenderError: when the checkpoint is missing, broken or does not fit.
+    """
+    if checkpoint is None:
+        checkpoint = config
+        state = read_checkpoint(checkpoint)
+        if "configuration" not in state:
+            raise UsageError(
+                f"Checkpoint {checkpoint} carries no configuration; give the configuration file "
+                "that it was trained with as well."
+            )
+        source, settings = f"the configuration in {checkpoint}", state["configuration"]
+    else:
+        source, settings = f"configuration {config}", load_config(config)
+        state = read_checkpoint(checkpoint)
+    model = build_model(settings, source)
+    load_weights(model, state, f"Checkpoint {checkpoint}", source)
+    data_args = (settings.get("data") or {}).get("init_args") or {}
+    model.analysis_settings = analysis_settings(data_args)
+    model.num_samples = data_args.get("num_samples", 96000)
+    model.configuration = settings
+    return model.to(device).eval()
+
+
+def read_checkpoint(path: PathLike) -> Dict[str, Any]:
+    """Read a checkpoint file without running any code that it may hold."""
+    path = Path(path)
+    if not path.is_file():
+        raise DrumblenderError(f"Checkpoint {path} does not exist; check the path.")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
+        raise DrumblenderError(
+            f"Checkpoint {path} cannot be read: it is damaged, or no checkpoint of tensors and "
+            "plain values; fetch or save it again."
+        ) from None
+    if not isinstance(state, dict) or "state_dict" not in state:
+        raise DrumblenderError(f"{path} holds no `state_dict`; give a Lightning checkpoint.")
+    return state
+
+
+def build_model(config: Dict[str, Any], source: str) -> DrumBlender:
+    """Instantiate the ``model`` section of a configuration.
+
+    Args:
+        config: as :func:`~drumblender.config.load_config` gives it.
+        source: what to call it in an error.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    section = config.get("model")
+    if not isinstance(section, dict):
+        raise UsageError(f"There is no `model` section in {source}; give a whole configuration.")
+    if "class_path" not in section:
+        section = {"class_path": "drumblender.tasks.DrumBlender", "init_args": section}
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(DrumBlender, "model", required=True)
+    try:
+        return parser.instantiate_classes(parser.parse_object({"model": section})).model
+    except (ArgumentError, ValueError, TypeError, ImportError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"The model of {source} cannot be built: {reason}") from None
+
+
+def load_weights(model: DrumBlender, state: Dict[str, Any], name: str, source: str) -> None:
+    """Load a state dict strictly, and say in one sentence where it does not fit."""
+    own, given = model.state_dict(), model.adopt(state["state_dict"])
+    problems = [f"{key} is missing" for key in own if key not in given]
+    problems += [f"{key} is unknown" for key in given if key not in own]
+    problems += [
+        f"{key} is {tuple(given[key].shape)} and not {tuple(own[key].shape)}"
+        for key in own
+        if key in given and own[key].shape != given[key].shape
+    ]
+    if problems:
+        more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise DrumblenderError(
+            f"{name} does not fit {source} ({problems[0]}{more}); give the configuration it was "
+            "trained with."
+        )
+    model.load_state_dict(given)
+
+
+def analysis_settings(data_args: Dict[str, Any]) -> AnalysisSettings:
+    """The analysis settings among the arguments of a datamodule; defaults for what is not said."""
+    names = {field.name for field in dataclasses.fields(AnalysisSettings)}
+    return AnalysisSettings(**{k: v for k, v in data_args.items() if k in names})

@@ -1,0 +1,128 @@
+"""Entry points: ``drumblender {fit,validate,test,predict}`` and ``drumblender-synth``.
+
+Argument parsing only. Whatever goes wrong ends in one sentence and an exit code: 2 for what was
+asked, 1 for what failed; ``--debug`` or ``DRUMBLENDER_DEBUG=1`` shows the traceback.
+"""
+
+import json
+import os
+import sys
+from typing import Callable, List, Optional, Sequence, Tuple
+
+from drumblender.errors import DrumblenderError, UsageError
+
+SECTIONS = ("data", "model", "trainer")
+
+
+def report_errors(command: Callable[[List[str]], None], argv: Optional[Sequence[str]]) -> int:
+    """Run a command; say what went wrong in one sentence; give the exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in args or os.environ.get("DRUMBLENDER_DEBUG", "") not in ("", "0")
+    args = [arg for arg in args if arg != "--debug"]
+    try:
+        command(args)
+    except KeyboardInterrupt:
+        print("error: interrupted.", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        code, sentence = explain(error)
+        print(f"error: {sentence}", file=sys.stderr)
+        return code
+    return 0
+
+
+def explain(error: BaseException) -> Tuple[int, str]:
+    """Exit code and sentence for an exception."""
+    cause: Optional[BaseException] = error
+    while cause is not None:  # Lightning and jsonargparse wrap what our classes say.
+        if isinstance(cause, DrumblenderError):
+            return cause.exit_code, str(cause)
+        cause = cause.__cause__ or cause.__context__
+    text = " ".join(str(error).split()) or type(error).__name__
+    if type(error).__name__ in ("ArgumentError", "NSKeyError", "MisconfigurationException"):
+        return 2, f"{text} (see --help)"
+    if isinstance(error, (OSError, RuntimeError)) and not isinstance(error, NotImplementedError):
+        return 1, f"{text} (add --debug for the traceback)"
+    return 1, f"{type(error).__name__}: {text} (this may be a defect; add --debug to see where)"
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """``drumblender``: train, validate, test and predict with LightningCLI."""
+    return report_errors(_lightning, argv)
+
+
+def synth_main(argv: Optional[Sequence[str]] = None) -> int:
+    """``drumblender-synth``: resynthesize recordings with a trained model."""
+    return report_errors(_synth, argv)
+
+
+def resolve_files(args: Sequence[str]) -> List[str]:
+    """Replace configuration files on a command line by what they hold.
+
+    All ``-c FILE`` become one configuration, in which ``--data FILE.yaml`` (or model, trainer)
+    replaces a section; see :mod:`drumblender.config`. Other arguments stay, after it.
+    """
+    from drumblender.config import compose, modernize
+
+    files, sections, rest = [], {}, []
+    queue = list(args)
+    while queue:
+        arg = queue.pop(0)
+        name, equals, value = arg.partition("=")
+        section = name[2:] if name.startswith("--") else ""
+        if name in ("-c", "--config") or section in SECTIONS:
+            if not equals:
+                if not queue:
+                    raise UsageError(f"{name} needs a value, such as {name} cfg/FILE.yaml.")
+                value = queue.pop(0)
+            if name in ("-c", "--config"):
+                files.append(value)
+                continue
+            if value.endswith((".yaml", ".yml")):
+                sections[section] = value
+                continue
+            arg = f"{name}={value}"
+        rest.append(arg)
+    if not files and not sections:
+        return rest
+    config = compose(files, **sections)
+    if config.get("trainer"):
+        config = modernize(config)
+    return ["--config", json.dumps(config), *rest]
+
+
+def _lightning(args: List[str]) -> None:
+    from drumblender.training import DrumblenderCLI
+
+    command, rest = args[:1], args[1:]
+    if command and not command[0].startswith("-"):
+        args = command + resolve_files(rest)
+    DrumblenderCLI.run(args)
+
+
+def _synth(args: List[str]) -> None:
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        prog="drumblender-synth", description="Resynthesize a recording with a trained model."
+    )
+    parser.add_argument("config", help="configuration (YAML) the model was trained with")
+    parser.add_argument("checkpoint", help="checkpoint of the model")
+    parser.add_argument("input", help="audio file")
+    parser.add_argument("output", help="audio file to write (.wav, .flac or .ogg)")
+    parser.add_argument("--seed", type=int, help="seed of the noise, for a repeatable output")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, ... (default: %(default)s)")
+    options = parser.parse_args(args)
+
+    from drumblender.inference import resynthesize_file
+
+    resynthesize_file(
+        options.config,
+        options.checkpoint,
+        options.input,
+        options.output,
+        seed=options.seed,
+        device=options.device,
+    )

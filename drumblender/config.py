@@ -1,0 +1,168 @@
+"""Configuration files: overlays on a base, paths relative to the file, and older Lightning.
+
+Every command reads its YAML here, so that all of them understand the same things:
+
+- ``base: other.yaml`` in a mapping takes that file first and puts the mapping's other keys on top;
+- a string that ends in ``.yaml`` stands for that file's content;
+- ``${config_dir}`` in a string is the folder of the file that says so;
+- a configuration written by Lightning 1.9 loses the trainer options that Lightning 2 dropped.
+
+Files named inside a configuration are looked for relative to it; every other path (datasets, logs)
+stays relative to the working directory.
+"""
+
+import logging
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Dict, List, Tuple, Union
+
+import yaml
+
+from drumblender.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+# Options of the Lightning 1.9 trainer that Lightning 2 does not know any more.
+DROPPED_TRAINER_OPTIONS = frozenset(
+    "num_processes gpus auto_select_gpus tpu_cores ipus track_grad_norm resume_from_checkpoint "
+    "auto_lr_find replace_sampler_ddp auto_scale_batch_size amp_backend amp_level "
+    "move_metrics_to_cpu multiple_trainloader_mode".split()
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads 1e-4 as text, because it lacks a dot; people mean a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def load_config(path: Union[str, Path]) -> Dict[str, Any]:
+    """Read a configuration file with all that it names.
+
+    Args:
+        path: of a YAML file.
+
+    Raises:
+        UsageError: when it, or a file that it names, is missing, is no YAML or includes itself.
+    """
+    config = _read(Path(path), ())
+    return modernize(config) if "trainer" in config else config
+
+
+def merge(base: Any, overlay: Any) -> Any:
+    """Put ``overlay`` on top of ``base``: mappings merge by key, anything else is replaced.
+
+    A mapping that names another ``class_path`` replaces the whole, because the arguments of one
+    class mean nothing to another.
+
+    >>> merge({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
+    {'a': {'x': 1, 'y': 3}}
+    """
+    if not (isinstance(base, dict) and isinstance(overlay, dict)):
+        return overlay
+    if "class_path" in overlay and overlay["class_path"] != base.get("class_path"):
+        return overlay
+    return {**base, **{k: merge(base.get(k), v) for k, v in overlay.items()}}
+
+
+def _read(path: Path, parents: Tuple[Path, ...]) -> Dict[str, Any]:
+    path = path.expanduser().resolve()
+    if path in parents:
+        raise UsageError(f"{path}: includes itself; remove the circle of `base:` or file names.")
+    if not path.is_file():
+        named = f" (named in {parents[-1]})" if parents else ""
+        raise UsageError(f"Configuration {path}{named} does not exist; check the path.")
+    try:
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"Configuration {path} is not valid YAML: {reason}") from None
+    if not isinstance(config, dict):
+        raise UsageError(f"Configuration {path} must hold `key: value` lines; it holds none.")
+    return _expand(config, path, (*parents, path))
+
+
+def _expand(node: Any, path: Path, parents: Tuple[Path, ...]) -> Any:
+    if isinstance(node, str):
+        if node.endswith((".yaml", ".yml")) and "://" not in node and "\n" not in node:
+            return _read(path.parent / node, parents)
+        return node.replace("${config_dir}", str(path.parent))
+    if isinstance(node, list):
+        return [_expand(item, path, parents) for item in node]
+    if not isinstance(node, dict):
+        return node
+    result: Dict[str, Any] = {}
+    bases = node.get("base", [])
+    for base in [bases] if isinstance(bases, str) else bases:
+        result = merge(result, _read(path.parent / base, parents))
+    own = {key: _expand(value, path, parents) for key, value in node.items() if key != "base"}
+    return merge(result, own)
+
+
+def modernize(config: Dict[str, Any]) -> Dict[str, Any]:
+    """Turn a configuration that Lightning 1.9 saved into one that this Lightning takes.
+
+    Configurations without any option that Lightning 2 dropped come back as they are, but for a
+    Weights & Biases logger, which becomes TensorBoard where wandb is not installed.
+    """
+    config = dict(config)
+    trainer = dict(config["trainer"] or {})
+    dropped = DROPPED_TRAINER_OPTIONS & set(trainer)
+    if dropped:
+        trainer = {k: v for k, v in trainer.items() if k not in DROPPED_TRAINER_OPTIONS}
+        # What was null meant the default, whose value is no longer null for every option.
+        trainer = {k: v for k, v in trainer.items() if v is not None}
+        trainer["accelerator"] = "auto"
+        log.warning(
+            "This configuration is of Lightning 1.9: trainer options that no longer exist were "
+            "left out (%s) and the accelerator is chosen automatically.",
+            ", ".join(sorted(dropped)),
+        )
+        scheduler = config.get("lr_scheduler")
+        if isinstance(scheduler, dict) and "init_args" in scheduler:
+            kept = {k: v for k, v in scheduler["init_args"].items() if k != "verbose"}
+            config["lr_scheduler"] = {**scheduler, "init_args": kept}
+    if "logger" in trainer:
+        trainer["logger"] = _available_logger(trainer["logger"], prune=bool(dropped))
+    config["trainer"] = trainer
+    return config
+
+
+def _available_logger(logger: Any, prune: bool) -> Any:
+    if isinstance(logger, list):
+        return [_available_logger(item, prune) for item in logger]
+    if not (isinstance(logger, dict) and str(logger.get("class_path")).endswith("WandbLogger")):
+        return logger
+    args = logger.get("init_args") or {}
+    if find_spec("wandb") is None:
+        log.warning(
+            "The configuration logs to Weights & Biases, which is not installed; logging to "
+            'TensorBoard instead (pip install "drumblender[wandb]" for W&B).'
+        )
+        return {
+            "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
+            "init_args": {"save_dir": args.get("save_dir") or "logs", "name": args.get("name")},
+        }
+    if prune:
+        args = {k: v for k, v in args.items() if v is not None}
+    return {**logger, "init_args": args}
+
+
+def compose(files: List[Union[str, Path]], **sections: Union[str, Path]) -> Dict[str, Any]:
+    """Merge configuration files in order; a named section's file replaces that section.
+
+    Args:
+        files: of whole configurations.
+        sections: key -> file, such as ``data="cfg/data/one_shots.yaml"``; nothing of the section
+            that was there before remains, because what names one dataset misleads about another.
+    """
+    config: Dict[str, Any] = {}
+    for file in files:
+        config = merge(config, load_config(file))
+    for key, file in sections.items():
+        config[key] = load_config(file)
+    return config
