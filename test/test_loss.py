@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from auraloss.freq import MultiResolutionSTFTLoss
 from jsonargparse import ArgumentParser
 
+from drumblender.config import load_config
 from drumblender.loss import FirstOrderDifferenceLoss, WeightedLoss
 from drumblender.signal import sine
 
@@ -18,7 +18,7 @@ SAMPLE_RATE = 48_000
 def configured_loss(name):
     parser = ArgumentParser()
     parser.add_argument("--loss_fn", type=torch.nn.Module)
-    config = parser.parse_object({"loss_fn": yaml.safe_load((CFG / f"{name}.yaml").read_text())})
+    config = parser.parse_object({"loss_fn": load_config(CFG / f"{name}.yaml")})
     return parser.instantiate_classes(config).loss_fn
 
 

@@ -8,9 +8,9 @@ import scipy.signal
 import torch
 import torchaudio
 import torchmetrics
-import yaml
 from pytorch_lightning.cli import LightningArgumentParser
 
+from drumblender.config import load_config
 from drumblender.metrics import LogSpectralDistance, MFCCError, SpectralFluxOnsetError
 from drumblender.signal import sine
 
@@ -220,7 +220,7 @@ def test_signals_of_different_lengths_are_refused():
 def test_the_command_line_builds_the_configured_metrics():
     parser = LightningArgumentParser()
     parser.add_argument("--test_metrics", type=Optional[torchmetrics.MetricCollection])
-    config = parser.parse_object({"test_metrics": yaml.safe_load(CONFIG.read_text())})
+    config = parser.parse_object({"test_metrics": load_config(CONFIG)})
     metrics = parser.instantiate_classes(config).test_metrics
     assert set(metrics) == {"lsd", "mfcc", "onset", "onset_legacy"}
     assert metrics["onset_legacy"].legacy
