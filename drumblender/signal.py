@@ -73,7 +73,7 @@ def trim_leading_silence(
     >>> trim_leading_silence(x).shape
     torch.Size([1232])
     """
-    padded = F.pad(x, (0, frame_length - 1))
+    padded = F.pad(x, (0, frame_length))
     power = padded.unfold(-1, frame_length, hop_length).square().sum(-1)
     # The last frames overlap padding; dividing by their own length keeps a short sound audible.
     counts = (x.shape[-1] - torch.arange(power.shape[-1], device=x.device) * hop_length).clamp(

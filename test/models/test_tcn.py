@@ -1,0 +1,64 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from drumblender.errors import UsageError
+from drumblender.models import TCN
+from drumblender.models.tcn import dilated_conv1d
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 3, 4, 7, 64, 128])
+def test_folded_convolution_equals_the_plain_one_with_its_gradients(dilation):
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 700, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(4, 3, 5, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(4, dtype=torch.float64, requires_grad=True)
+    cotangent = torch.randn(2, 4, 700 - 4 * dilation, dtype=torch.float64)
+    results = []
+    for convolve in (dilated_conv1d, lambda *args: F.conv1d(*args[:3], dilation=args[3])):
+        y = convolve(x, weight, bias, dilation)
+        results.append((y, *torch.autograd.grad(y, (x, weight, bias), cotangent)))
+    for fast, plain in zip(*results):
+        torch.testing.assert_close(fast, plain, atol=1e-10, rtol=0)
+
+
+def test_a_causal_network_sees_no_later_sample_and_its_whole_receptive_field():
+    torch.manual_seed(0)
+    tcn = TCN(1, 4, 1, dilation_base=2, dilation_blocks=3, num_layers=4, kernel_size=3)
+    x = torch.randn(1, 1, 200, requires_grad=True)
+    tcn(x)[0, 0, 150].backward()
+    reach = 2 * (1 + 2 + 4 + 1)  # dilations start again after three layers
+    seen = x.grad[0, 0].nonzero().flatten()
+    assert seen.max() == 150
+    assert seen.min() == 150 - reach
+
+
+def test_a_network_that_is_not_causal_sees_both_sides():
+    torch.manual_seed(0)
+    tcn = TCN(1, 4, 1, num_layers=2, kernel_size=3, causal=False)
+    x = torch.randn(1, 1, 100, requires_grad=True)
+    tcn(x)[0, 0, 50].backward()
+    assert x.grad[0, 0].nonzero().flatten().tolist() == list(range(47, 54))
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu", "elu", "tanh", "prelu", "gated"])
+@pytest.mark.parametrize("norm", [None, "batch", "instance"])
+def test_every_activation_and_norm_learns(activation, norm):
+    tcn = TCN(
+        1, 4, 2, num_layers=3, kernel_size=3, activation=activation, norm=norm,
+        film_conditioning=True, film_embedding_size=5, use_temporal_film=True,
+        temporal_film_block_size=16,
+    )  # fmt: skip
+    y = tcn(torch.randn(2, 1, 64), torch.randn(2, 5))
+    assert y.shape == (2, 2, 64)
+    y.square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in tcn.parameters())
+
+
+def test_wrong_options_are_refused_by_name():
+    with pytest.raises(UsageError, match="activation 'swoosh'"):
+        TCN(1, 4, 1, activation="swoosh")
+    with pytest.raises(UsageError, match="norm 'layer'"):
+        TCN(1, 4, 1, norm="layer")
+    with pytest.raises(UsageError, match="no embedding"):
+        TCN(1, 4, 1, film_conditioning=True)(torch.zeros(1, 1, 10))
