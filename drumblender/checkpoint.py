@@ -16,7 +16,9 @@ PathLike = Union[str, Path]
 
 
 def load_model(
-    config: PathLike, checkpoint: Optional[PathLike] = None, device: Union[str, torch.device] = "cpu"
+    config: PathLike,
+    checkpoint: Optional[PathLike] = None,
+    device: Union[str, torch.device] = "cpu",
 ) -> DrumBlender:
     """Load a trained model in eval mode.
 

@@ -1,12 +1,10 @@
 """The Lightning command line, in the terms of this package."""
 
-import os
 import warnings
-from typing import Any, Dict, List
+from typing import List
 
-import yaml
 from pytorch_lightning import LightningDataModule
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.cli import LightningCLI, SaveConfigCallback
 
 from drumblender.tasks import DrumBlender
 
