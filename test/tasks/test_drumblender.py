@@ -1,0 +1,150 @@
+import itertools
+
+import pytest
+import torch
+from torch import nn
+from torchmetrics import MeanSquaredError, MetricCollection
+
+from drumblender.errors import UsageError
+from drumblender.models.encoders import DummyParameterEncoder, ModalAmpParameters
+from drumblender.models.soundstream import SoundStreamAttentionEncoder, SoundStreamEncoder
+from drumblender.synths import ModalSynth, NoiseGenerator, TransientTCN
+from drumblender.tasks import Controls, DrumBlender
+
+N = 1024
+
+
+def encoder(cls, size):
+    return cls(1, 2, size, strides=[4, 4], **({} if "Att" in cls.__name__ else TRANSPOSED))
+
+
+TRANSPOSED = {"transpose_output": True}
+
+
+def model(noise=True, transient=True, **kwargs):
+    torch.manual_seed(0)
+    parts = {}
+    if noise:
+        parts.update(
+            noise_synth=NoiseGenerator(32),
+            noise_autoencoder=encoder(SoundStreamEncoder, 17),
+            noise_autoencoder_accepts_audio=True,
+        )
+    if transient:
+        parts.update(
+            transient_synth=TransientTCN(
+                1, 4, 1, num_layers=2, kernel_size=3, film_conditioning=True, film_embedding_size=6
+            ),
+            transient_autoencoder=encoder(SoundStreamAttentionEncoder, 6),
+            transient_autoencoder_accepts_audio=True,
+        )
+    return DrumBlender(ModalSynth(), nn.L1Loss(), **{**parts, **kwargs}).eval()
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    params = torch.rand(2, 3, 4, 9, generator=generator) * torch.tensor([1.0, 0.1, 3])[:, None, None]
+    return torch.randn(2, 1, N, generator=generator) * 0.1, params
+
+
+def test_the_four_wirings_of_the_transient_are_what_the_table_says(batch):
+    audio, params = batch
+    for takes_noise, parallel in itertools.product([False, True], repeat=2):
+        net = model(transient_takes_noise=takes_noise, transient_parallel=parallel)
+        with torch.no_grad():
+            controls = net.encode(audio, params)
+            parts = net.synthesize(controls, N, generator=torch.Generator().manual_seed(1))
+            m, n = parts.modal, parts.noise
+            transformed = net.transient_synth(m + n if takes_noise else m, controls.transient)
+            expected = transformed
+            if parallel:
+                expected = m + n + transformed
+            elif not takes_noise:
+                expected = transformed + n
+        torch.testing.assert_close(parts.sum, expected, atol=1e-6, rtol=0)
+        torch.testing.assert_close(m, net.modal_synth(params, N))
+        assert parts.noise.abs().max() > 0
+
+
+def test_without_noise_and_transient_the_sinusoids_remain(batch):
+    audio, params = batch
+    net = model(noise=False, transient=False)
+    assert torch.equal(net(audio, params), ModalSynth()(params, N))
+
+
+def test_each_control_can_come_from_another_recording(batch):
+    audio, params = batch
+    net = model()
+    with torch.no_grad():
+        both = net.encode(audio, params)
+        mixed = Controls(both.modal[:1], both.noise[1:], both.transient[:1])
+        generator = torch.Generator().manual_seed(0)
+        parts = net.synthesize(mixed, N, generator)
+        generator = torch.Generator().manual_seed(0)
+        noise = net.noise_synth(both.noise[1:], N, generator=generator)
+    assert torch.equal(parts.noise, noise)
+    assert torch.equal(parts.modal, ModalSynth()(params[:1], N))
+
+
+def test_a_generator_makes_the_whole_repeatable(batch):
+    net = model()
+    controls = net.encode(*batch)
+    first, second = (
+        net.synthesize(controls, N, torch.Generator().manual_seed(3)).sum for _ in range(2)
+    )
+    assert torch.equal(first, second)
+    assert not torch.equal(net.synthesize(controls, N).sum, first)
+
+
+def test_a_shared_encoder_feeds_those_that_do_not_take_audio(batch):
+    shared = DummyParameterEncoder([6])
+    net = model(
+        noise=False,
+        encoder=shared,
+        transient_autoencoder=nn.Linear(6, 6),
+        transient_autoencoder_accepts_audio=False,
+    )
+    expected = net.transient_autoencoder(shared(batch[0]))
+    assert torch.equal(net.encode(*batch).transient, expected)
+
+
+def test_modal_gains_change_the_sinusoids(batch):
+    audio, params = batch
+    gains = ModalAmpParameters(4)
+    nn.init.constant_(gains.amp_params, 0.5)
+    net = model(noise=False, transient=False, modal_autoencoder=gains)
+    torch.testing.assert_close(net(audio, params), 0.5 * ModalSynth()(params, N))
+
+
+def test_every_parameter_receives_a_gradient(batch):
+    net = model(modal_autoencoder=ModalAmpParameters(4)).train()
+    # A query of zero attends evenly, whatever the keys are; let it look somewhere.
+    nn.init.normal_(net.transient_autoencoder.pooling.query)
+    torch.nn.functional.mse_loss(net(*batch), batch[0]).backward()
+    silent = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()]
+    assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"noise": False, "noise_synth": NoiseGenerator(32)}, "need each other"),
+        ({"transient_synth": None}, "no transient_synth"),
+        ({"noise": False, "transient_takes_noise": True}, "transient_takes_noise needs"),
+        ({"float32_matmul_precision": "low"}, "'low' is not one of"),
+    ],
+)
+def test_a_wiring_that_cannot_work_is_refused(kwargs, message):
+    with pytest.raises(UsageError, match=message):
+        model(**kwargs)
+
+
+def test_metrics_see_the_resynthesis_and_the_target(batch):
+    metrics = MetricCollection({"mse": MeanSquaredError()})
+    net = model(noise=False, test_metrics=metrics)
+    net.log = net.log_dict = lambda *args, **kwargs: None  # no trainer is attached
+    with torch.no_grad():
+        outputs = net.test_step(batch, 0)
+    expected = (outputs["resynthesis"] - batch[0]).square().mean()
+    torch.testing.assert_close(metrics.compute()["mse"], expected)

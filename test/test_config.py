@@ -1,0 +1,93 @@
+import logging
+
+import pytest
+import yaml
+
+from drumblender.config import compose, load_config, merge, modernize
+from drumblender.errors import UsageError
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_an_overlay_changes_what_it_names_and_keeps_the_rest(tmp_path):
+    write(tmp_path / "base.yaml", "a: {x: 1, y: 2}\nlist: [1, 2]")
+    overlay = write(tmp_path / "sub/over.yaml", "base: ../base.yaml\na: {y: 3}\nlist: [4]")
+    assert load_config(overlay) == {"a": {"x": 1, "y": 3}, "list": [4]}
+
+
+def test_several_bases_apply_in_order(tmp_path):
+    write(tmp_path / "one.yaml", "a: 1\nb: 1")
+    write(tmp_path / "two.yaml", "b: 2")
+    overlay = write(tmp_path / "over.yaml", "base: [one.yaml, two.yaml]\nc: 3")
+    assert load_config(overlay) == {"a": 1, "b": 2, "c": 3}
+
+
+def test_a_file_name_stands_for_its_content_from_any_working_directory(tmp_path, monkeypatch):
+    write(tmp_path / "cfg/loss/mss.yaml", "class_path: some.Loss")
+    config = write(tmp_path / "cfg/main.yaml", "loss: loss/mss.yaml\nall: [loss/mss.yaml]")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    loss = {"class_path": "some.Loss"}
+    assert load_config("../cfg/main.yaml") == {"loss": loss, "all": [loss]} == load_config(config)
+
+
+def test_config_dir_is_the_folder_of_the_file_that_says_so(tmp_path):
+    write(tmp_path / "a/data.yaml", "folder: ${config_dir}/../audio\nother: dataset/x")
+    config = write(tmp_path / "b/main.yaml", "base: ../a/data.yaml")
+    assert load_config(config) == {"folder": f"{tmp_path}/a/../audio", "other": "dataset/x"}
+
+
+def test_numbers_without_a_dot_are_numbers(tmp_path):
+    config = write(tmp_path / "c.yaml", "lr: 1e-4\neps: 1.0e-08\nname: 1e-4x")
+    assert load_config(config) == {"lr": 1e-4, "eps": 1e-8, "name": "1e-4x"}
+
+
+def test_another_class_does_not_inherit_arguments():
+    base = {"class_path": "A", "init_args": {"x": 1}}
+    assert merge(base, {"class_path": "B"}) == {"class_path": "B"}
+    assert merge(base, {"class_path": "A", "init_args": {"y": 2}})["init_args"] == {"x": 1, "y": 2}
+
+
+def test_a_section_file_replaces_the_whole_section(tmp_path):
+    main = write(tmp_path / "main.yaml", "seed: 1\ndata: {init_args: {archive: old, batch_size: 2}}")
+    data = write(tmp_path / "data.yaml", "init_args: {batch_size: 3}")
+    assert compose([main], data=data) == {"seed": 1, "data": {"init_args": {"batch_size": 3}}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1", "not valid YAML"),
+        ("just text", "`key: value`"),
+        ("base: absent.yaml", "absent.yaml .* does not exist"),
+        ("a: absent.yaml", "absent.yaml .* does not exist"),
+        ("base: c.yaml", "includes itself"),
+    ],
+)
+def test_a_broken_file_is_named_with_a_remedy(tmp_path, text, message):
+    with pytest.raises(UsageError, match=message) as error:
+        load_config(write(tmp_path / "c.yaml", text))
+    assert "c.yaml" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_options_that_lightning_dropped_leave_a_published_configuration(reference, caplog):
+    published = yaml.safe_load((reference / "noise_parallel_transient_params.yaml").read_text())
+    with caplog.at_level(logging.WARNING):
+        config = modernize(published)
+    assert "gpus" not in config["trainer"]
+    assert config["trainer"]["accelerator"] == "auto"
+    assert config["trainer"]["max_epochs"] == -1
+    assert len(config["trainer"]["callbacks"]) == 4
+    assert "verbose" not in config["lr_scheduler"]["init_args"]
+    assert "Lightning 1.9" in caplog.text
+    assert published["trainer"]["gpus"] is None, "the input stays as it is"
+
+
+def test_a_configuration_of_today_stays_as_it_is():
+    config = {"trainer": {"accelerator": "gpu", "logger": None, "max_epochs": 3}, "x": 1}
+    assert modernize(config) == config
