@@ -1,0 +1,98 @@
+"""Files and folders that are there whole or not at all, and one process at a time to make them."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Iterator
+
+from drumblender.errors import DrumblenderError
+
+
+@contextlib.contextmanager
+def in_one_step(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes ``path`` when the block ends without an exception."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is None:  # of a network library, not of the disk
+            raise
+        remedy = "make room" if error.errno == errno.ENOSPC else "check the folder's permissions"
+        raise DrumblenderError(
+            f"{path} cannot be written ({error.strerror or error}); {remedy} and run the same "
+            "command again, and it goes on where it stopped."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file in one step."""
+    with in_one_step(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file in one step."""
+    write(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def link(source: Path, destination: Path) -> None:
+    """Put the same file at another place, without a copy where the file system can."""
+    with in_one_step(destination) as temporary:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        try:
+            os.link(source, temporary)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(source, temporary)
+
+
+def put_in_place(folder: Path, destination: Path) -> None:
+    """Give a finished folder its name; what had that name before goes.
+
+    Call it inside :func:`exclusive`, which puts things right after a stop between the two steps.
+    """
+    old = _old(destination)
+    if destination.exists():
+        destination.rename(old)
+    folder.rename(destination)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Let one process at a time make a folder; others wait, and say so."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path = folder.with_name(f".{folder.name}.lock")
+    with contextlib.ExitStack() as stack:
+        while True:
+            file = stack.enter_context(path.open("w"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"Waiting for another process that prepares {folder} ...", file=sys.stderr)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            # Whoever held the lock before may have removed the very file that is locked now.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    break
+        stack.callback(path.unlink, missing_ok=True)
+        old = _old(folder)
+        if old.exists() and folder.exists():
+            shutil.rmtree(old)
+        elif old.exists():
+            old.rename(folder)
+        yield
+
+
+def _old(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".old")

@@ -1,0 +1,235 @@
+"""Datamodules: which dataset, from where, in batches of what size. Wiring only."""
+
+import os
+from pathlib import Path
+from typing import Any, Dict, Optional, Type
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from drumblender.analysis.modal import AnalysisSettings
+from drumblender.data import atomic, storage
+from drumblender.data.audio import AudioDataset, AudioWithParametersDataset
+from drumblender.data.parallel import available_cores
+from drumblender.data.preprocess import DatasetSettings, preprocess, read_settings, refuse_other
+from drumblender.errors import DrumblenderError, UsageError
+
+# More loading processes than this never made a batch come faster.
+_MOST_LOADERS = 8
+
+
+class AudioDataModule(pl.LightningDataModule):
+    """Batches of preprocessed one-shots.
+
+    ``prepare_data`` uses the first of these that there is: the dataset in ``data_dir``, its archive
+    in the working directory, the raw folder (which is preprocessed), the archive on the network.
+
+    Args:
+        data_dir: folder of the dataset.
+        meta_file: metadata, in ``data_dir`` and (raw metadata, optional) in
+            ``data_dir_unprocessed``.
+        sample_rate: of the audio, in Hz.
+        num_samples: of every sound.
+        batch_size: sounds in a batch.
+        num_workers: processes that load batches; suited to machine and dataset when None.
+        dataset_class: what reads the dataset.
+        dataset_kwargs: further arguments of it (seed, split_strategy, sample_types, instruments).
+        data_dir_unprocessed: raw folder.
+        url: endpoint of an S3-compatible object store.
+        bucket: in that store.
+        archive: of the preprocessed dataset, in the working directory and in the bucket.
+        archive_url: address of the archive that needs no credentials.
+    """
+
+    def __init__(
+        self,
+        data_dir: str,
+        meta_file: str = "metadata.json",
+        sample_rate: int = 48000,
+        num_samples: int = 96000,
+        batch_size: int = 12,
+        num_workers: Optional[int] = None,
+        dataset_class: Type[AudioDataset] = AudioDataset,
+        dataset_kwargs: Optional[Dict[str, Any]] = None,
+        data_dir_unprocessed: Optional[str] = None,
+        url: Optional[str] = None,
+        bucket: Optional[str] = None,
+        archive: Optional[str] = None,
+        archive_url: Optional[str] = None,
+    ):
+        super().__init__()
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("sample_rate", sample_rate, 1),
+            ("num_samples", num_samples, 1),
+            ("num_workers", num_workers, 0),
+        ):
+            if value is not None and value < least:
+                raise UsageError(f"data: {name} is {value}; set it to {least} or more.")
+        self.data_dir = Path(data_dir)
+        self.meta_file = meta_file
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.dataset_class = dataset_class
+        self.dataset_kwargs = dict(dataset_kwargs or {})
+        self.raw_dir = (
+            Path(os.path.normpath(data_dir_unprocessed)) if data_dir_unprocessed else None
+        )
+        self.url = url
+        self.bucket = bucket
+        self.archive = archive
+        self.archive_url = archive_url
+        self.settings = DatasetSettings(sample_rate, num_samples)
+
+    def prepare_data(self) -> None:
+        """Make ``data_dir`` of whatever there is, unless it is there."""
+        if not self.is_prepared():
+            archive = Path(self.archive) if self.archive else None
+            if archive and archive.is_file():
+                self.unpack(archive)
+            elif self.raw_dir and self.raw_dir.exists():
+                print(preprocess(self.raw_dir, self.data_dir, self.meta_file, self.settings))
+            elif self.archive_url or (self.url and self.bucket and self.archive):
+                self.unpack(self.download())
+            else:
+                raise DrumblenderError(self._nothing_there())
+        self.check_settings()
+
+    def is_prepared(self) -> bool:
+        """Whether the dataset stands in ``data_dir``."""
+        return (self.data_dir / self.meta_file).is_file()
+
+    def download(self) -> Path:
+        """Fetch the archive from the network into the working directory."""
+        if self.archive_url:
+            archive = Path(self.archive or Path(self.archive_url).name)
+            return storage.download_public(self.archive_url, archive)
+        if not (self.url and self.bucket and self.archive):
+            raise UsageError(
+                "The configuration names no archive to download; set url, bucket and archive, "
+                "or archive_url."
+            )
+        return storage.download(self.url, self.bucket, self.archive, Path(self.archive))
+
+    def unpack(self, archive: Path) -> None:
+        """Make ``data_dir`` of an archive."""
+        with atomic.exclusive(self.data_dir):
+            if not self.is_prepared():
+                storage.unpack(archive, self.data_dir, self.meta_file, self._check_whole)
+
+    def check_settings(self) -> None:
+        """Refuse a dataset that was made with other settings than the configuration's."""
+        stored = read_settings(self.data_dir)
+        if stored is not None:
+            refuse_other(self.data_dir, stored, self.settings)
+
+    def setup(self, stage: Optional[str] = None) -> None:
+        """Open the splits that a stage needs."""
+        self.check_settings()
+        splits = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
+        for split in splits.get(stage or "", ("test",) if stage else ("train", "val", "test")):
+            setattr(self, f"{split}_dataset", self.dataset(split))
+
+    def dataset(self, split: Optional[str] = None, data_dir: Optional[Path] = None) -> AudioDataset:
+        """The dataset of one split, or of all sounds."""
+        return self.dataset_class(
+            data_dir or self.data_dir,
+            self.meta_file,
+            self.settings.sample_rate,
+            self.settings.num_samples,
+            split=split,
+            **self.dataset_kwargs,
+        )
+
+    def train_dataloader(self) -> DataLoader:
+        return self._loader(self.train_dataset, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader(self.val_dataset)
+
+    def test_dataloader(self) -> DataLoader:
+        return self._loader(self.test_dataset)
+
+    def predict_dataloader(self) -> DataLoader:
+        return self._loader(self.test_dataset)
+
+    def _loader(self, dataset: AudioDataset, shuffle: bool = False) -> DataLoader:
+        workers = self.num_workers
+        if workers is None:
+            # One batch is read sooner than a process starts.
+            batches = -(-len(dataset) // self.batch_size)
+            workers = min(available_cores(), _MOST_LOADERS, batches - 1)
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            shuffle=shuffle,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def _check_whole(self, folder: Path) -> None:
+        """Raise unless a folder is the whole dataset, filters aside."""
+        filters = {"sample_types": None, "instruments": None}
+        self.dataset_class(
+            folder,
+            self.meta_file,
+            self.settings.sample_rate,
+            self.settings.num_samples,
+            **{**self.dataset_kwargs, **filters},
+        )
+
+    def _nothing_there(self) -> str:
+        places = [f"an archive {self.archive}"] if self.archive else []
+        places += [f"recordings in {self.raw_dir}"] if self.raw_dir else []
+        remedy = f"put {' or '.join(places)} here" if places else "set data_dir_unprocessed"
+        return f"There is no dataset in {self.data_dir} and nothing to make it of; {remedy}."
+
+
+class ModalDataModule(AudioDataModule):
+    """Batches of preprocessed one-shots and their modal parameters.
+
+    Args:
+        data_dir: and others as in :class:`AudioDataModule`.
+        dataset_class: what reads the dataset.
+        save_modal_audio: accepted because published configurations say it; does nothing.
+        analysis: any field of :class:`~drumblender.analysis.modal.AnalysisSettings` (hop_length,
+            fmin, n_bins, ...), which is where their meaning and defaults are.
+    """
+
+    def __init__(
+        self,
+        data_dir: str,
+        meta_file: str = "metadata.json",
+        sample_rate: int = 48000,
+        num_samples: int = 96000,
+        batch_size: int = 12,
+        num_workers: Optional[int] = None,
+        dataset_class: Type[AudioDataset] = AudioWithParametersDataset,
+        dataset_kwargs: Optional[Dict[str, Any]] = None,
+        data_dir_unprocessed: Optional[str] = None,
+        url: Optional[str] = None,
+        bucket: Optional[str] = None,
+        archive: Optional[str] = None,
+        archive_url: Optional[str] = None,
+        save_modal_audio: bool = False,
+        **analysis,
+    ):
+        super().__init__(
+            data_dir,
+            meta_file,
+            sample_rate,
+            num_samples,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            dataset_class=dataset_class,
+            dataset_kwargs=dataset_kwargs,
+            data_dir_unprocessed=data_dir_unprocessed,
+            url=url,
+            bucket=bucket,
+            archive=archive,
+            archive_url=archive_url,
+        )
+        settings = AnalysisSettings(sample_rate=sample_rate, **analysis)
+        self.settings = DatasetSettings(sample_rate, num_samples, settings)

@@ -1,0 +1,146 @@
+"""Which sounds train, validate and test: pure functions on a dataset's metadata.
+
+Everything is ordered by a hash of the seed and the name at hand, never by a library's random
+generator, so that the same seed gives the same splits on every machine and in every version of
+Python and PyTorch. Sounds are filtered first and split afterwards, so that every split of a
+filtered dataset holds its share.
+"""
+
+import hashlib
+from typing import Dict, List, Mapping, Optional, Sequence
+
+from drumblender.errors import UsageError
+
+SPLITS = ("train", "val", "test")
+HELD_OUT_SHARE = 0.1  # of all sounds, for val and for test each; the rest trains
+
+Metadata = Mapping[str, Mapping[str, str]]
+
+
+def select(
+    metadata: Metadata,
+    sample_types: Optional[Sequence[str]] = None,
+    instruments: Optional[Sequence[str]] = None,
+) -> List[str]:
+    """The keys of the sounds that have one of the types and one of the instruments, sorted.
+
+    Args:
+        metadata: key -> {``type``, ``sample_pack_key``, ``instrument``, ...}.
+        sample_types: ``acoustic``, ``electronic``; all when None.
+        instruments: ``kick``, ``snare``, ...; all when None.
+
+    Raises:
+        UsageError: when a filter is empty or nothing passes them all.
+
+    >>> metadata = {"a": {"type": "acoustic", "instrument": "kick"},
+    ...             "b": {"type": "acoustic", "instrument": "snare"}}
+    >>> select(metadata, instruments=["snare", "tom"])
+    ['b']
+    """
+    keys = sorted(metadata)
+    for option, field, wanted in (
+        ("sample_types", "type", sample_types),
+        ("instruments", "instrument", instruments),
+    ):
+        if wanted is None:
+            continue
+        wanted = [wanted] if isinstance(wanted, str) else list(wanted)
+        there = sorted({str(metadata[key].get(field)) for key in keys})
+        keys = [key for key in keys if metadata[key].get(field) in wanted]
+        if not keys:
+            raise UsageError(
+                f"No sound passes dataset_kwargs.{option}: {wanted}; "
+                f"choose among those that are there ({', '.join(there) or 'none'})."
+            )
+    return keys
+
+
+def split(
+    metadata: Metadata, keys: Sequence[str], strategy: str, seed: int
+) -> Dict[str, List[str]]:
+    """Divide keys into 80 % train, 10 % val and 10 % test.
+
+    A single sound is in every split: such a dataset exists to be overfitted.
+
+    Args:
+        metadata: key -> {``type``, ``sample_pack_key``, ...}.
+        keys: those to divide.
+        strategy: ``random``, or ``sample_pack`` for splits that share no sample pack.
+        seed: any integer.
+
+    Returns:
+        Split name -> sorted keys. A split may be empty where there are too few sounds or packs.
+
+    >>> metadata = {str(i): {} for i in range(20)}
+    >>> [len(part) for part in split(metadata, list(metadata), "random", seed=0).values()]
+    [16, 2, 2]
+    """
+    if strategy not in _STRATEGIES:
+        raise UsageError(
+            f"dataset_kwargs.split_strategy is {strategy!r}; "
+            f"choose one of {', '.join(sorted(_STRATEGIES))}."
+        )
+    if len(keys) == 1:
+        return {name: list(keys) for name in SPLITS}
+    parts = _STRATEGIES[strategy](metadata, keys, seed)
+    return {name: sorted(parts[name]) for name in SPLITS}
+
+
+def _random(metadata: Metadata, keys: Sequence[str], seed: int) -> Dict[str, List[str]]:
+    held_out = max(1, int(HELD_OUT_SHARE * len(keys) + 0.5))
+    ordered = _shuffled(keys, seed)
+    train = max(1, len(ordered) - 2 * held_out)
+    return {
+        "train": ordered[:train],
+        "val": ordered[train : train + held_out],
+        "test": ordered[train + held_out :],
+    }
+
+
+def _by_sample_pack(metadata: Metadata, keys: Sequence[str], seed: int) -> Dict[str, List[str]]:
+    """Greedy, one type after the other, so that each split has its share of both types."""
+    types: Dict[str, Dict[str, List[str]]] = {}
+    for key in keys:
+        item = metadata[key]
+        packs = types.setdefault(str(item.get("type")), {})
+        packs.setdefault(str(item.get("sample_pack_key")), []).append(key)
+
+    # The same pack may hold sounds of two types; where it went first it stays.
+    home: Dict[str, str] = {}
+    parts: Dict[str, List[str]] = {name: [] for name in SPLITS}
+    for kind in sorted(types):
+        packs = types[kind]
+        for pack in sorted(home.keys() & packs.keys()):
+            parts[home[pack]] += packs[pack]
+        free = [pack for pack in _shuffled(packs, seed) if pack not in home]
+        target = HELD_OUT_SHARE * sum(len(members) for members in packs.values())
+        # With two packs of a type only one split besides train can have one: the emptier one.
+        for name in sorted(("val", "test"), key=lambda name: (len(parts[name]), name != "val")):
+            for pack in _fill(free, packs, target):
+                home[pack] = name
+                free.remove(pack)
+                parts[name] += packs[pack]
+        for pack in free:
+            home[pack] = "train"
+            parts["train"] += packs[pack]
+    return parts
+
+
+def _fill(free: Sequence[str], packs: Mapping[str, Sequence[str]], target: float) -> List[str]:
+    """Packs that together come close to ``target`` sounds, leaving at least one for training."""
+    chosen: List[str] = []
+    count = 0
+    for pack in free[: max(0, len(free) - 1)]:
+        if count + len(packs[pack]) / 2 <= target:
+            chosen.append(pack)
+            count += len(packs[pack])
+    if not chosen and len(free) > 1:
+        chosen = [min(free, key=lambda pack: len(packs[pack]))]
+    return chosen
+
+
+def _shuffled(names: Sequence[str], seed: int) -> List[str]:
+    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())
+
+
+_STRATEGIES = {"random": _random, "sample_pack": _by_sample_pack}
