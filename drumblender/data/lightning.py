@@ -1,8 +1,9 @@
 """Datamodules: which dataset, from where, in batches of what size. Wiring only."""
 
+import contextlib
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional, Type
+from typing import Any, Dict, List, Optional, Tuple, Type
 
 import pytorch_lightning as pl
 import torch
@@ -12,7 +13,15 @@ from drumblender.analysis.modal import AnalysisSettings
 from drumblender.data import atomic, storage
 from drumblender.data.audio import AudioDataset, AudioWithParametersDataset
 from drumblender.data.parallel import available_cores
-from drumblender.data.preprocess import DatasetSettings, preprocess, read_settings, refuse_other
+from drumblender.data.preprocess import (
+    JOURNAL_FILE,
+    DatasetSettings,
+    preprocess,
+    read_settings,
+    refuse_other,
+)
+from drumblender.data.splits import SPLITS
+from drumblender.data.verify import verify
 from drumblender.errors import DrumblenderError, UsageError
 
 # More loading processes than this never made a batch come faster.
@@ -124,6 +133,42 @@ class AudioDataModule(pl.LightningDataModule):
         if stored is not None:
             refuse_other(self.data_dir, stored, self.settings)
 
+    def raw_folder(self) -> Path:
+        """The folder to preprocess."""
+        if self.raw_dir is None:
+            raise UsageError(
+                "The configuration names no raw folder; set data_dir_unprocessed to the folder "
+                "of your recordings."
+            )
+        return self.raw_dir
+
+    def object_store(self) -> Tuple[str, str]:
+        """Endpoint and bucket."""
+        if not (self.url and self.bucket):
+            raise UsageError("The configuration names no object store; set url and bucket.")
+        return self.url, self.bucket
+
+    def write_archive(self, path: Path) -> int:
+        """Write the dataset to an archive; gives the number of files."""
+        # The folder's name is not among the bytes, nor is what tells of this machine's raw files.
+        top = Path(self.meta_file).stem
+        return storage.create_archive(self.data_dir, path, top, leave_out=(JOURNAL_FILE,))
+
+    def verify(self, num_workers: Optional[int] = None) -> List[str]:
+        """What is wrong with the dataset, one sentence each."""
+        parameter_key = self.dataset_kwargs.get("parameter_key", "feature_file")
+        return verify(self.data_dir, self.meta_file, self.settings, num_workers, parameter_key)
+
+    def describe(self) -> str:
+        """How many sounds there are, and how many in each split."""
+        total = len(self.dataset())
+        sizes = dict.fromkeys(SPLITS, 0)
+        for split in SPLITS:
+            with contextlib.suppress(UsageError):  # too few sounds for this split
+                sizes[split] = len(self.dataset(split))
+        parts = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        return f"{self.data_dir}: {total} sounds ({parts})."
+
     def setup(self, stage: Optional[str] = None) -> None:
         """Open the splits that a stage needs."""
         self.check_settings()
@@ -181,9 +226,9 @@ class AudioDataModule(pl.LightningDataModule):
         )
 
     def _nothing_there(self) -> str:
-        places = [f"an archive {self.archive}"] if self.archive else []
+        places = [f"the archive {self.archive} in the working directory"] if self.archive else []
         places += [f"recordings in {self.raw_dir}"] if self.raw_dir else []
-        remedy = f"put {' or '.join(places)} here" if places else "set data_dir_unprocessed"
+        remedy = f"put {' or '.join(places)}" if places else "set data_dir_unprocessed"
         return f"There is no dataset in {self.data_dir} and nothing to make it of; {remedy}."
 
 

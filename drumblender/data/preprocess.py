@@ -22,12 +22,12 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Seque
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from drumblender.analysis.modal import AnalysisSettings, CQTModalAnalysis
 from drumblender.data import atomic, raw
 from drumblender.data.audio import load_audio, read_metadata
 from drumblender.data.parallel import Workers
+from drumblender.data.progress import progress
 from drumblender.data.recording import Unusable, read_one_shot, wav_bytes
 from drumblender.errors import DrumblenderError, UsageError
 
@@ -471,7 +471,7 @@ class _Build:
         made = {}
         with (
             (self.folder / JOURNAL_FILE).open("a", encoding="utf-8") as journal,
-            tqdm(total=len(tasks), desc=what, unit=" sounds", dynamic_ncols=True) as bar,
+            progress(what, len(tasks)) as bar,
             contextlib.closing(function(tasks)) as outcomes,
         ):
             for outcome in outcomes:
@@ -613,7 +613,7 @@ def _reuse(task: _Task) -> Optional[_Outcome]:
     if task.before is None:
         return None
     folder, origin, stamp = task.before
-    if origin != task.origin or _stamp(folder / task.name) != stamp:
+    if origin != task.origin or file_stamp(folder / task.name) != stamp:
         return None
     if folder != task.folder:
         atomic.link(folder / task.name, task.folder / task.name)
@@ -659,7 +659,8 @@ def _check_analysis(settings: DatasetSettings, device: str) -> None:
         _analysis(settings.analysis)
 
 
-def _stamp(path: Path) -> Optional[Stamp]:
+def file_stamp(path: Path) -> Optional[Stamp]:
+    """Size and checksum of a file; None when it cannot be read."""
     try:
         data = path.read_bytes()
     except OSError:

@@ -16,9 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
-from tqdm import tqdm
-
 from drumblender.data.atomic import in_one_step
+from drumblender.data.progress import progress
 from drumblender.errors import DrumblenderError, UsageError
 
 ACCESS_KEY = "CLOUDFLARE_ACCESS_KEY_ID"
@@ -27,6 +26,7 @@ SECRET_KEY = "CLOUDFLARE_ACCESS_SECRET_KEY"
 _CONNECT_TIMEOUT_S = 10
 _READ_TIMEOUT_S = 60
 _BLOCK = 1 << 20
+_BYTES = {"unit": "B", "unit_scale": True, "unit_divisor": 1024}  # of a progress bar
 
 
 def object_store(url: str, attempts: int = 5):
@@ -68,7 +68,10 @@ def download(url: str, bucket: str, key: str, destination: Path, client=None) ->
     client = client or object_store(url)
     with _store_errors(url, bucket, key):
         size = client.head_object(Bucket=bucket, Key=key)["ContentLength"]
-        with in_one_step(destination) as temporary, _progress(f"Download {key}", size) as bar:
+        with (
+            in_one_step(destination) as temporary,
+            progress(f"Download {key}", size, **_BYTES) as bar,
+        ):
             client.download_file(bucket, key, str(temporary), Callback=bar.update)
             _check_size(temporary, size, f"{bucket}/{key}")
     return destination
@@ -87,7 +90,7 @@ def download_public(url: str, destination: Path) -> Path:
             with in_one_step(destination) as temporary:
                 with (
                     temporary.open("wb") as file,
-                    _progress(f"Download {destination.name}", size) as bar,
+                    progress(f"Download {destination.name}", size, **_BYTES) as bar,
                 ):
                     for block in response.iter_content(_BLOCK):
                         file.write(block)
@@ -132,7 +135,7 @@ def upload(url: str, bucket: str, path: Path, force: bool = False, client=None) 
                 f"{bucket} already has {key}; give the archive another name, "
                 "or replace the object with --force."
             )
-        with _progress(f"Upload {key}", size) as bar:
+        with progress(f"Upload {key}", size, **_BYTES) as bar:
             client.upload_file(str(path), bucket, key, Callback=bar.update)
         stored = client.head_object(Bucket=bucket, Key=key)["ContentLength"]
     if stored != size:
@@ -162,17 +165,21 @@ def create_archive(folder: Path, destination: Path, top: str, leave_out: Sequenc
         for path in folder.rglob("*")
         if path.is_file() and str(path.relative_to(folder)) not in leave_out
     )
-    with in_one_step(destination) as temporary, temporary.open("wb") as raw:
+    with (
+        in_one_step(destination) as temporary,
+        temporary.open("wb") as raw,
         # gzip would write the time and the file's name into the header.
-        with gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as zipped:
-            with tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive:
-                for path in tqdm(paths, desc=f"Archive {destination.name}"):
-                    name = PurePosixPath(top, *path.relative_to(folder).parts)
-                    member = tarfile.TarInfo(str(name))
-                    member.size = path.stat().st_size
-                    member.mode = 0o644
-                    with path.open("rb") as file:
-                        archive.addfile(member, file)
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        progress(f"Archive {destination.name}", len(paths), " files") as bar,
+    ):
+        for path in paths:
+            member = tarfile.TarInfo(str(PurePosixPath(top, *path.relative_to(folder).parts)))
+            member.size = path.stat().st_size
+            member.mode = 0o644
+            with path.open("rb") as file:
+                archive.addfile(member, file)
+            bar.update()
     return len(paths)
 
 
@@ -215,7 +222,7 @@ def _extract(archive: Path, folder: Path) -> None:
     try:
         with (
             archive.open("rb") as raw,
-            _progress(f"Unpack {archive.name}", archive.stat().st_size) as bar,
+            progress(f"Unpack {archive.name}", archive.stat().st_size, **_BYTES) as bar,
             tarfile.open(fileobj=_Counted(raw, bar.update), mode="r:*") as tar,
         ):
             for member in tar:
@@ -294,10 +301,6 @@ def _check_size(path: Path, size: int, source: str) -> None:
         raise DrumblenderError(
             f"{source} broke off after {found} of {size} bytes; run the command again."
         )
-
-
-def _progress(what: str, size: int) -> tqdm:
-    return tqdm(desc=what, total=size, unit="B", unit_scale=True, unit_divisor=1024)
 
 
 def _credential(name: str) -> str:

@@ -1,0 +1,13 @@
+"""How far along a long run is, with rate and time left."""
+
+import sys
+
+from tqdm import tqdm
+
+
+def progress(what: str, total: int, unit: str = " sounds", **options) -> tqdm:
+    """A progress bar on stderr; few lines where that is no terminal but a log file."""
+    interval = 0.1 if sys.stderr.isatty() else 10.0
+    return tqdm(
+        desc=what, total=total, unit=unit, mininterval=interval, dynamic_ncols=True, **options
+    )

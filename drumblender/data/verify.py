@@ -1,0 +1,129 @@
+"""Is a dataset whole and sound? Every file is read and compared with what it has to be."""
+
+import functools
+import math
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from drumblender.analysis.modal import AnalysisSettings
+from drumblender.data.audio import load_audio, load_features, read_metadata
+from drumblender.data.parallel import Workers
+from drumblender.data.preprocess import (
+    DatasetSettings,
+    Journal,
+    file_stamp,
+    read_journal,
+    read_settings,
+    refuse_other,
+)
+from drumblender.data.progress import progress
+from drumblender.errors import DrumblenderError
+
+
+def verify(
+    data_dir: Path,
+    meta_file: str,
+    settings: DatasetSettings,
+    num_workers: Optional[int] = None,
+    parameter_key: str = "feature_file",
+) -> List[str]:
+    """Check every sound of a dataset.
+
+    Args:
+        data_dir: the dataset.
+        meta_file: its metadata.
+        settings: that it has to have; without analysis only the audio counts.
+        num_workers: processes; all cores when None.
+        parameter_key: the metadata field that names the feature files.
+
+    Returns:
+        What is wrong, one sentence each.
+
+    Raises:
+        DrumblenderError: when there is no dataset.
+    """
+    metadata = read_metadata(data_dir / meta_file)
+    stored = read_settings(data_dir)
+    problems = []
+    if stored is not None:
+        try:
+            refuse_other(data_dir, stored, settings)
+        except DrumblenderError as error:
+            problems.append(str(error))
+    # Datasets made elsewhere may keep only the modes that were found.
+    check = functools.partial(
+        _check, data_dir, settings, read_journal(data_dir), parameter_key, stored is not None
+    )
+    with Workers(num_workers) as workers, progress("Verify", len(metadata)) as bar:
+        for found in workers.map(check, list(metadata.items())):
+            problems += found
+            bar.update()
+    return sorted(problems)
+
+
+def _check(
+    data_dir: Path,
+    settings: DatasetSettings,
+    journal: Journal,
+    parameter_key: str,
+    all_modes: bool,
+    entry: Tuple[str, Dict[str, Any]],
+) -> List[str]:
+    key, item = entry
+    missing = sorted({"type", "sample_pack_key", "instrument"} - item.keys())
+    problems = [f"The metadata of {key} has no {name}." for name in missing]
+    names = [item["filename"]]
+    problems += _attempt(_check_audio, data_dir / item["filename"], settings)
+    if settings.analysis is not None:
+        if isinstance(item.get(parameter_key), str):
+            names.append(item[parameter_key])
+            problems += _attempt(
+                _check_features,
+                data_dir / names[-1],
+                settings.num_samples,
+                settings.analysis,
+                all_modes,
+            )
+        else:
+            problems.append(f"The metadata of {key} has no {parameter_key}.")
+    if not problems:
+        problems += [
+            f"{data_dir / name} has changed since it was made."
+            for name in names
+            if name in journal and file_stamp(data_dir / name) != journal[name][1]
+        ]
+    return problems
+
+
+def _attempt(check, *args) -> List[str]:
+    try:
+        return list(check(*args))
+    except DrumblenderError as error:
+        return [str(error)]
+
+
+def _check_audio(path: Path, settings: DatasetSettings) -> Iterator[str]:
+    audio = load_audio(path, settings.sample_rate, settings.num_samples)
+    if not torch.isfinite(audio).all():
+        yield f"{path} holds samples that are not numbers."
+    elif not audio.abs().max() > 10 ** (settings.silence_db / 20):
+        yield f"{path} is silent."
+
+
+def _check_features(
+    path: Path, num_samples: int, analysis: AnalysisSettings, all_modes: bool
+) -> Iterator[str]:
+    parameters: Tensor = load_features(path)
+    _, modes, frames = parameters.shape
+    expected = num_samples // analysis.hop_length + 1
+    if frames != expected:
+        yield f"{path} has {frames} frames but its audio has {expected}."
+    if modes > analysis.num_modes or (all_modes and modes != analysis.num_modes):
+        yield f"{path} has {modes} modes but the configuration says {analysis.num_modes}."
+    if not torch.isfinite(parameters).all():
+        yield f"{path} holds parameters that are not numbers."
+    elif parameters[0].min() < 0 or parameters[0].max() > math.pi:
+        yield f"{path} has frequencies outside 0 to pi rad/sample."

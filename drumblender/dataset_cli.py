@@ -1,0 +1,146 @@
+"""``drumblender-dataset``: get a dataset, make one, check it, pass it on.
+
+Argument parsing only; what it does is in :mod:`drumblender.data`.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import List, Optional, Sequence, Tuple
+
+from drumblender.cli import report_errors
+from drumblender.errors import DrumblenderError, UsageError
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """``drumblender-dataset``: download, preprocess, merge, verify, archive and upload datasets."""
+    return report_errors(_dataset, argv)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="drumblender-dataset",
+        description="Without an action: use what is there (the dataset, its archive in the working "
+        "directory, the raw folder, the archive on the network) to make the dataset. "
+        "Several actions run in the order below.",
+        epilog="--debug shows where an error comes from.",
+    )
+    parser.add_argument("config", help="YAML of a dataset, or of an experiment with a data section")
+    actions = parser.add_argument_group("actions")
+    actions.add_argument(
+        "--preprocess", action="store_true", help="make the dataset of its raw folder, or update it"
+    )
+    actions.add_argument(
+        "--preprocess_features",
+        action="store_true",
+        help="measure the modal features of the dataset again; its audio stays",
+    )
+    actions.add_argument(
+        "--merge", action="store_true", help="make the dataset of all its shards (see --shard)"
+    )
+    actions.add_argument(
+        "--verify", action="store_true", help="check every sound; exit with 1 if one is wrong"
+    )
+    actions.add_argument("--archive", metavar="PATH", help="write the dataset to PATH (.tar.gz)")
+    actions.add_argument("--upload", metavar="PATH", help="upload PATH to the bucket")
+    options = parser.add_argument_group("options")
+    options.add_argument(
+        "--num_workers", type=int, metavar="N", help="processes (default: all cores)"
+    )
+    options.add_argument(
+        "--device", default="cpu", help="where to analyze, such as cuda (default: %(default)s)"
+    )
+    options.add_argument(
+        "--shard",
+        metavar="K/N",
+        help="preprocess only the K-th of N parts, into DATA_DIR.shard-K-of-N",
+    )
+    options.add_argument(
+        "--force", action="store_true", help="let --upload replace what the bucket has"
+    )
+    return parser
+
+
+def _dataset(argv: List[str]) -> None:
+    args = _parser().parse_args(argv)
+    shard = _parse_shard(args.shard)
+    if shard and not args.preprocess:
+        raise UsageError("--shard is a part of preprocessing; add --preprocess.")
+    if shard and (args.merge or args.preprocess_features or args.verify or args.archive):
+        raise UsageError("--shard makes no whole dataset; merge all shards first, with --merge.")
+    data = _datamodule(args.config)
+
+    from drumblender.data import preprocess as build
+    from drumblender.data import storage
+
+    where = (data.data_dir, data.meta_file, data.settings)
+    if args.preprocess:
+        print(build.preprocess(data.raw_folder(), *where, args.num_workers, args.device, shard))
+    if args.preprocess_features:
+        print(build.preprocess_features(*where, args.num_workers, args.device))
+    if args.merge:
+        print(build.merge(*where))
+    if not (args.preprocess or args.preprocess_features or args.merge or args.upload):
+        data.prepare_data()
+    if args.verify:
+        _verify(data, args.num_workers)
+    if args.archive:
+        files = data.write_archive(Path(args.archive))
+        print(f"{args.archive}: {files} files of {data.data_dir}.")
+    if args.upload:
+        url, bucket = data.object_store()
+        key = storage.upload(url, bucket, Path(args.upload), args.force)
+        print(f"Uploaded {key} to {bucket}.")
+    if not shard and not args.upload:
+        print(data.describe())
+
+
+def _parse_shard(text: Optional[str]) -> Optional[Tuple[int, int]]:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"--shard {text} is no K/N with K from 1 to N; give --shard 1/8, say.")
+    return int(match[1]), int(match[2])
+
+
+def _datamodule(path: str):
+    """The datamodule that a data file, or the data section of an experiment, describes."""
+    from drumblender.config import load_config
+
+    config = load_config(path)
+    section = config.get("data", config)
+    if not isinstance(section, dict) or "class_path" not in section:
+        raise UsageError(
+            f"{path} describes no dataset; give a file with class_path and init_args, "
+            "such as those in cfg/data, or one with a data section."
+        )
+
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    from drumblender.data import AudioDataModule
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(AudioDataModule, "data", required=True)
+    try:
+        parsed = parser.parse_object({"data": section})
+    except ArgumentError as error:
+        text = " ".join(str(error).split())
+        reason = re.search(
+            r"Problem with given class_path [^:]*: (.*?)(?: - Expected | Given |$)", text
+        )
+        raise UsageError(
+            f"{path} does not describe a dataset: {reason[1] if reason else text}; correct it."
+        ) from error
+    return parser.instantiate_classes(parsed).data
+
+
+def _verify(data, num_workers: Optional[int]) -> None:
+    problems = data.verify(num_workers)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        raise DrumblenderError(
+            f"{len(problems)} problems in {data.data_dir}; remove it and prepare it again."
+        )
