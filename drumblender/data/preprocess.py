@@ -14,6 +14,7 @@ import io
 import json
 import re
 import shutil
+import sys
 import time
 import zlib
 from dataclasses import asdict, dataclass, replace
@@ -302,8 +303,8 @@ def refuse_other(
                 f"{folder} {how} without modal features; add them with "
                 "drumblender-dataset CONFIG --preprocess_features, or set another data_dir."
             )
-        wanted.update(analysis)
-        stored = {**stored, **stored["analysis"]}
+        wanted = {**analysis, **wanted}
+        stored = {**stored["analysis"], **stored}
     different = [name for name in wanted if stored.get(name) != wanted[name]]
     if different:
         made = ", ".join(f"{name} {stored.get(name)}" for name in different)
@@ -474,16 +475,25 @@ class _Build:
             progress(what, len(tasks)) as bar,
             contextlib.closing(function(tasks)) as outcomes,
         ):
-            for outcome in outcomes:
-                task = outcome.task
-                if outcome.stamp is None:
-                    self.failures[task.key] = outcome.reason
-                else:
-                    made[task.key] = outcome
-                    self.journal[task.name] = (task.origin, outcome.stamp)
-                    journal.write(_journal_line(task.name, self.journal[task.name]))
-                    journal.flush()
-                bar.update()
+            try:
+                for outcome in outcomes:
+                    task = outcome.task
+                    if outcome.stamp is None:
+                        self.failures[task.key] = outcome.reason
+                    else:
+                        made[task.key] = outcome
+                        self.journal[task.name] = (task.origin, outcome.stamp)
+                        journal.write(_journal_line(task.name, self.journal[task.name]))
+                        journal.flush()
+                    bar.update()
+            except KeyboardInterrupt:
+                bar.close()
+                print(
+                    f"{what}: stopped after {bar.n} of {len(tasks)} sounds; "
+                    "the same command goes on from here.",
+                    file=sys.stderr,
+                )
+                raise
         return made
 
     def remove_strays(self, metadata: Metadata) -> None:

@@ -128,14 +128,19 @@ def _by_sample_pack(metadata: Metadata, keys: Sequence[str], seed: int) -> Dict[
 
 def _fill(free: Sequence[str], packs: Mapping[str, Sequence[str]], target: float) -> List[str]:
     """Packs that together come close to ``target`` sounds, leaving at least one for training."""
+    spare = len(free) - 1
     chosen: List[str] = []
     count = 0
-    for pack in free[: max(0, len(free) - 1)]:
-        if count + len(packs[pack]) / 2 <= target:
+    for pack in free:
+        if len(chosen) < spare and count + len(packs[pack]) <= target:
             chosen.append(pack)
             count += len(packs[pack])
-    if not chosen and len(free) > 1:
-        chosen = [min(free, key=lambda pack: len(packs[pack]))]
+    if len(chosen) < spare:
+        # One pack too many may be closer than one too few, and is better than none.
+        rest = [pack for pack in free if pack not in chosen]
+        smallest = min(rest, key=lambda pack: len(packs[pack]))
+        if not chosen or count + len(packs[smallest]) / 2 <= target:
+            chosen.append(smallest)
     return chosen
 
 

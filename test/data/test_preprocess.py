@@ -1,0 +1,350 @@
+import json
+import shutil
+
+import pytest
+import torch
+
+from drumblender.analysis.modal import AnalysisSettings, CQTModalAnalysis
+from drumblender.data import atomic
+from drumblender.data.audio import load_audio, load_features
+from drumblender.data.preprocess import (
+    DatasetSettings,
+    merge,
+    preprocess,
+    preprocess_features,
+)
+from drumblender.errors import DrumblenderError, UsageError
+
+ANALYSIS = AnalysisSettings(
+    sample_rate=8000, hop_length=100, fmin=50, n_bins=48, bins_per_octave=12, num_modes=8
+)
+SETTINGS = DatasetSettings(8000, 4000, ANALYSIS)
+
+
+def run(project, settings=SETTINGS, **options):
+    raw_dir = project.folder / "raw"
+    return preprocess(raw_dir, project.data_dir, "meta.json", settings, **options)
+
+
+def test_every_sound_gets_audio_features_and_metadata(project):
+    project.fill(packs=2, sounds=2)
+
+    report = run(project)
+
+    assert (report.done, report.reused, report.skipped) == (4, 0, [])
+    for item in project.metadata().values():
+        audio = load_audio(project.data_dir / item["filename"], 8000, 4000)
+        features = load_features(project.data_dir / item["feature_file"])
+        assert features.shape == (3, 8, 41)
+        assert torch.equal(features, CQTModalAnalysis(ANALYSIS)(audio[0]))
+        assert features[1].max() > 0.1
+        assert item["type"] == "acoustic"
+        assert item["instrument"] == "kick"
+        assert item["sample_pack_key"] in ("pack 0", "pack 1")
+
+
+def test_a_dataset_without_analysis_has_audio_only(project):
+    project.fill(packs=1, sounds=2)
+
+    run(project, DatasetSettings(8000, 4000))
+
+    assert all("feature_file" not in item for item in project.metadata().values())
+    assert len(project.files()) == 2
+
+
+def test_any_number_of_processes_gives_the_same_bytes(project):
+    project.fill(packs=4, sounds=17)
+    run(project, num_workers=1)
+    alone = project.files()
+    shutil.rmtree(project.data_dir)
+
+    run(project, num_workers=2)
+
+    assert len(alone) == 2 * 68
+    assert project.files() == alone
+
+
+def test_bad_files_are_skipped_and_listed_with_their_reasons(project):
+    project.fill(packs=1, sounds=2)
+    raw = project.folder / "raw" / "pack 0"
+    (raw / "empty.wav").write_bytes(b"")
+    (raw / "Liesmich Größe.txt").write_text("no sound at all")
+    content = (raw / "kick_0.wav").read_bytes()
+    (raw / "cut.wav").write_bytes(content[:2000])
+    (raw / "header.wav").write_bytes(content[:20])
+
+    report = run(project)
+
+    skipped = dict(report.skipped)
+    assert report.done == 2
+    assert sorted(skipped) == [
+        f"pack 0/{name}" for name in ("Liesmich Größe.txt", "cut.wav", "empty.wav", "header.wav")
+    ]
+    assert skipped["pack 0/empty.wav"] == "is empty"
+    assert "truncated" in skipped["pack 0/cut.wav"]
+    listed = (project.data_dir / "skipped.txt").read_text(encoding="utf-8")
+    assert listed == "".join(f"{name}\t{reason}\n" for name, reason in report.skipped)
+    assert all(name in str(report) for name in skipped)
+    assert len(project.metadata()) == 2
+
+
+def test_a_folder_without_one_usable_file_leaves_no_dataset(project):
+    (project.folder / "raw").mkdir()
+    (project.folder / "raw" / "a.wav").write_bytes(b"")
+
+    with pytest.raises(DrumblenderError, match=r"None of the 1 files .*a.wav is empty"):
+        run(project)
+
+    assert not project.data_dir.exists()
+
+
+def test_a_second_run_reuses_what_has_not_changed(project, write_sound):
+    project.fill(packs=1, sounds=4)
+    run(project)
+    before = project.files()
+    raw = project.folder / "raw" / "pack 0"
+    write_sound(raw / "kick_0.wav", 300.0, seconds=0.4)
+    (raw / "kick_1.wav").unlink()
+    write_sound(raw / "new.wav", 250.0)
+
+    report = run(project)
+
+    after = project.files()
+    assert (report.done, report.reused) == (2, 2)
+    assert len(after) == 8
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert {name[:13] for name in changed} == {"pack_0-kick_0", "pack_0-new-" + name_digits(after)}
+    assert not any("kick_1" in name for name in after)
+    assert not list(project.folder.glob("dataset/*.*"))
+
+
+def name_digits(files):
+    (name,) = {name.split(".")[0] for name in files if "-new-" in name}
+    return name.split("-new-")[1][:2]
+
+
+def test_a_stopped_run_goes_on_and_trusts_only_whole_files(project):
+    project.fill(packs=1, sounds=6)
+    run(project)
+    whole = project.files()
+    # What a run leaves behind that was killed: the folder under its other name, a cut journal.
+    partial = project.data_dir.with_name("drums.partial")
+    project.data_dir.rename(partial)
+    (partial / "meta.json").unlink()
+    names = sorted(whole)
+    (partial / "audio" / names[0]).write_bytes(whole[names[0]][:-100])
+    (partial / "audio" / names[3]).write_bytes(bytes(len(whole[names[3]])))
+    (partial / "audio" / names[5]).unlink()
+    (partial / "audio" / (names[7] + ".tmp")).write_bytes(b"half")
+    journal = partial / "journal.jsonl"
+    journal.write_text(journal.read_text()[:-40])
+
+    report = run(project)
+
+    assert (report.done, report.reused) == (4, 2)
+    assert project.files() == whole
+    assert not partial.exists()
+
+
+def test_a_partial_folder_without_settings_is_begun_anew(project):
+    project.fill(packs=1, sounds=1)
+    partial = project.data_dir.with_name("drums.partial")
+    (partial / "audio").mkdir(parents=True)
+    (partial / "audio" / "stray.wav").write_bytes(b"?")
+
+    assert run(project).done == 1
+    assert len(project.files()) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (DatasetSettings(16000, 4000, ANALYSIS), "sample_rate 8000 .* says sample_rate 16000"),
+        (DatasetSettings(8000, 2000, ANALYSIS), "num_samples 4000 .* says num_samples 2000"),
+        (
+            DatasetSettings(8000, 4000, AnalysisSettings(**{**vars(ANALYSIS), "hop_length": 50})),
+            "hop_length 100 .* says hop_length 50",
+        ),
+        (DatasetSettings(8000, 4000), "has modal features, which .* would remove"),
+    ],
+)
+def test_a_dataset_of_other_settings_is_refused_by_name(project, settings, message):
+    project.fill(packs=1, sounds=1)
+    run(project)
+    before = project.files()
+
+    with pytest.raises(UsageError, match=message):
+        run(project, settings)
+
+    assert project.files() == before
+
+
+def test_a_run_that_was_begun_with_other_settings_is_refused(project):
+    project.fill(packs=1, sounds=1)
+    run(project)
+    project.data_dir.rename(project.data_dir.with_name("drums.partial"))
+
+    with pytest.raises(UsageError, match=r"drums.partial was begun with num_samples 4000"):
+        run(project, DatasetSettings(8000, 2000, ANALYSIS))
+
+
+def test_a_folder_that_holds_something_else_is_not_replaced(project):
+    project.fill(packs=1, sounds=1)
+    project.data_dir.mkdir(parents=True)
+    (project.data_dir / "thesis.tex").write_text("years of work")
+
+    with pytest.raises(UsageError, match="not made here"):
+        run(project)
+
+    assert (project.data_dir / "thesis.tex").exists()
+
+
+def test_a_stop_while_a_dataset_is_replaced_loses_nothing(project):
+    project.fill(packs=1, sounds=2)
+    run(project)
+    before = project.files()
+    project.data_dir.rename(project.data_dir.with_name("drums.old"))
+
+    report = run(project)
+
+    assert (report.done, report.reused) == (0, 2)
+    assert project.files() == before
+
+
+def test_an_unknown_device_is_an_error(project):
+    project.fill(packs=1, sounds=1)
+
+    with pytest.raises(UsageError, match="--device abacus is not on this machine"):
+        run(project, device="abacus")
+
+
+def test_features_are_measured_again_and_the_audio_stays(project):
+    project.fill(packs=1, sounds=3)
+    run(project)
+    (project.data_dir / "NOTES.txt").write_text("mine")
+    before = project.files()
+    new = DatasetSettings(8000, 4000, AnalysisSettings(**{**vars(ANALYSIS), "num_modes": 4}))
+
+    report = preprocess_features(project.data_dir, "meta.json", new)
+
+    after = project.files()
+    assert report.done == 3
+    for name in before:
+        assert (after[name] == before[name]) == name.endswith(".wav")
+    for item in project.metadata().values():
+        assert load_features(project.data_dir / item["feature_file"]).shape == (3, 4, 41)
+    assert (project.data_dir / "NOTES.txt").read_text() == "mine"
+    assert run(project, new).reused == 3
+
+
+def test_features_are_added_to_a_dataset_from_elsewhere(project, write_sound):
+    write_sound(project.data_dir / "wavs" / "a.wav", subtype="PCM_24")
+    metadata = {"one": {"filename": "wavs/a.wav", "type": "acoustic", "instrument": "kick"}}
+    (project.data_dir / "meta.json").write_text(json.dumps(metadata))
+
+    preprocess_features(project.data_dir, "meta.json", SETTINGS)
+
+    item = project.metadata()["one"]
+    assert item == {**metadata["one"], "feature_file": "wavs/a.pt"}
+    assert load_features(project.data_dir / "wavs" / "a.pt").shape == (3, 8, 41)
+
+
+def test_features_of_a_dataset_of_another_rate_are_refused(project):
+    project.fill(packs=1, sounds=1)
+    run(project)
+
+    with pytest.raises(UsageError, match="sample_rate 8000"):
+        preprocess_features(project.data_dir, "meta.json", DatasetSettings(16000, 4000, ANALYSIS))
+
+
+def make_shards(project, n=3):
+    for k in range(1, n + 1):
+        run(project, shard=(k, n))
+
+
+def test_merged_shards_are_the_dataset_of_one_run(project):
+    project.fill(packs=2, sounds=5)
+    (project.folder / "raw" / "pack 1" / "bad.wav").write_bytes(b"")
+    run(project)
+    alone, metadata = project.files(), project.metadata()
+    skipped = (project.data_dir / "skipped.txt").read_text()
+    shutil.rmtree(project.data_dir)
+    make_shards(project)
+    shutil.rmtree(project.folder / "raw")  # merging may happen where it is not
+
+    report = merge(project.data_dir, "meta.json", SETTINGS)
+
+    assert report.reused == 10
+    assert project.files() == alone
+    assert project.metadata() == metadata
+    assert (project.data_dir / "skipped.txt").read_text() == skipped
+    assert [path.name for path in project.data_dir.parent.iterdir()] == ["drums"]
+
+
+def test_a_shard_is_the_same_whatever_else_is_in_the_library(project, write_sound):
+    project.fill(packs=1, sounds=8)
+    run(project, shard=(1, 3))
+    folder = project.data_dir.with_name("drums.shard-1-of-3")
+    before = set(project.files(folder))
+    write_sound(project.folder / "raw" / "pack 9" / "new.wav")
+    run(project, shard=(1, 3))
+
+    assert before <= set(project.files(folder))
+
+
+def test_merging_names_the_shards_that_are_missing(project):
+    project.fill(packs=1, sounds=4)
+    run(project, shard=(2, 3))
+
+    with pytest.raises(DrumblenderError, match=r"lacks 2 of 3 shards; .*--shard 1/3, 3/3"):
+        merge(project.data_dir, "meta.json", SETTINGS)
+    with pytest.raises(UsageError, match="none"):
+        merge(project.data_dir.with_name("other"), "meta.json", SETTINGS)
+
+
+def test_merging_refuses_a_file_that_was_cut_on_the_way(project):
+    project.fill(packs=1, sounds=6)
+    make_shards(project)
+    path = max(project.data_dir.parent.glob("*.shard-*/audio/*.pt"))
+    path.write_bytes(path.read_bytes()[:-1])
+
+    with pytest.raises(DrumblenderError, match=f"missing or damaged, those of {path.stem}"):
+        merge(project.data_dir, "meta.json", SETTINGS)
+
+    assert not project.data_dir.exists()
+
+
+def test_merging_refuses_shards_of_different_libraries(project, write_sound):
+    project.fill(packs=1, sounds=6)
+    run(project, shard=(1, 2))
+    write_sound(project.folder / "raw" / "pack 0" / "late.wav")
+    run(project, shard=(2, 2))
+
+    with pytest.raises(DrumblenderError, match="different raw folders"):
+        merge(project.data_dir, "meta.json", SETTINGS)
+
+
+def test_a_dataset_is_prepared_by_one_process_at_a_time(project, capfd):
+    import multiprocessing
+    import time
+
+    folder = project.data_dir
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+
+    def hold():
+        with atomic.exclusive(folder):
+            ready.set()
+            time.sleep(0.5)
+
+    process = context.Process(target=hold)
+    process.start()
+    ready.wait()
+    start = time.monotonic()
+    with atomic.exclusive(folder):
+        waited = time.monotonic() - start
+    process.join()
+
+    assert waited > 0.2
+    assert f"Waiting for another process that prepares {folder}" in capfd.readouterr().err
+    assert list(folder.parent.iterdir()) == []

@@ -1,0 +1,109 @@
+import pytest
+
+from drumblender.data.splits import SPLITS, select, split
+from drumblender.errors import UsageError
+
+# 12 packs of 5 to 16 sounds, half of them electronic; instruments in turn.
+METADATA = {
+    f"{pack}-{index}": {
+        "type": ("acoustic", "electronic")[pack % 2],
+        "sample_pack_key": f"pack {pack}",
+        "instrument": ("kick", "snare", "tom")[index % 3],
+    }
+    for pack in range(12)
+    for index in range(5 + pack)
+}
+
+
+def sizes(parts):
+    return [len(parts[name]) for name in SPLITS]
+
+
+@pytest.mark.parametrize("strategy", ["random", "sample_pack"])
+def test_splits_hold_every_sound_once(strategy):
+    parts = split(METADATA, list(METADATA), strategy, seed=3)
+
+    assert sorted(key for part in parts.values() for key in part) == sorted(METADATA)
+
+
+def test_random_splits_are_80_10_10():
+    metadata = {str(index): {} for index in range(200)}
+
+    assert sizes(split(metadata, list(metadata), "random", seed=3)) == [160, 20, 20]
+
+
+def test_pack_splits_share_no_pack_and_come_close_to_80_10_10():
+    for seed in range(20):
+        parts = split(METADATA, list(METADATA), "sample_pack", seed)
+
+        packs = [{METADATA[key]["sample_pack_key"] for key in parts[name]} for name in SPLITS]
+        assert not packs[0] & packs[1]
+        assert not packs[0] & packs[2]
+        assert not packs[1] & packs[2]
+        shares = [size / len(METADATA) for size in sizes(parts)]
+        assert shares == pytest.approx([0.8, 0.1, 0.1], abs=0.06)
+
+
+def test_pack_splits_give_every_split_sounds_of_both_types():
+    parts = split(METADATA, list(METADATA), "sample_pack", seed=3)
+
+    for part in parts.values():
+        assert {METADATA[key]["type"] for key in part} == {"acoustic", "electronic"}
+
+
+def test_a_pack_of_both_types_stays_in_one_split():
+    metadata = {
+        f"{pack}-{index}": {"type": ("acoustic", "electronic")[index % 2], "sample_pack_key": pack}
+        for pack in "abcdef"
+        for index in range(4)
+    }
+
+    parts = split(metadata, list(metadata), "sample_pack", seed=0)
+
+    homes = {key[0]: name for name, part in parts.items() for key in part}
+    assert all(homes[key[0]] == name for name, part in parts.items() for key in part)
+
+
+def test_the_same_seed_gives_the_same_splits_on_every_machine():
+    metadata = {str(index): {"sample_pack_key": str(index // 2)} for index in range(20)}
+    backwards = dict(reversed(metadata.items()))
+
+    # Literals: they must stay as they are in every version of every library.
+    for strategy, expected in (
+        ("random", {"val": ["13", "5"], "test": ["0", "6"]}),
+        ("sample_pack", {"val": ["8", "9"], "test": ["14", "15"]}),
+    ):
+        for mapping in (metadata, backwards):
+            parts = split(mapping, list(mapping), strategy, seed=7)
+            assert {name: parts[name] for name in expected} == expected
+
+
+def test_another_seed_gives_other_splits():
+    assert split(METADATA, list(METADATA), "random", 1) != split(
+        METADATA, list(METADATA), "random", 2
+    )
+
+
+@pytest.mark.parametrize("strategy", ["random", "sample_pack"])
+def test_a_single_sound_is_in_every_split(strategy):
+    assert split(METADATA, ["0-0"], strategy, seed=3) == dict.fromkeys(SPLITS, ["0-0"])
+
+
+def test_filters_take_sounds_of_the_type_and_one_of_the_instruments():
+    keys = select(METADATA, sample_types=["acoustic"], instruments=["kick", "tom"])
+
+    assert keys == sorted(
+        key
+        for key, item in METADATA.items()
+        if item["type"] == "acoustic" and item["instrument"] != "snare"
+    )
+
+
+def test_a_filter_that_nothing_passes_names_what_there_is():
+    with pytest.raises(UsageError, match=r"instruments.*gong.*kick, snare, tom"):
+        select(METADATA, instruments=["gong"])
+
+
+def test_an_unknown_strategy_is_an_error():
+    with pytest.raises(UsageError, match=r"'packs'.*random, sample_pack"):
+        split(METADATA, list(METADATA), "packs", seed=3)
