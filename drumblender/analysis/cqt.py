@@ -198,15 +198,31 @@ class CQT(nn.Module):
 def _rows_of_spectrum(x: Tensor, first_row: int, last_row: int, folded: int) -> Tensor:
     """FFT bins first_row * folded up to last_row * folded of real x as (B, rows, folded)."""
     total = x.shape[-1]
-    if 2 * last_row * folded <= total:
-        spectrum = torch.fft.rfft(x)
-        negative = spectrum[:, 1 : 1 + max(0, -first_row) * folded].conj().flip(-1)
+    if 2 * last_row * folded <= total and total % 2 == 0:
+        below = max(0, -first_row) * folded
+        spectrum = _half_spectrum(x, max(last_row * folded, below + 1))
+        negative = spectrum[:, 1 : 1 + below].conj().flip(-1)
         spectrum = spectrum[:, max(0, first_row) * folded : last_row * folded]
         spectrum = torch.cat([negative, spectrum], dim=-1)
     else:
         index = torch.arange(first_row * folded, last_row * folded, device=x.device)
         spectrum = torch.fft.fft(x)[:, index % total]
     return spectrum.view(len(x), -1, folded)
+
+
+def _half_spectrum(x: Tensor, count: int) -> Tensor:
+    """First ``count`` <= N / 2 bins of the FFT of real x (B, N), N even.
+
+    Even and odd samples go through one complex FFT of half the length; for the long signals here
+    that takes a fraction of the time of the libraries' real FFT.
+    """
+    half = x.shape[-1] // 2
+    packed = torch.fft.fft(torch.view_as_complex(x.view(len(x), half, 2)))
+    mirrored = torch.cat([packed[:, :1], packed[:, half - count + 1 :].flip(-1)], -1).conj()
+    packed = packed[:, :count]
+    angle = torch.arange(count, device=x.device, dtype=torch.float64) * (-math.pi / half)
+    turn = torch.polar(torch.full_like(angle, 0.5), angle - math.pi / 2).to(packed.dtype)
+    return 0.5 * (packed + mirrored) + turn * (packed - mirrored)
 
 
 def _hann_spectrum(theta: np.ndarray, length: np.ndarray) -> np.ndarray:

@@ -1,15 +1,16 @@
 """From a waveform to the parameters of a bank of sinusoids: settings and the whole analysis."""
 
 from dataclasses import dataclass
-from typing import List
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from drumblender.analysis.cqt import CQT
+from drumblender.analysis.fit import fit_modes
 from drumblender.analysis.peaks import Peaks, pick_peaks
-from drumblender.analysis.tracking import Track, track_peaks
+from drumblender.analysis.selection import choose_modes
+from drumblender.analysis.tracking import Tracks, track_peaks
 from drumblender.signal import hz_to_rad
 
 
@@ -28,6 +29,8 @@ class AnalysisSettings:
         threshold: level below which a peak is ignored, in dB relative to amplitude 1.
         diff_threshold: how far a track's frequency may move from frame to frame, in bins of the CQT
             (12 / bins_per_octave semitones each).
+        fit: choose modes for coverage and fit them to the waveform; otherwise modes are the loudest
+            tracks, with amplitudes and phases read off the CQT.
     """
 
     sample_rate: int = 48000
@@ -39,6 +42,7 @@ class AnalysisSettings:
     min_length: int = 10
     threshold: float = -80.0
     diff_threshold: float = 5.0
+    fit: bool = True
 
 
 class CQTModalAnalysis:
@@ -69,36 +73,62 @@ class CQTModalAnalysis:
     def __call__(self, audio: Tensor) -> Tensor:
         if audio.dim() == 1:
             return self(audio[None])[0]
-        with torch.no_grad():
-            # One at a time on the CPU: the numbers must not depend on the company in a batch.
-            spectrograms = [self.cqt.to(x.device)(x[None])[0].cpu().numpy() for x in audio]
-        return torch.stack([self._modes(s, x.shape[-1]) for x, s in zip(audio, spectrograms)])
+        # One at a time: the numbers must not depend on the company in a batch.
+        return torch.stack([self._analyze(x.float()) for x in audio])
 
-    def _modes(self, spectrogram: np.ndarray, num_samples: int) -> Tensor:
+    def _analyze(self, x: Tensor) -> Tensor:
         s = self.settings
+        with torch.no_grad():
+            spectrogram = self.cqt.to(x.device)(x[None])[0].cpu().numpy()
         peaks = pick_peaks(spectrogram, s.fmin, s.bins_per_octave, s.threshold)
-        tracks = track_peaks(
-            peaks, spectrogram.shape[1], s.diff_threshold / s.bins_per_octave, s.min_length
-        )
-        tracks = _loudest(tracks, peaks, s.num_modes)
+        tracks = track_peaks(peaks, s.diff_threshold / s.bins_per_octave, s.min_length)
         parameters = np.zeros((3, s.num_modes, spectrogram.shape[1]), np.float32)
-        for row, track in enumerate(tracks):
-            span = slice(track.first_frame, track.first_frame + len(track.peaks))
-            omega = hz_to_rad(peaks.frequency[track.peaks], s.sample_rate)
+        if len(peaks.frame):
+            if s.fit:
+                self._fitted(parameters, x.cpu().numpy(), peaks, tracks)
+            else:
+                self._plain(parameters, peaks, tracks)
+        return torch.from_numpy(parameters)
+
+    def _fitted(self, parameters: np.ndarray, x: np.ndarray, peaks: Peaks, tracks: Tracks) -> None:
+        s = self.settings
+        num_frames = parameters.shape[-1]
+        # The synthesizer samples envelopes at half-pixel centers: its frames are N / F apart.
+        frame = len(x) / num_frames
+        frequency = choose_modes(
+            peaks,
+            tracks,
+            times=np.arange(num_frames) * s.hop_length / s.sample_rate,
+            frame_times=((np.arange(num_frames) + 0.5) * frame - 0.5) / s.sample_rate,
+            count=s.num_modes,
+        )
+        audible = np.flatnonzero(np.abs(x) > 10 ** (s.threshold / 20 - 1))
+        first = max(0, int(audible[0] / frame - 0.5))
+        last = min(num_frames, int(audible[-1] / frame + 0.5) + 2)
+        modes = fit_modes(x, hz_to_rad(frequency, s.sample_rate), first, last)
+        loud = np.flatnonzero(modes.amplitude.max(1) > 10 ** (s.threshold / 20))
+        order = loud[np.argsort(-np.square(modes.amplitude[loud]).sum(1), kind="stable")]
+        rows = slice(len(order))
+        parameters[0, rows] = modes.omega[order]
+        parameters[1, rows] = modes.amplitude[order]
+        parameters[2, rows] = modes.phase[order, None]
+
+    def _plain(self, parameters: np.ndarray, peaks: Peaks, tracks: Tracks) -> None:
+        s = self.settings
+        energy = tracks.total(peaks.amplitude**2)
+        for row, index in enumerate(np.argsort(-energy, kind="stable")[: s.num_modes]):
+            members = tracks[index]
+            first = int(peaks.frame[members[0]])
+            span = slice(first, first + len(members))
+            omega = hz_to_rad(peaks.frequency[members], s.sample_rate)
             # The synthesizer sums frequency from the first sample on: outside its track a mode
             # keeps the nearest frequency, at amplitude zero.
             parameters[0, row] = omega[0]
             parameters[0, row, span.stop :] = omega[-1]
             parameters[0, row, span] = omega
-            parameters[1, row, span] = peaks.amplitude[track.peaks]
-            phase = peaks.phase[track.peaks] + np.pi / 2
+            parameters[1, row, span] = peaks.amplitude[members]
+            phase = peaks.phase[members] + np.pi / 2
             parameters[2, row, span] = phase
             # The synthesizer reads the phase of frame 0 only: go back from the track's first frame.
-            start = phase[0] - omega[0] * track.first_frame * s.hop_length
+            start = phase[0] - omega[0] * first * s.hop_length
             parameters[2, row, 0] = np.remainder(start + np.pi, 2 * np.pi) - np.pi
-        return torch.from_numpy(parameters)
-
-
-def _loudest(tracks: List[Track], peaks: Peaks, count: int) -> List[Track]:
-    energy = [-np.square(peaks.amplitude[track.peaks]).sum() for track in tracks]
-    return [tracks[i] for i in np.argsort(energy, kind="stable")[:count]]

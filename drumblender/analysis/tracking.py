@@ -1,90 +1,91 @@
-"""Joins peaks of successive frames into modes, backwards in time.
+"""Joins peaks of neighboring frames into tracks.
 
-A drum's spectrum is crowded at the attack and thins out as its modes die away. Followed from the
-end, every track begins with a mode that outlived the others, where its frequency is clear, and keeps
-it through the attack; partial tracking otherwise is that of McAulay and Quatieri [1].
+Partial tracking after McAulay and Quatieri [1], with a rule that needs no state: two peaks of
+neighboring frames belong together when each is the other's nearest and they are near enough. A
+drum's spectrum is crowded at the attack and thins out as its modes die, so tracks are told from the
+end: each is followed back from the frame in which it dies, and long-lived modes come first.
 
 [1] McAulay and Quatieri, "Speech analysis/synthesis based on a sinusoidal representation",
     IEEE TASSP 34(4), 1986.
 """
 
-from typing import List, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from drumblender.analysis.peaks import Peaks
 
 
-class Track(NamedTuple):
-    """One mode: consecutive frames, ascending in time.
+class Tracks(NamedTuple):
+    """Modes as runs of peaks in consecutive frames.
 
-    Attributes:
-        first_frame: frame of the first entry; entry i belongs to frame first_frame + i.
-        peaks: index of each entry's peak, int (L,).
+    Track i consists of the peaks ``peaks[start[i] : start[i] + length[i]]``, in order of time.
+    The track that dies last comes first.
     """
 
-    first_frame: int
     peaks: np.ndarray
+    start: np.ndarray
+    length: np.ndarray
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Indices of the peaks of one track."""
+        return self.peaks[self.start[index] : self.start[index] + self.length[index]]
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """Sum over each track of a value per peak."""
+        running = np.concatenate([[0.0], np.cumsum(values[self.peaks])])
+        return running[self.start + self.length] - running[self.start]
 
 
-def track_peaks(peaks: Peaks, num_frames: int, tolerance: float, min_length: int) -> List[Track]:
+def track_peaks(peaks: Peaks, tolerance: float, min_length: int) -> Tracks:
     """Join peaks into tracks.
 
-    From the last frame to the first, pairs of an open track and a peak are joined nearest first
-    while they differ by at most the tolerance; a track that finds no peak ends, and a peak that
-    finds no track begins one. No peak belongs to two tracks. A frame without peaks ends all tracks
-    and changes nothing else.
+    No peak belongs to two tracks, so tracks that begin or end in the same frame stay apart; a frame
+    without peaks ends all tracks and shifts nothing.
 
     Args:
-        peaks: ordered by frame and frequency.
-        num_frames: of the signal.
-        tolerance: largest ratio of frequencies of neighboring frames, in octaves.
+        peaks: ordered by frame and, within a frame, by frequency.
+        tolerance: largest difference between frequencies of neighboring frames, in octaves.
         min_length: shorter tracks, in frames, are dropped.
-
-    Returns:
-        The tracks, in the order in which they begin seen from the end.
 
     >>> frame = np.array([0, 0, 1, 1, 2])
     >>> hz = np.array([100.0, 800.0, 101.0, 400.0, 102.0])
-    >>> tracks = track_peaks(Peaks(frame, hz, hz, hz), 3, tolerance=0.1, min_length=2)
-    >>> [(t.first_frame, t.peaks.tolist()) for t in tracks]
-    [(0, [0, 2, 4])]
+    >>> tracks = track_peaks(Peaks(frame, hz, hz, hz), tolerance=0.1, min_length=2)
+    >>> len(tracks.start), hz[tracks[0]].tolist()
+    (1, [100.0, 101.0, 102.0])
     """
+    if not len(peaks.frame):
+        return Tracks(*np.zeros((3, 0), int))
     pitch = np.log2(peaks.frequency)
-    bounds = np.searchsorted(peaks.frame, np.arange(num_frames + 1))
-    successor = np.full(len(pitch), -1)
-    for frame in range(num_frames - 2, -1, -1):
-        here, there = bounds[frame], bounds[frame + 1]
-        left, right = _nearest_pairs(pitch[here:there], pitch[there : bounds[frame + 2]], tolerance)
-        successor[here + left] = there + right
-    return _chains(successor, peaks.frame, min_length)
+    after = _nearest(pitch, peaks.frame, 1)
+    before = _nearest(pitch, peaks.frame, -1)
+    index = np.arange(len(pitch))
+    mutual = (after >= 0) & (before[after] == index) & (np.abs(pitch - pitch[after]) <= tolerance)
+    # The first peak of each peak's track: every round doubles the distance looked back.
+    origin = index.copy()
+    origin[after[mutual]] = index[mutual]
+    while True:
+        further = origin[origin]
+        if np.array_equal(further, origin):
+            break
+        origin = further
+    grouped = np.argsort(origin, kind="stable")
+    start = np.flatnonzero(np.diff(origin[grouped], prepend=-1))
+    length = np.diff(start, append=len(grouped))
+    start, length = start[length >= min_length], length[length >= min_length]
+    order = np.argsort(-(peaks.frame[grouped[start]] + length), kind="stable")
+    return Tracks(grouped, start[order], length[order])
 
 
-def _nearest_pairs(a: np.ndarray, b: np.ndarray, tolerance: float):
-    """Indices of pairs from two ascending lists: nearest first, each entry at most once."""
-    if not len(a) or not len(b):
-        return np.zeros(0, int), np.zeros(0, int)
-    # An entry's mutual nearest neighbor is what nearest-first assignment gives it. The others lost
-    # their nearest to a closer one; peaks are a resolution apart, so few are worth a second round.
-    at = np.searchsorted(b, a).clip(1, max(1, len(b) - 1)) if len(b) > 1 else np.zeros(len(a), int)
-    near = at - (a - b[at - 1] < b[at] - a) if len(b) > 1 else at
-    at = np.searchsorted(a, b).clip(1, max(1, len(a) - 1)) if len(a) > 1 else np.zeros(len(b), int)
-    back = at - (b - a[at - 1] <= a[at] - b) if len(a) > 1 else at
-    index = np.arange(len(a))
-    keep = (back[near] == index) & (np.abs(a - b[near]) <= tolerance)
-    return index[keep], near[keep]
-
-
-def _chains(successor: np.ndarray, frame: np.ndarray, min_length: int) -> List[Track]:
-    has_predecessor = np.zeros(len(successor), bool)
-    has_predecessor[successor[successor >= 0]] = True
-    tracks = []
-    following = successor.tolist()
-    for start in np.flatnonzero(~has_predecessor).tolist():
-        chain = [start]
-        while following[chain[-1]] >= 0:
-            chain.append(following[chain[-1]])
-        if len(chain) >= min_length:
-            tracks.append(Track(int(frame[start]), np.array(chain)))
-    tracks.sort(key=lambda t: (-(t.first_frame + len(t.peaks)), t.peaks[-1]))
-    return tracks
+def _nearest(pitch: np.ndarray, frame: np.ndarray, step: int) -> np.ndarray:
+    """For each peak the nearest in pitch among those of the frame ``step`` on, -1 where none is."""
+    # One sorted list of all peaks: frames are further apart in it than pitches ever are.
+    apart = 4 * (np.abs(pitch).max() + 1)
+    place = frame * apart + pitch
+    wanted = place + step * apart
+    right = np.searchsorted(place, wanted).clip(0, len(place) - 1)
+    left = np.maximum(right - 1, 0)
+    nearest = np.where(wanted - place[left] <= place[right] - wanted, left, right)
+    other = np.where(nearest == left, right, left)
+    nearest = np.where(frame[nearest] == frame + step, nearest, other)
+    return np.where(frame[nearest] == frame + step, nearest, -1)

@@ -1,0 +1,240 @@
+"""Fits the envelopes and frequencies of modes to the waveform.
+
+The windows of a constant-Q transform are up to two seconds long at low frequencies: what it shows
+at an attack is too quiet and begins too early. Its frequencies are good, though, and with
+frequencies given, the waveform is linear in complex envelopes. So:
+
+1. Piecewise-linear complex envelopes on the frame grid are fitted by least squares, with a small
+   ridge and a penalty on their slope.
+2. The phase of an envelope is a correction of its mode's frequency; it is folded into the frequency
+   as far as frequencies that are linear between frames can follow it.
+3. With these frequencies, real envelopes are fitted and cut off at zero.
+
+The result is what the modal synthesizer plays, and nothing more: frequency and amplitude, linear
+between the centers of frames, and one phase.
+
+Least squares with fixed frequencies is classical sinusoidal analysis [1]; here envelopes vary
+within frames and all frames are solved at once, by conjugate gradients, band by band.
+
+[1] Stylianou, "Harmonic plus noise models for speech", PhD thesis, ENST Paris, 1996, ch. 3.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from drumblender.analysis.subbands import RATE, Subbands, split
+
+# All relative to the energy of one envelope point.
+RIDGE = 0.01
+SLOPE = 0.02
+ITERATIONS = 10
+# Modes this close to a band's edge (in widths of a band) are fitted along with it, so that what
+# they explain is not explained twice; their values come from their own band.
+GUEST = 1 / 6
+FOLDING_STEPS = 6
+# Frequencies stay this far inside (0, pi).
+MARGIN = 1e-4
+
+
+class Modes(NamedTuple):
+    """What the modal synthesizer plays.
+
+    Attributes:
+        omega: frequency in rad/sample (K, F).
+        amplitude: linear, not negative (K, F).
+        phase: radians, of a sine, "before" the first sample (K,).
+    """
+
+    omega: np.ndarray
+    amplitude: np.ndarray
+    phase: np.ndarray
+
+
+def fit_modes(x: np.ndarray, omega: np.ndarray, first: int, last: int) -> Modes:
+    """Fit modes to a waveform.
+
+    Args:
+        x: samples.
+        omega: frequency of each mode at the centers of the frames, in rad/sample.
+        first: first frame in which modes may sound.
+        last: frame after the last in which modes may sound.
+
+    Shape:
+        - x: (N,)
+        - omega: (K, F)
+
+    >>> x = np.sin(0.1 * np.arange(1, 12801)).astype(np.float32)
+    >>> modes = fit_modes(x, np.full((1, 51), 0.1003), 0, 51)
+    >>> round(float(modes.omega[0, 25]), 4), round(float(modes.amplitude[0, 25]), 1)
+    (0.1, 1.0)
+    """
+    bands = split(x, omega.shape[1], omega.max())
+    sounding = slice(first, last)
+    mean = omega[:, sounding].mean(1)
+    slope = SLOPE * _crowding(mean, 2 * np.pi / bands.frame)
+    zero = np.zeros(len(omega))
+    envelope = _solve(bands, omega, zero, mean, slope, sounding, ("cos", "sin"))
+    envelope = envelope[0] + 1j * envelope[1]
+
+    turned = _fold(omega[:, sounding], np.angle(envelope), bands.frame)
+    before = _phase(omega, bands.frame)[:, sounding]
+    omega = omega.copy()
+    omega[:, sounding] = turned
+    omega[:, :first] = turned[:, :1]
+    omega[:, last:] = turned[:, -1:]
+    missing = envelope * np.exp(1j * (before - _phase(omega, bands.frame)[:, sounding]))
+    phase = np.angle((np.abs(missing) * missing).sum(1))
+    real = _solve(bands, omega, phase, mean, slope, sounding, ("cos",))[0]
+    amplitude = np.zeros_like(omega)
+    amplitude[:, sounding] = np.maximum(real, 0)
+    # A cosine is a sine a quarter turn ahead.
+    return Modes(omega, amplitude, phase + np.pi / 2)
+
+
+def _crowding(mean: np.ndarray, frame_rate: float) -> np.ndarray:
+    """How much more slowly than frames the envelope of each mode may vary, squared.
+
+    An envelope that is as fast as the distance to the next mode explains that mode, too: the two
+    would share both at random. Each may vary as fast as half the distance.
+    """
+    distance = np.abs(mean[:, None] - mean)
+    np.fill_diagonal(distance, np.inf)
+    share = np.clip(distance.min(1) / frame_rate, 0.02, 1)
+    return 1 / (np.pi * share) ** 2
+
+
+def _phase(omega: np.ndarray, frame: float) -> np.ndarray:
+    """Phase at the centers of frames: the running sum of frequency, linear between them."""
+    steps = 0.5 * frame * (omega[:, 1:] + omega[:, :-1])
+    return np.cumsum(np.concatenate([0.5 * frame * omega[:, :1], steps], 1), 1)
+
+
+def _fold(omega: np.ndarray, angle: np.ndarray, frame: float) -> np.ndarray:
+    """Frequencies whose phase follows ``angle`` ahead of that of ``omega``.
+
+    A central difference would smooth the phase by cos^2; repeating it on what is left restores all
+    but the fastest turns, which noise would make explode.
+    """
+    left = np.unwrap(angle, axis=1)
+    change = np.zeros_like(omega)
+    for _ in range(FOLDING_STEPS):
+        step = np.gradient(left, axis=1) / frame if left.shape[1] > 1 else np.zeros_like(left)
+        change += step
+        left = left - _phase(step, frame)
+    return np.clip(omega + change, MARGIN, np.pi - MARGIN)
+
+
+def _solve(
+    bands: Subbands,
+    omega: np.ndarray,
+    phase: np.ndarray,
+    mean: np.ndarray,
+    slope: np.ndarray,
+    sounding: slice,
+    parts: tuple,
+) -> np.ndarray:
+    """Envelopes of all modes, (parts, K, sounding frames), band by band."""
+    start = _phase(omega, bands.frame)
+    result = np.zeros((len(parts), len(omega), sounding.stop - sounding.start), np.float32)
+    home = np.clip(np.rint(mean / bands.width), 0, len(bands.centers) - 1).astype(int)
+    for band, center in enumerate(bands.centers):
+        near = np.abs(mean - band * bands.width) < (0.5 + GUEST) * bands.width
+        members = np.flatnonzero(near | (home == band))
+        own = home[members] == band
+        if own.any():
+            basis = _basis(
+                bands.frame,
+                omega[members],
+                start[members] + phase[members, None],
+                center,
+                sounding,
+                parts,
+                is_real=band == 0,
+            )
+            target = bands.samples[band, sounding.start : sounding.stop + 1]
+            target = target.real if band == 0 else np.concatenate([target.real, target.imag], 1)
+            envelopes = _conjugate_gradients(basis, target, np.tile(slope[members], len(parts)))
+            envelopes = envelopes.T.reshape(len(parts), len(members), -1)
+            result[:, members[own]] = envelopes[:, own]
+    return result
+
+
+def _basis(
+    frame: float,
+    omega: np.ndarray,
+    start: np.ndarray,
+    center: float,
+    sounding: slice,
+    parts: tuple,
+    is_real: bool,
+) -> np.ndarray:
+    """Matrix of each segment: (segments, rows, 2 * columns).
+
+    Rows are the samples of the band (real parts, then imaginary parts), columns the envelope points
+    at the segment's beginning and end (each: cosines of all modes, then sines of all modes).
+    """
+    left = np.concatenate([omega[:, :1], omega], 1)[:, sounding.start : sounding.stop + 1].T
+    right = np.concatenate([omega, omega[:, -1:]], 1)[:, sounding.start : sounding.stop + 1].T
+    start = np.concatenate([start[:, :1] - frame * omega[:, :1], start], 1)
+    time = (np.arange(omega.shape[1] + 1) - 0.5) * frame - 0.5
+    start = (start - center * time)[:, sounding.start : sounding.stop + 1].T
+    tau = ((np.arange(RATE) + 0.5) / RATE).astype(np.float32)[:, None]
+    linear = (frame * (left - center)).astype(np.float32)[:, None]
+    bend = (0.5 * frame * (right - left)).astype(np.float32)[:, None]
+    angle = np.remainder(start, 2 * np.pi).astype(np.float32)[:, None] + tau * (linear + tau * bend)
+    cos, sin = np.cos(angle), np.sin(angle)
+    columns = {"cos": (cos, sin), "sin": (-sin, cos)}
+    values = np.concatenate([columns[part][0] for part in parts], -1)
+    if not is_real:
+        values = np.concatenate([values, np.concatenate([columns[p][1] for p in parts], -1)], 1)
+    # The synthesizer holds the first and the last frame to the ends of the signal.
+    rise = np.tile(tau, (len(values), 1, 1))
+    if sounding.start == 0:
+        rise[0] = tau > 0.5
+    fall = 1 - rise
+    if sounding.start == 0:
+        fall[0] = 0
+    if sounding.stop == omega.shape[1]:
+        rise[-1], fall[-1] = 0, tau < 0.5
+    repeat = 1 if is_real else 2
+    return np.concatenate([values * np.tile(w, (1, repeat, 1)) for w in (fall, rise)], -1)
+
+
+def _conjugate_gradients(basis: np.ndarray, target: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Envelope points (frames, columns) with the least squared error plus penalties."""
+    frames, columns = len(basis) - 1, basis.shape[-1] // 2
+    scale = basis.shape[1] * (2 / 3) * 0.5
+    ridge, slope = np.float32(RIDGE * scale), (scale * slope).astype(np.float32)
+
+    def gather(y):
+        g = np.matmul(y[:, None], basis)[:, 0]
+        return g[:-1, columns:] + g[1:, :columns]
+
+    def normal(c):
+        padded = np.zeros((frames + 2, columns), np.float32)
+        padded[1:-1] = c
+        ends = np.concatenate([padded[:-1], padded[1:]], -1)
+        out = gather(np.matmul(basis, ends[..., None])[..., 0]) + ridge * c
+        steps = slope * np.diff(c, axis=0)
+        out[1:] += steps
+        out[:-1] -= steps
+        return out
+
+    right = gather(target)
+    solution = np.zeros_like(right)
+    residual = right
+    inverse = 1 / (scale + ridge + 2 * slope)
+    search = inverse * residual
+    energy = first = np.vdot(residual, search)
+    for _ in range(ITERATIONS):
+        if not energy > 1e-7 * first:
+            break
+        image = normal(search)
+        step = energy / np.vdot(search, image)
+        solution += step * search
+        residual = residual - step * image
+        update = inverse * residual
+        energy, last = np.vdot(residual, update), energy
+        search = update + (energy / last) * search
+    return solution
