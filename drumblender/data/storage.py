@@ -9,11 +9,10 @@ import contextlib
 import gzip
 import os
 import shutil
-import stat
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Callable, Iterator, Sequence
+from typing import Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 from drumblender.data.atomic import in_one_step
@@ -58,14 +57,21 @@ def object_store(url: str, attempts: int = 5):
     )
 
 
-def download(url: str, bucket: str, key: str, destination: Path, client=None) -> Path:
+def download(url: str, bucket: str, key: str, destination: Path, attempts: int = 5) -> Path:
     """Download one object.
+
+    Args:
+        url: the endpoint.
+        bucket: that holds it.
+        key: of the object.
+        destination: file to write.
+        attempts: at each request.
 
     Raises:
         UsageError: when the credentials are not set.
         DrumblenderError: when the store does not give the whole object.
     """
-    client = client or object_store(url)
+    client = object_store(url, attempts)
     with _store_errors(url, bucket, key):
         size = client.head_object(Bucket=bucket, Key=key)["ContentLength"]
         with (
@@ -106,7 +112,7 @@ def download_public(url: str, destination: Path) -> Path:
     return destination
 
 
-def upload(url: str, bucket: str, path: Path, force: bool = False, client=None) -> str:
+def upload(url: str, bucket: str, path: Path, force: bool = False) -> str:
     """Upload a file under its own name and give that name.
 
     Args:
@@ -114,13 +120,12 @@ def upload(url: str, bucket: str, path: Path, force: bool = False, client=None) 
         bucket: to put it in.
         path: the file.
         force: replace an object of that name.
-        client: an :func:`object_store`; a new one when None.
     """
     from botocore.exceptions import ClientError
 
     if not path.is_file():
         raise UsageError(f"{path} is not there to upload; write it first with --archive {path}.")
-    client = client or object_store(url)
+    client = object_store(url)
     key, size = path.name, path.stat().st_size
     with _store_errors(url, bucket, key):
         try:
@@ -223,7 +228,7 @@ def _extract(archive: Path, folder: Path) -> None:
         with (
             archive.open("rb") as raw,
             progress(f"Unpack {archive.name}", archive.stat().st_size, **_BYTES) as bar,
-            tarfile.open(fileobj=_Counted(raw, bar.update), mode="r:*") as tar,
+            tarfile.open(fileobj=raw, mode="r:*") as tar,
         ):
             for member in tar:
                 if member.isdir():
@@ -241,7 +246,7 @@ def _extract(archive: Path, folder: Path) -> None:
                 source = tar.extractfile(member)
                 with target.open("xb") as file:
                     shutil.copyfileobj(source, file, _BLOCK)
-                os.chmod(target, stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IROTH)
+                bar.update(raw.tell() - bar.n)
             # The checksum of the compressed stream stands at its end, behind the last member.
             while tar.fileobj.read(_BLOCK):
                 pass
@@ -270,29 +275,6 @@ def _unsafe(archive: Path, member: tarfile.TarInfo, why: str) -> DrumblenderErro
         f"{archive} is unsafe, {member.name!r} in it {why}; do not use it, "
         "and get it again from a source that you trust."
     )
-
-
-class _Counted:
-    """A file for reading that reports how far it was read."""
-
-    def __init__(self, file: BinaryIO, report: Callable[[int], object]):
-        self._file = file
-        self._report = report
-        self._furthest = 0
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        position = self._file.tell()
-        if position > self._furthest:
-            self._report(position - self._furthest)
-            self._furthest = position
-        return data
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
 
 
 def _check_size(path: Path, size: int, source: str) -> None:

@@ -21,6 +21,7 @@ from drumblender.data.preprocess import (
 )
 from drumblender.data.progress import progress
 from drumblender.errors import DrumblenderError
+from drumblender.signal import trim_leading_silence
 
 
 def verify(
@@ -109,7 +110,7 @@ def _check_audio(path: Path, settings: DatasetSettings) -> Iterator[str]:
     audio = load_audio(path, settings.sample_rate, settings.num_samples)
     if not torch.isfinite(audio).all():
         yield f"{path} holds samples that are not numbers."
-    elif not audio.abs().max() > 10 ** (settings.silence_db / 20):
+    elif not len(trim_leading_silence(audio[0], settings.silence_db)):
         yield f"{path} is silent."
 
 

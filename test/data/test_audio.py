@@ -102,7 +102,7 @@ def test_audio_unlike_the_configuration_is_refused(published, options, message):
 def test_stereo_is_refused(published, write_sound):
     write_sound(published / "sound_0.wav", channels=2)
 
-    with pytest.raises(DrumblenderError, match="sound_0.wav has 2 channels"):
+    with pytest.raises(DrumblenderError, match=r"sound_0\.wav has 2 channels"):
         open_dataset(published)
 
 

@@ -142,7 +142,7 @@ def test_broken_raw_metadata_is_an_error(tmp_path, content, message):
 
 
 def test_a_missing_or_empty_raw_folder_is_an_error(tmp_path):
-    with pytest.raises(DrumblenderError, match="no raw folder .*data_dir_unprocessed"):
+    with pytest.raises(DrumblenderError, match=r"no raw folder .*data_dir_unprocessed"):
         find_sounds(tmp_path / "nowhere", "meta.json")
     with pytest.raises(DrumblenderError, match="holds no files"):
         find_sounds(tmp_path, "meta.json")

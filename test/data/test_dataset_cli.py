@@ -1,0 +1,267 @@
+"""The command itself, on real files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from drumblender.dataset_cli import main
+
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; from drumblender.dataset_cli import main; sys.exit(main())",
+]
+
+
+def start(*args, cwd, **options):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.Popen(
+        [*COMMAND, *map(str, args)],
+        cwd=cwd,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        **options,
+    )
+
+
+def lines(project):
+    try:
+        journal = project.data_dir.with_name("drums.partial") / "journal.jsonl"
+        return len(journal.read_text().splitlines())
+    except FileNotFoundError:
+        return 0
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def processes(group):
+    """The processes of a group, zombies aside."""
+    found = subprocess.run(
+        ["ps", "-o", "pgid=,stat=", "-A"], capture_output=True, text=True, check=True
+    ).stdout
+    return [
+        line for line in found.splitlines() if line.split()[0] == str(group) and "Z" not in line
+    ]
+
+
+def test_preprocessing_says_what_it_did(project, capsys):
+    project.fill(packs=1, sounds=10)
+    (project.folder / "raw" / "pack 0" / "notes.txt").write_text("hello")
+
+    assert main([str(project.config), "--preprocess", "--num_workers", "1"]) == 0
+
+    output = capsys.readouterr()
+    assert "skipped pack 0/notes.txt: is broken or no audio" in output.out
+    assert "dataset/drums: 10 done, 0 reused, 1 skipped" in output.out
+    assert "10 sounds (train 8, val 1, test 1)" in output.out
+    assert "sounds/s" in output.err
+
+
+def test_without_an_action_the_dataset_is_prepared_of_what_is_there(project, capsys):
+    project.fill(packs=1, sounds=1)
+
+    assert main([str(project.config)]) == 0
+    assert "1 sounds (train 1, val 1, test 1)" in capsys.readouterr().out
+    assert main([str(project.config)]) == 0
+    assert "done" not in capsys.readouterr().out
+
+
+def test_the_data_section_of_an_experiment_will_do(project, capsys):
+    project.fill(packs=1, sounds=3)
+    (project.folder / "experiment.yaml").write_text("data: data.yaml\nseed_everything: 1\n")
+
+    assert main(["experiment.yaml", "--preprocess"]) == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_is_stopped_goes_on_with_the_same_result(project, how):
+    project.fill(packs=4, sounds=40).configure(num_samples=4000, n_bins=60, bins_per_octave=24)
+    process = start(project.config, "--preprocess", "--num_workers", "2", cwd=project.folder)
+    wait_for(lambda: lines(project) > 170)
+    if how == signal.SIGINT:
+        os.killpg(process.pid, how)  # as a terminal does
+    else:
+        process.kill()
+    _, err = process.communicate(timeout=60)
+    wait_for(lambda: not processes(process.pid))
+
+    assert not project.data_dir.exists()
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "the same command goes on from here" in err
+        assert "Traceback" not in err
+    done = lines(project)
+
+    assert main([str(project.config), "--preprocess", "--num_workers", "1"]) == 0
+    continued = project.files()
+    assert len(continued) == 320
+    assert done < 320
+    project.configure(data_dir="dataset/alone", n_bins=60, bins_per_octave=24)
+    assert main([str(project.config), "--preprocess", "--num_workers", "1"]) == 0
+    assert project.files(project.folder / "dataset" / "alone") == continued
+
+
+def test_shards_are_made_anywhere_and_merged(project, capsys):
+    project.fill(packs=1, sounds=7)
+    for k in (1, 2, 3):
+        assert main([str(project.config), "--preprocess", "--shard", f"{k}/3"]) == 0
+    assert not project.data_dir.exists()
+
+    assert main([str(project.config), "--merge", "--verify"]) == 0
+
+    assert len(project.metadata()) == 7
+    assert "7 sounds" in capsys.readouterr().out
+
+
+def test_verify_lists_all_that_is_wrong(project, write_sound, capsys):
+    project.fill(packs=1, sounds=6)
+    assert main([str(project.config), "--verify"]) == 0
+    items = [project.metadata()[key] for key in sorted(project.metadata())]
+    files = [project.data_dir / item["filename"] for item in items]
+    files[0].unlink()
+    write_sound(files[1], 440.0, seconds=0.1)
+    files[2].write_bytes(files[3].read_bytes())
+    content = bytearray(files[4].read_bytes())
+    content[58:] = bytes(len(content) - 58)
+    files[4].write_bytes(content)
+    feature = project.data_dir / items[5]["feature_file"]
+    feature.write_bytes(feature.read_bytes()[:-50])
+    capsys.readouterr()
+
+    assert main([str(project.config), "--verify"]) == 1
+
+    errors = capsys.readouterr().err
+    assert f"{project.data_dir.name}" in errors
+    for index, problem in (
+        (0, "is missing or broken"),
+        (1, "has num_samples 800"),
+        (2, "has changed since it was made"),
+        (4, "is silent"),
+    ):
+        assert f"{files[index].name} {problem}" in errors
+    assert f"{feature.name} is missing or broken" in errors
+    assert "error: 5 problems in dataset/drums" in errors
+
+
+def test_features_alone_are_measured_again(project):
+    project.fill(packs=1, sounds=3)
+    assert main([str(project.config)]) == 0
+    project.configure(num_modes=4)
+    assert main([str(project.config)]) == 2
+
+    assert main([str(project.config), "--preprocess_features", "--verify"]) == 0
+
+    stored = json.loads((project.data_dir / "drumblender.json").read_text())
+    assert stored["analysis"]["num_modes"] == 4
+
+
+def test_an_archive_can_be_written_and_used(project):
+    project.fill(packs=1, sounds=3).configure(archive="drums.tar.gz")
+    assert main([str(project.config), "--archive", "drums.tar.gz"]) == 0
+    expected = project.files()
+    project.data_dir.rename(project.folder / "away")
+    (project.folder / "raw").rename(project.folder / "raw away")
+
+    assert main([str(project.config), "--verify"]) == 0
+    assert project.files() == expected
+
+
+def test_help_is_quick():
+    begin = time.monotonic()
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", *COMMAND[1:], "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+    assert "--preprocess_features" in result.stdout
+    assert "torch" not in result.stderr
+    assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["nowhere.yaml"], 2, "nowhere.yaml does not exist"),
+        (["data.yaml"], 1, "no dataset in dataset/drums"),
+        (["data.yaml", "--preprocess"], 1, "no raw folder raw"),
+        (["data.yaml", "--preprocess_features"], 1, "no dataset at dataset/drums/meta.json"),
+        (["data.yaml", "--merge"], 2, "there are shards of 0 divisions"),
+        (["data.yaml", "--preprocess", "--shard", "4/3"], 2, "--shard 4/3"),
+        (["data.yaml", "--shard", "1/3"], 2, "add --preprocess"),
+        (["data.yaml", "--preprocess", "--shard", "1/3", "--merge"], 2, "--merge"),
+        (["data.yaml", "--upload", "x.tar.gz"], 2, "set url and bucket"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(project, capsys, args, code, message):
+    assert main(args) == code
+
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert message in error
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_bin": 3}, "'n_bin'"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": "many"}, "batch_size"),
+        ({"dataset_class": "drumblender.data.NoSuchDataset"}, "NoSuchDataset"),
+        ({"num_workers": -2}, "num_workers is -2"),
+    ],
+)
+def test_a_wrong_configuration_is_one_sentence_that_names_the_key(project, capsys, change, message):
+    project.fill(packs=1, sounds=1).configure(**change)
+
+    assert main([str(project.config)]) == 2
+
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_zero_workers_are_refused(project, capsys):
+    project.fill(packs=1, sounds=1)
+
+    assert main([str(project.config), "--preprocess", "--num_workers", "0"]) == 2
+    assert "--num_workers is 0" in capsys.readouterr().err
+
+
+def test_debug_shows_where_an_error_comes_from(project):
+    with pytest.raises(Exception, match="no dataset"):
+        main([str(project.config), "--debug"])
+
+
+def test_every_dataset_of_the_repository_is_described(repository, project, capsys):
+    for path in sorted((repository / "cfg" / "data").rglob("*.yaml")):
+        content = yaml.safe_load(path.read_text())
+        assert len(content) <= 2, path
+        assert main([str(path), "--preprocess", "--shard", "1"]) == 2  # reads nothing yet
+    capsys.readouterr()
+
+
+def test_the_bundled_kick_is_a_dataset_from_any_directory(repository, project, capsys):
+    config = repository / "cfg" / "data" / "singles" / "kick_single.yaml"
+
+    assert main([str(config), "--verify"]) == 0
+    assert "1 sounds (train 1, val 1, test 1)" in capsys.readouterr().out
+    assert (project.folder / "dataset" / "kick_single" / "kick_single.json").exists()
