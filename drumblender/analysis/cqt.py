@@ -30,9 +30,9 @@ from drumblender.errors import UsageError
 # Kernels up to this many samples are applied in time.
 SHORT_KERNEL = 1024
 # A kernel's spectrum is kept up to this many of its own bins (sample_rate / length) on either side
-# of its center. Hann side lobes there are 1 / (pi b^3): below -100 dB, under the error of float32
+# of its center. Hann side lobes there are 1 / (pi b^3): below -110 dB, under the error of float32
 # sums and far under the -80 dB at which peaks are still looked for.
-KEPT_SIDE_LOBES = 72
+KEPT_SIDE_LOBES = 56
 # Neighboring bins that share one slice of the spectrum.
 BINS_PER_GROUP = 12
 # Kernel spectra depend on the signal's length; those of the last few lengths are kept.

@@ -26,9 +26,11 @@ import numpy as np
 from drumblender.analysis.subbands import RATE, Subbands, split
 
 # All relative to the energy of one envelope point.
-RIDGE = 0.01
+RIDGE = 0.001
 SLOPE = 0.02
-ITERATIONS = 10
+ITERATIONS = 8
+LEVEL = 1.0
+LOUDER = 2.0
 # Modes this close to a band's edge (in widths of a band) are fitted along with it, so that what
 # they explain is not explained twice; their values come from their own band.
 GUEST = 1 / 6
@@ -155,6 +157,8 @@ def _solve(
             target = bands.samples[band, sounding.start : sounding.stop + 1]
             target = target.real if band == 0 else np.concatenate([target.real, target.imag], 1)
             envelopes = _conjugate_gradients(basis, target, np.tile(slope[members], len(parts)))
+            if len(parts) == 1:
+                envelopes *= _level(basis, target, np.maximum(envelopes, 0))[:, None]
             envelopes = envelopes.T.reshape(len(parts), len(members), -1)
             result[:, members[own]] = envelopes[:, own]
     return result
@@ -199,6 +203,20 @@ def _basis(
         rise[-1], fall[-1] = 0, tau < 0.5
     repeat = 1 if is_real else 2
     return np.concatenate([values * np.tile(w, (1, repeat, 1)) for w in (fall, rise)], -1)
+
+
+def _level(basis: np.ndarray, target: np.ndarray, envelopes: np.ndarray) -> np.ndarray:
+    """Gain per frame that brings a band to the level of its target.
+
+    Least squares renders what it cannot follow, such as noise, too quietly.
+    """
+    padded = np.pad(envelopes, ((1, 1), (0, 0)))
+    ends = np.concatenate([padded[:-1], padded[1:]], -1)
+    fitted = np.square(np.matmul(basis, ends[..., None])).sum((1, 2))
+    wanted = np.square(target).sum(1)
+    smooth = np.array([1.0, 1.0])
+    ratio = np.convolve(wanted, smooth, "valid") / (np.convolve(fitted, smooth, "valid") + 1e-20)
+    return np.clip(ratio, 1, LOUDER**2) ** (0.5 * LEVEL)
 
 
 def _conjugate_gradients(basis: np.ndarray, target: np.ndarray, slope: np.ndarray) -> np.ndarray:
