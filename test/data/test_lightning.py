@@ -120,7 +120,7 @@ def test_a_dataset_of_other_settings_is_refused(project):
     data = datamodule(project.config)
 
     for method in (data.prepare_data, data.setup):
-        with pytest.raises(UsageError, match="hop_length 100 but the configuration says .* 50"):
+        with pytest.raises(UsageError, match=r"hop_length 100 but the configuration says .* 50"):
             method()
 
 
