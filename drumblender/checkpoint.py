@@ -53,7 +53,8 @@ def load_model(
         source, settings = f"configuration {config}", load_config(config)
         state = read_checkpoint(checkpoint)
     model = build_model(settings, source)
-    load_weights(model, state, f"Checkpoint {checkpoint}", source)
+    check_weights(model, state, checkpoint, source)
+    model.load_state_dict(model.adopt(state["state_dict"]))
     data_args = (settings.get("data") or {}).get("init_args") or {}
     model.analysis_settings = analysis_settings(data_args)
     model.num_samples = data_args.get("num_samples", 96000)
@@ -101,8 +102,8 @@ def build_model(config: Dict[str, Any], source: str) -> DrumBlender:
         raise UsageError(f"The model of {source} cannot be built: {reason}") from None
 
 
-def load_weights(model: DrumBlender, state: Dict[str, Any], name: str, source: str) -> None:
-    """Load a state dict strictly, and say in one sentence where it does not fit."""
+def check_weights(model: DrumBlender, state: Dict[str, Any], path: PathLike, source: str) -> None:
+    """Raise one sentence where the weights of a checkpoint do not fit a model."""
     own, given = model.state_dict(), model.adopt(state["state_dict"])
     problems = [f"{key} is missing" for key in own if key not in given]
     problems += [f"{key} is unknown" for key in given if key not in own]
@@ -114,10 +115,9 @@ def load_weights(model: DrumBlender, state: Dict[str, Any], name: str, source: s
     if problems:
         more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
         raise DrumblenderError(
-            f"{name} does not fit {source} ({problems[0]}{more}); give the configuration it was "
-            "trained with."
+            f"Checkpoint {path} does not fit {source} ({problems[0]}{more}); give the "
+            "configuration it was trained with."
         )
-    model.load_state_dict(given)
 
 
 def analysis_settings(data_args: Dict[str, Any]) -> AnalysisSettings:

@@ -99,7 +99,7 @@ def _lightning(args: List[str]) -> None:
     command, rest = args[:1], args[1:]
     if command and not command[0].startswith("-"):
         args = command + resolve_files(rest)
-    DrumblenderCLI.run(args)
+    DrumblenderCLI(args)
 
 
 def _synth(args: List[str]) -> None:

@@ -3,35 +3,57 @@
 import warnings
 from typing import List
 
+import yaml
 from pytorch_lightning import LightningDataModule
-from pytorch_lightning.cli import LightningCLI, SaveConfigCallback
+from pytorch_lightning.cli import LightningCLI
 
+from drumblender.checkpoint import check_weights, read_checkpoint
 from drumblender.tasks import DrumBlender
+
+# Advice to authors of Lightning programs, of no use to a person who trains.
+QUIET = [
+    ".*does not have many workers.*",
+    ".*LightningCLI's args parameter.*",
+    ".*smaller than the logging interval.*",
+    ".*isinstance.treespec, LeafSpec.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+]
 
 
 class DrumblenderCLI(LightningCLI):
     """LightningCLI whose checkpoints carry their configuration."""
 
-    @classmethod
-    def run(cls, args: List[str]) -> None:
-        """Parse arguments as they stand behind ``drumblender`` and run what they ask for."""
-        # Advice to developers of Lightning programs, of no use to a person who trains.
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter.*")
-        warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
-        cls(
+    def __init__(self, args: List[str], run: bool = True):
+        for message in QUIET:
+            warnings.filterwarnings("ignore", message=message)
+        parser_kwargs = {"exit_on_error": False, "prog": "drumblender"}
+        if run:
+            parser_kwargs.update({name: {"exit_on_error": False} for name in self.subcommands()})
+        super().__init__(
             DrumBlender,
             LightningDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
-            save_config_callback=SaveConfigCallback,
             save_config_kwargs={"overwrite": True},
-            parser_kwargs={
-                name: {"exit_on_error": False} for name in ("fit", "validate", "test", "predict")
-            }
-            | {"exit_on_error": False},
+            parser_kwargs=parser_kwargs,
             args=args,
+            run=run,
         )
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: a checkpoint's weights go into the model that the configuration describes."""
+
+    def before_fit(self) -> None:
+        """Say in one sentence what is wrong with a checkpoint, before Lightning loads it."""
+        path = self._get(self.config, "ckpt_path")
+        if path in (None, "best", "last", "hpc", "registry"):
+            return
+        check_weights(self.model, read_checkpoint(path), path, "the model of the configuration")
+
+    before_validate = before_test = before_predict = before_fit
+
+    def after_instantiate_classes(self) -> None:
+        config = self.config[self.subcommand] if self.subcommand else self.config
+        # Plain values only, so that checkpoints load without running code.
+        text = self._parser(self.subcommand).dump(config, skip_none=False, skip_validation=True)
+        self.model.configuration = yaml.safe_load(text)

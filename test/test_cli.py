@@ -1,0 +1,316 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+
+from drumblender.checkpoint import load_model
+from drumblender.cli import main, resolve_files, synth_main
+from drumblender.config import load_config
+from drumblender.tasks import DrumBlender
+from drumblender.training import DrumblenderCLI
+
+RATE = 16000
+N = 4096
+
+
+def drum(path, frequency, seed=0):
+    """A decaying tone with a noisy attack, behind a little silence."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(N) / RATE
+    sound = 0.6 * np.exp(-12 * t) * np.sin(2 * np.pi * frequency * t)
+    sound += 0.1 * np.exp(-80 * t) * rng.standard_normal(N)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.concatenate([np.zeros(500), sound]), RATE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """A folder of sounds, a dataset configuration and a small experiment over the real base."""
+    root = tmp_path_factory.mktemp("library")
+    for i, pitch in enumerate([60, 90, 130, 180, 250, 330, 420, 520, 640, 700]):
+        drum(root / f"raw/pack{i % 5}/kick_{i}.wav", pitch, seed=i)
+    data = {
+        "class_path": "drumblender.data.ModalDataModule",
+        "init_args": {
+            "batch_size": 4,
+            "num_workers": 0,
+            "dataset_class": "drumblender.data.AudioWithParametersDataset",
+            "dataset_kwargs": {"seed": 1, "parameter_key": "feature_file", "expected_num_modes": 8},
+            "meta_file": "metadata.json",
+            "data_dir": str(root / "dataset"),
+            "data_dir_unprocessed": str(root / "raw"),
+            "sample_rate": RATE,
+            "num_samples": N,
+            "num_modes": 8,
+            "min_length": 3,
+            "hop_length": 64,
+            "fmin": 40,
+            "n_bins": 72,
+            "bins_per_octave": 12,
+        },
+    }
+    (root / "data.yaml").write_text(yaml.safe_dump(data))
+    return root
+
+
+@pytest.fixture(scope="module")
+def experiment(library, repository):
+    encoder = {"hidden_channels": 2, "strides": [4, 4]}
+    film = {"film_embedding_size": 8, "hidden_channels": 4, "num_layers": 3, "kernel_size": 5}
+    config = {
+        "base": str(repository / "cfg/04_noise_parallel_transient_params.yaml"),
+        "trainer": {
+            "max_epochs": 2,
+            "accelerator": "cpu",
+            "logger": {"init_args": {"save_dir": str(library / "logs")}},
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+        },
+        "model": {
+            "init_args": {
+                "noise_synth": {"init_args": {"window_size": 32}},
+                "noise_autoencoder": {"init_args": {**encoder, "output_channels": 17}},
+                "transient_autoencoder": {"init_args": {**encoder, "output_channels": 8}},
+                "transient_synth": {"init_args": film},
+                "test_metrics": {
+                    "init_args": {"metrics": {"mfcc": {"init_args": {"sample_rate": RATE}}}}
+                },
+            }
+        },
+        "data": "data.yaml",
+    }
+    path = library / "experiment.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(library, experiment):
+    """Log folder of a training run with the real command."""
+    assert main(["fit", "-c", str(experiment)]) == 0
+    (folder,) = (library / "logs").glob("version_*")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(trained):
+    return trained / "checkpoints/last.ckpt"
+
+
+def test_training_leaves_checkpoints_configuration_sounds_and_pictures(trained):
+    names = {path.suffix for path in trained.rglob("*") if path.is_file()}
+    assert {".ckpt", ".yaml", ".wav", ".png"} <= names
+    assert load_config(trained / "config.yaml")["seed_everything"] == 396818285
+
+
+def test_training_changes_the_weights(trained, checkpoint):
+    steps = torch.load(checkpoint, weights_only=True)["global_step"]
+    assert steps == 4  # eight sounds for training in batches of four, twice
+
+
+def test_a_checkpoint_of_a_run_needs_no_configuration(checkpoint):
+    model = load_model(checkpoint)
+    assert isinstance(model, DrumBlender)
+    assert not model.training
+    assert model.analysis_settings.sample_rate == RATE
+    assert model.num_samples == N
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_other_commands_take_the_same_configuration_and_a_checkpoint(
+    command, experiment, checkpoint, capsys
+):
+    assert main([command, "-c", str(experiment), "--ckpt_path", str(checkpoint)]) == 0
+    if command == "test":
+        printed = capsys.readouterr().out
+        assert "test/loss" in printed
+        assert "test/lsd" in printed
+
+
+def test_a_saved_configuration_runs_again(trained, capsys):
+    command = ["fit", "-c", str(trained / "config.yaml"), "--trainer.fast_dev_run", "true"]
+    assert main(command) == 0
+
+
+def test_a_published_model_is_tested_on_another_dataset(
+    reference, published_checkpoint, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(20000), 48000)
+    raw = tmp_path / "dataset-unprocessed/own/pack"
+    raw.mkdir(parents=True)
+    (tmp_path / "a.wav").rename(raw / "kick.wav")
+    published = reference / "noise_parallel_transient_params.yaml"
+    data = tmp_path / "X.yaml"
+    data.write_text(f"base: {reference.parent.parent / 'cfg/data/base.yaml'}")
+    command = ["test", "-c", str(published), "--ckpt_path", str(published_checkpoint)]
+    assert main([*command, "--data", str(data), "--trainer.enable_progress_bar", "false"]) == 0
+    assert "test/loss" in capsys.readouterr().out
+
+
+def test_a_sound_is_resynthesized_at_its_own_rate_and_length(experiment, checkpoint, tmp_path):
+    source = drum(tmp_path / "Trommel ä.wav", 110)
+    samples, _ = soundfile.read(source)
+    soundfile.write(source, np.stack([samples, samples], 1), 22050)
+    for name in ("first.wav", "second.flac"):
+        command = [str(experiment), str(checkpoint), str(source), str(tmp_path / name)]
+        assert synth_main([*command, "--seed", "3", "--device", "cpu"]) == 0
+    first, rate = soundfile.read(tmp_path / "first.wav")
+    second, _ = soundfile.read(tmp_path / "second.flac")
+    assert (rate, first.shape) == (22050, samples.shape)
+    assert soundfile.info(tmp_path / "first.wav").subtype == "PCM_24"
+    np.testing.assert_array_equal(first, second)
+    assert np.isfinite(first).all()
+    assert np.abs(first).max() > 0
+
+
+def bad_inputs(library, experiment):
+    config = yaml.safe_load(experiment.read_text())
+
+    def changed(name, change):
+        copy = json.loads(json.dumps(config))
+        change(copy)
+        path = library / name
+        path.write_text(yaml.safe_dump(copy))
+        return str(path)
+
+    def data(key, value):
+        return {"base": "data.yaml", "init_args": {key: value}}
+
+    fit = ["fit", "-c"]
+    yield "wrong key", [*fit, changed("a.yaml", lambda c: c.update(modle={}))], 2, "modle"
+    yield (
+        "wrong argument",
+        [*fit, changed("b.yaml", lambda c: c["model"]["init_args"].update(noise_sinth=1))],
+        2,
+        "noise_sinth",
+    )
+    yield (
+        "missing folder",
+        [*fit, changed("c.yaml", lambda c: c.update(data=no_data(library)))],
+        1,
+        "nowhere",
+    )
+    yield (
+        "batch size",
+        [*fit, changed("d.yaml", lambda c: c.update(data=data("batch_size", 0)))],
+        2,
+        "batch_size",
+    )
+    yield "no file", [*fit, "absent.yaml"], 2, "absent.yaml"
+    yield "no value", ["fit", "-c"], 2, "-c needs a value"
+    yield (
+        "other length",
+        [*fit, changed("e.yaml", lambda c: c.update(data=data("num_samples", 2048)))],
+        None,
+        "num_samples",
+    )
+    yield (
+        "missing checkpoint",
+        ["test", "-c", str(experiment), "--ckpt_path", "absent.ckpt"],
+        1,
+        "absent.ckpt",
+    )
+
+
+def no_data(library):
+    paths = {"data_dir": "nowhere/data", "data_dir_unprocessed": "nowhere/raw"}
+    return {"base": "data.yaml", "init_args": paths}
+
+
+def test_bad_input_ends_in_one_sentence_that_names_it(library, experiment, trained, capsys):
+    for name, command, code, word in bad_inputs(library, experiment):
+        capsys.readouterr()
+        result = main(command)
+        message = capsys.readouterr().err.strip().splitlines()[-1]
+        assert message.startswith("error: "), name
+        assert word in message, (name, message)
+        assert "defect" not in message, (name, message)
+        assert result in ((1, 2) if code is None else (code,)), (name, message)
+
+
+def test_a_checkpoint_of_another_model_is_refused(experiment, checkpoint, tmp_path, capsys):
+    state = torch.load(checkpoint, weights_only=True)
+    weights = state["state_dict"]
+    name = next(iter(weights))
+    weights[name] = torch.zeros(3, 3)
+    torch.save(state, tmp_path / "other.ckpt")
+    command = ["test", "-c", str(experiment), "--ckpt_path", str(tmp_path / "other.ckpt")]
+    assert main(command) == 1
+    message = capsys.readouterr().err
+    assert "does not fit" in message
+    assert name in message
+
+
+def test_sounds_that_cannot_be_read_are_named(experiment, checkpoint, tmp_path, capsys):
+    (tmp_path / "text.wav").write_text("no sound")
+    (tmp_path / "empty.wav").write_bytes(b"")
+    for source in ("text.wav", "empty.wav", "absent.wav"):
+        command = [str(experiment), str(checkpoint), str(tmp_path / source), str(tmp_path / "o.wav")]
+        assert synth_main(command) == 1
+        assert source in capsys.readouterr().err
+    command[2:] = [str(drum(tmp_path / "good.wav", 100)), str(tmp_path / "out.mp3")]
+    assert synth_main(command) == 2
+    assert "out.mp3" in capsys.readouterr().err
+    assert not list(tmp_path.glob("o*"))
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    with pytest.raises(Exception, match="absent"):
+        main(["fit", "-c", "absent.yaml", "--debug"])
+
+
+def test_configuration_files_resolve_before_other_options(repository):
+    args = resolve_files(
+        ["-c", str(repository / "cfg/06_modal.yaml"), "--trainer.max_epochs", "3",
+         f"--data={repository / 'cfg/data/one_shots.yaml'}"]
+    )  # fmt: skip
+    assert args[0] == "--config"
+    assert args[2:] == ["--trainer.max_epochs", "3"]
+    assert "one_shots.json" in args[1]
+    assert "percussion" not in args[1]
+
+
+@pytest.mark.parametrize("command", ["main", "synth_main"])
+def test_help_answers(command):
+    code = f"import sys; from drumblender.cli import {command}; sys.exit({command}(['--help']))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0
+    assert "usage: drumblender" in result.stdout
+
+
+def configurations(folder):
+    root = folder / "cfg"
+    return [(path, path.relative_to(root)) for path in sorted(root.rglob("*.yaml"))]
+
+
+def test_every_configuration_instantiates(repository, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    from jsonargparse import ArgumentParser
+
+    paths = configurations(repository)
+    assert len(paths) > 30
+    for path, name in paths:
+        config = load_config(path)
+        if "model" in config:
+            cli = DrumblenderCLI(resolve_files(["-c", str(path)]), run=False)
+            assert isinstance(cli.model, DrumBlender), name
+            assert cli.trainer.callbacks, name
+            assert cli.datamodule is not None, name
+            continue
+        if str(config.get("class_path")).endswith("WandbLogger"):
+            continue  # needs an account; published configurations with it are tested elsewhere
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_argument("--thing", type=object)
+        module, cls = config["class_path"].rsplit(".", 1)
+        base = getattr(__import__(module, fromlist=[cls]), cls)
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_subclass_arguments(base, "thing")
+        thing = parser.instantiate_classes(parser.parse_object({"thing": config})).thing
+        assert isinstance(thing, base), name
