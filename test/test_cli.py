@@ -142,7 +142,9 @@ def test_a_published_model_is_tested_on_another_dataset(
     reference, published_checkpoint, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(20000), 48000)
+    soundfile.write(
+        tmp_path / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(20000), 48000
+    )
     raw = tmp_path / "dataset-unprocessed/own/pack"
     raw.mkdir(parents=True)
     (tmp_path / "a.wav").rename(raw / "kick.wav")
@@ -252,7 +254,12 @@ def test_sounds_that_cannot_be_read_are_named(experiment, checkpoint, tmp_path, 
     (tmp_path / "text.wav").write_text("no sound")
     (tmp_path / "empty.wav").write_bytes(b"")
     for source in ("text.wav", "empty.wav", "absent.wav"):
-        command = [str(experiment), str(checkpoint), str(tmp_path / source), str(tmp_path / "o.wav")]
+        command = [
+            str(experiment),
+            str(checkpoint),
+            str(tmp_path / source),
+            str(tmp_path / "o.wav"),
+        ]
         assert synth_main(command) == 1
         assert source in capsys.readouterr().err
     command[2:] = [str(drum(tmp_path / "good.wav", 100)), str(tmp_path / "out.mp3")]

@@ -53,7 +53,9 @@ def test_another_class_does_not_inherit_arguments():
 
 
 def test_a_section_file_replaces_the_whole_section(tmp_path):
-    main = write(tmp_path / "main.yaml", "seed: 1\ndata: {init_args: {archive: old, batch_size: 2}}")
+    main = write(
+        tmp_path / "main.yaml", "seed: 1\ndata: {init_args: {archive: old, batch_size: 2}}"
+    )
     data = write(tmp_path / "data.yaml", "init_args: {batch_size: 3}")
     assert compose([main], data=data) == {"seed": 1, "data": {"init_args": {"batch_size": 3}}}
 

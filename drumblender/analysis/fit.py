@@ -29,7 +29,7 @@ from drumblender.analysis.subbands import RATE, Subbands, split
 RIDGE = 0.001
 SLOPE = 0.02
 ITERATIONS = 8
-LEVEL = 1.0
+LEVEL = 0.5
 LOUDER = 2.0
 # Modes this close to a band's edge (in widths of a band) are fitted along with it, so that what
 # they explain is not explained twice; their values come from their own band.

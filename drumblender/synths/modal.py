@@ -19,10 +19,10 @@ def modal_synth(
     """Sum of sinusoids, ``y[n] = sum_m a_m[n] sin(phi_m + sum_{k<=n} w_m[k])``.
 
     Frequencies w and amplitudes a are given per frame and linearly interpolated to samples
-    (half-pixel centers); phi is the phase of the first frame. The running sum is kept in float64 and
-    then rounded to the type of the inputs, as in the model that published checkpoints come from: in
-    float32 that is a jitter of up to 0.008 rad on a 12 kHz mode after two seconds. A mode at or
-    above Nyquist is silent there.
+    (half-pixel centers); phi is the phase of the first frame. The running sum is kept in float64
+    and then rounded to the type of the inputs, as in the model that published checkpoints come
+    from: in float32 that is a jitter of up to 0.008 rad on a 12 kHz mode after two seconds. A mode
+    at or above Nyquist is silent there.
 
     Args:
         freqs: radians per sample.

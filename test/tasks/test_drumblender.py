@@ -44,7 +44,8 @@ def model(noise=True, transient=True, **kwargs):
 @pytest.fixture
 def batch():
     generator = torch.Generator().manual_seed(0)
-    params = torch.rand(2, 3, 4, 9, generator=generator) * torch.tensor([1.0, 0.1, 3])[:, None, None]
+    params = torch.rand(2, 3, 4, 9, generator=generator)
+    params *= torch.tensor([1.0, 0.1, 3.0])[:, None, None]
     return torch.randn(2, 1, N, generator=generator) * 0.1, params
 
 
