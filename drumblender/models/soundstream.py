@@ -47,7 +47,7 @@ class ResidualUnit(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """Three residual units of dilation 1, 3 and 9, then a strided convolution that doubles channels.
+    """Three residual units (dilation 1, 3, 9), then a strided convolution that doubles channels.
 
     Shape:
         - Input: x (B, C, T), embedding (B, E) or None

@@ -26,8 +26,8 @@ NORMS = {"batch": nn.BatchNorm1d, "instance": nn.InstanceNorm1d}
 def dilated_conv1d(x: Tensor, weight: Tensor, bias: Optional[Tensor], dilation: int) -> Tensor:
     """Dilated convolution without padding; strong dilations run with time folded into two axes.
 
-    With T = n d, sample t sits at (t // d, t % d) of an (n, d) grid, and a convolution of dilation d
-    over t is one of dilation 1 along the first axis. Backends run that several times faster.
+    With T = n d, sample t sits at (t // d, t % d) of an (n, d) grid, and a convolution of dilation
+    d over t is one of dilation 1 along the first axis, which takes about 0.6 of the time on a CPU.
 
     Shape:
         - Input: x (B, C, T), weight (D, C, K), bias (D,) or None
