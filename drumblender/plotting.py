@@ -1,0 +1,248 @@
+"""Pictures of drum sounds: tensors in, matplotlib figures out.
+
+matplotlib is imported where it is used, because training without pictures should not wait for it,
+and only its object-oriented interface: pyplot keeps every figure alive and looks for a display.
+"""
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence, Tuple, Union
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LabeledSignals = Sequence[Tuple[str, Tensor]]
+
+DYNAMIC_RANGE = 80.0  # dB shown below the loudest point of a figure
+MIN_FREQUENCY = 20.0  # Hz, where spectrograms begin
+FREQUENCY_TICKS = (20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)  # Hz
+COLOR_MAP = "magma"
+LINE_COLOR = "#51127c"  # a dark color of that map
+
+
+def plot_resynthesis(
+    target: Tensor, resynthesis: Tensor, sample_rate: float, title: Optional[str] = None
+) -> "Figure":
+    """Waveform and spectrogram of a recording above those of its resynthesis.
+
+    Both rows share their axes and the color scale, so that they can be compared by eye. Silence at
+    the end of both is not shown.
+
+    Args:
+        target: the recording.
+        resynthesis: what stands for it.
+        sample_rate: in Hz.
+        title: above the figure.
+
+    Shape:
+        - target, resynthesis: (N,), (1, N) or (1, 1, N)
+    """
+    signals = _prepare([("Target", target), ("Resynthesis", resynthesis)])
+    figure = _figure(11.0, 5.6, title)
+    axes = figure.subplots(2, 2, sharex=True, sharey="col", width_ratios=[1, 1.25])
+    _draw_spectrograms(figure, axes[:, 1], signals, sample_rate)
+    for (waveform, spectrogram), (label, x) in zip(axes, signals):
+        _draw_waveform(waveform, x, sample_rate, label)
+        waveform.set_ylabel("Amplitude")
+        spectrogram.set_ylabel("Frequency (Hz)")
+    for axis in axes[-1]:
+        axis.set_xlabel("Time (s)")
+    return figure
+
+
+def plot_waveforms(
+    signals: LabeledSignals, sample_rate: float, title: Optional[str] = None
+) -> "Figure":
+    """Waveforms below each other, on shared axes.
+
+    Args:
+        signals: (label, signal) each.
+        sample_rate: in Hz.
+        title: above the figure.
+
+    Shape:
+        - each signal: (N,), (1, N) or (1, 1, N); lengths may differ
+    """
+    signals = _prepare(signals)
+    figure = _figure(8.0, 0.8 + 1.6 * len(signals), title)
+    axes = figure.subplots(len(signals), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    for axis, (label, x) in zip(axes, signals):
+        _draw_waveform(axis, x, sample_rate, label)
+        axis.set_ylabel("Amplitude")
+    axes[-1].set_xlabel("Time (s)")
+    return figure
+
+
+def plot_spectrograms(
+    signals: LabeledSignals,
+    sample_rate: float,
+    title: Optional[str] = None,
+    columns: int = 1,
+) -> "Figure":
+    """Spectrograms on shared axes and one color scale.
+
+    Args:
+        signals: (label, signal) each, in reading order.
+        sample_rate: in Hz.
+        title: above the figure.
+        columns: how many stand beside each other.
+
+    Shape:
+        - each signal: (N,), (1, N) or (1, 1, N); lengths may differ
+    """
+    signals = _prepare(signals)
+    rows = math.ceil(len(signals) / columns)
+    figure = _figure(max(8.0, 1.6 + 2.6 * columns), 0.8 + 2.3 * rows, title)
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    _draw_spectrograms(figure, axes.flat[: len(signals)], signals, sample_rate)
+    for axis in axes.flat[len(signals) :]:
+        axis.set_visible(False)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("Frequency (Hz)")
+    for axis in axes[-1]:
+        axis.set_xlabel("Time (s)")
+    return figure
+
+
+def log_frequency_spectrogram(
+    x: Tensor,
+    sample_rate: float,
+    window_size: int = 2048,
+    hop_size: int = 256,
+    num_bands: int = 240,
+) -> Tensor:
+    """Level over time on a logarithmic frequency axis.
+
+    The mean power spectral density in bands of equal ratio from 20 Hz to half the sample rate. The
+    Fourier transform is zero-padded so that bands narrower than its bins, at low frequencies, vary
+    smoothly.
+
+    Args:
+        x: samples.
+        sample_rate: in Hz.
+        window_size: of the Hann window, in samples.
+        hop_size: between frames, in samples.
+        num_bands: number of bands.
+
+    Shape:
+        - x: (N,)
+        - Output: (num_bands, N // hop_size + 1), in dB; 0 dB is the peak of a full-scale sine
+
+    >>> log_frequency_spectrogram(torch.zeros(4800), 48_000).shape
+    torch.Size([240, 19])
+    """
+    n_fft = 4 * window_size
+    window = torch.hann_window(window_size)
+    spectrum = torch.stft(
+        x, n_fft, hop_size, window_size, window, pad_mode="constant", return_complex=True
+    )
+    power = (spectrum / (window.sum() / 2)).abs().square().double()
+
+    # Mean over a band = difference of the running integral over frequency at its edges. A band is
+    # taken to be at least one bin wide, which amounts to linear interpolation between bins.
+    bin_width = sample_rate / n_fft
+    octaves = math.log2(sample_rate / 2 / MIN_FREQUENCY)
+    edges = MIN_FREQUENCY * 2 ** torch.linspace(0, octaves, num_bands + 1, dtype=torch.float64)
+    centers = (edges[1:] * edges[:-1]).sqrt()
+    half_widths = (edges.diff() / 2).clamp(min=bin_width / 2)
+    integral = torch.cat([torch.zeros_like(power[:1]), power.cumsum(0)])
+
+    def integrate_to(frequency: Tensor) -> Tensor:
+        position = (frequency / bin_width + 0.5).clamp(0, len(integral) - 1)
+        below = position.long().clamp(max=len(integral) - 2)
+        fraction = (position - below).unsqueeze(1)
+        return integral[below] * (1 - fraction) + integral[below + 1] * fraction
+
+    density = integrate_to(centers + half_widths) - integrate_to(centers - half_widths)
+    density = density / (2 * half_widths / bin_width).unsqueeze(1)
+    return 10 * density.clamp(min=1e-20).log10().float()
+
+
+def figure_to_image(figure: "Figure") -> "np.ndarray":
+    """Render a figure as an array (height, width, 3) of bytes."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def save_figure(figure: "Figure", path: Union[str, Path]) -> None:
+    """Write a figure to a file whose suffix tells the format; it appears there whole or not at all.
+
+    Folders are made as needed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        figure.savefig(partial, format=path.suffix[1:] or "png")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _figure(width: float, height: float, title: Optional[str]) -> "Figure":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    if title:
+        figure.suptitle(title)
+    return figure
+
+
+def _prepare(signals: LabeledSignals) -> List[Tuple[str, Tensor]]:
+    """Bring signals to one length, without the silence that ends them all: (label, (N,)) each."""
+    flat = [x.detach().cpu().float().reshape(-1).nan_to_num() for _, x in signals]
+    length = max(len(x) for x in flat)
+    flat = [torch.nn.functional.pad(x, (0, length - len(x))) for x in flat]
+    envelope = torch.stack(flat).abs().amax(0)
+    audible = torch.nonzero(envelope > envelope.max() * 10 ** (-DYNAMIC_RANGE / 20))
+    if len(audible):
+        length = min(length, int(1.05 * (int(audible[-1]) + 1)) + 1)
+    return [(label, x[:length]) for (label, _), x in zip(signals, flat)]
+
+
+def _draw_waveform(axis: "Axes", x: Tensor, sample_rate: float, label: str) -> None:
+    time = torch.arange(len(x)) / sample_rate
+    axis.plot(time.numpy(), x.numpy(), color=LINE_COLOR, linewidth=0.6)
+    axis.set_xlim(0, len(x) / sample_rate)
+    axis.set_title(label, loc="left", fontsize="medium")
+    axis.grid(color="0.9", linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_spectrograms(
+    figure: "Figure", axes: Iterable["Axes"], signals: LabeledSignals, sample_rate: float
+) -> None:
+    levels = [log_frequency_spectrogram(x, sample_rate) for _, x in signals]
+    # Silence alone would otherwise show rounding errors as if they were sound.
+    top = max(max(level.max().item() for level in levels), -120.0)
+    low, high = math.log2(MIN_FREQUENCY), math.log2(sample_rate / 2)
+    ticks = [f for f in FREQUENCY_TICKS if f <= sample_rate / 2]
+    axes = list(axes)
+    for axis, (label, x), level in zip(axes, signals, levels):
+        # The axis is linear in octaves, because images cannot stand on a logarithmic one.
+        image = axis.imshow(
+            (level - top).numpy(),
+            origin="lower",
+            aspect="auto",
+            extent=(0, len(x) / sample_rate, low, high),
+            cmap=COLOR_MAP,
+            vmin=-DYNAMIC_RANGE,
+            vmax=0,
+            interpolation="bilinear",
+        )
+        axis.set_yticks([math.log2(f) for f in ticks])
+        axis.set_yticklabels([f"{f // 1000}k" if f >= 1000 else str(f) for f in ticks])
+        axis.set_title(label, loc="left", fontsize="medium")
+    columns = axes[0].get_gridspec().ncols
+    figure.colorbar(image, ax=axes, label="Level (dB)", fraction=0.1 / columns, pad=0.03 / columns)
