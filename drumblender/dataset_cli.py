@@ -81,7 +81,8 @@ def _dataset(argv: List[str]) -> None:
         print(build.preprocess_features(*where, args.num_workers, args.device))
     if args.merge:
         print(build.merge(*where))
-    if not (args.preprocess or args.preprocess_features or args.merge or args.upload):
+    only_upload = args.upload and not (args.archive or args.verify)
+    if not (args.preprocess or args.preprocess_features or args.merge or only_upload):
         data.prepare_data()
     if args.verify:
         _verify(data, args.num_workers)
@@ -92,7 +93,7 @@ def _dataset(argv: List[str]) -> None:
         url, bucket = data.object_store()
         key = storage.upload(url, bucket, Path(args.upload), args.force)
         print(f"Uploaded {key} to {bucket}.")
-    if not shard and not args.upload:
+    if not shard and not only_upload:
         print(data.describe())
 
 
@@ -133,7 +134,9 @@ def _datamodule(path: str):
         raise UsageError(
             f"{path} does not describe a dataset: {reason[1] if reason else text}; correct it."
         ) from error
-    return parser.instantiate_classes(parsed).data
+    data = parser.instantiate_classes(parsed).data
+    data.check_options()
+    return data
 
 
 def _verify(data, num_workers: Optional[int]) -> None:

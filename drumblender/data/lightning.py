@@ -68,14 +68,6 @@ class AudioDataModule(pl.LightningDataModule):
         archive_url: Optional[str] = None,
     ):
         super().__init__()
-        for name, value, least in (
-            ("batch_size", batch_size, 1),
-            ("sample_rate", sample_rate, 1),
-            ("num_samples", num_samples, 1),
-            ("num_workers", num_workers, 0),
-        ):
-            if value is not None and value < least:
-                raise UsageError(f"data: {name} is {value}; set it to {least} or more.")
         self.data_dir = Path(data_dir)
         self.meta_file = meta_file
         self.batch_size = batch_size
@@ -91,8 +83,20 @@ class AudioDataModule(pl.LightningDataModule):
         self.archive_url = archive_url
         self.settings = DatasetSettings(sample_rate, num_samples)
 
+    def check_options(self) -> None:
+        """Refuse impossible numbers; not in the constructor, whose errors jsonargparse rewords."""
+        for name, value, least in (
+            ("batch_size", self.batch_size, 1),
+            ("sample_rate", self.settings.sample_rate, 1),
+            ("num_samples", self.settings.num_samples, 1),
+            ("num_workers", self.num_workers, 0),
+        ):
+            if value is not None and value < least:
+                raise UsageError(f"data: {name} is {value}; set it to {least} or more.")
+
     def prepare_data(self) -> None:
         """Make ``data_dir`` of whatever there is, unless it is there."""
+        self.check_options()
         if not self.is_prepared():
             archive = Path(self.archive) if self.archive else None
             if archive and archive.is_file():
@@ -171,6 +175,7 @@ class AudioDataModule(pl.LightningDataModule):
 
     def setup(self, stage: Optional[str] = None) -> None:
         """Open the splits that a stage needs."""
+        self.check_options()
         self.check_settings()
         splits = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
         for split in splits.get(stage or "", ("test",) if stage else ("train", "val", "test")):

@@ -124,6 +124,11 @@ def preprocess(
         DrumblenderError: when no recording can be used.
     """
     _check_analysis(settings, device)
+    if raw_dir.resolve() in (data_dir.resolve(), *data_dir.resolve().parents):
+        raise UsageError(
+            f"data_dir {data_dir} lies inside the raw folder {raw_dir}, whose files it would "
+            "become; set another data_dir."
+        )
     sounds = {sound.key: sound for sound in raw.find_sounds(raw_dir, meta_file)}
     library = {"sounds": len(sounds), "digest": raw.fingerprint(sounds)}
     if shard is not None:
@@ -592,9 +597,7 @@ def _make_audio(task: _Task) -> _Outcome:
 
 
 def _make_features(task: _Task) -> _Outcome:
-    return _reuse(task) or _attempt(
-        task, lambda: _feature_bytes(_analysis(task.settings.analysis)(_stored_audio(task)))
-    )
+    return _reuse(task) or _attempt(task, lambda: _feature_bytes(_analyze(task)))
 
 
 def _make_features_in_batches(device: str, tasks: Sequence[_Task]) -> Iterator[_Outcome]:
@@ -641,6 +644,14 @@ def _attempt(task: _Task, content: Callable[[], bytes]) -> _Outcome:
 
 def _stored_audio(task: _Task) -> Tensor:
     return load_audio(task.source, task.settings.sample_rate, task.settings.num_samples)[0]
+
+
+def _analyze(task: _Task) -> Tensor:
+    audio = _stored_audio(task)
+    try:
+        return _analysis(task.settings.analysis)(audio)
+    except Exception as error:  # whatever one strange sound does, the others go on
+        raise Unusable(f"cannot be analyzed ({type(error).__name__}: {error})") from error
 
 
 @functools.lru_cache(maxsize=1)

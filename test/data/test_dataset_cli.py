@@ -1,10 +1,13 @@
 """The command itself, on real files."""
 
+import functools
+import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -170,6 +173,42 @@ def test_an_archive_can_be_written_and_used(project):
     (project.folder / "raw").rename(project.folder / "raw away")
 
     assert main([str(project.config), "--verify"]) == 0
+    assert project.files() == expected
+
+
+def test_a_dataset_travels_through_the_object_store(project, store, capsys):
+    project.fill(packs=1, sounds=3).configure(url=store, bucket="drums", archive="v1.tar.gz")
+    assert main([str(project.config), "--archive", "v1.tar.gz", "--upload", "v1.tar.gz"]) == 0
+    assert "Uploaded v1.tar.gz to drums." in capsys.readouterr().out
+    expected = project.files()
+    project.data_dir.rename(project.folder / "away")
+    (project.folder / "raw").rename(project.folder / "raw away")
+    (project.folder / "v1.tar.gz").unlink()
+
+    assert main([str(project.config), "--verify"]) == 0
+
+    assert project.files() == expected
+    output = capsys.readouterr()
+    assert "a-secret-key" not in output.out + output.err
+
+
+def test_a_public_archive_is_downloaded_without_credentials(project):
+    project.fill(packs=1, sounds=3)
+    assert main([str(project.config), "--archive", "served/v1.tar.gz"]) == 0
+    expected = project.files()
+    project.data_dir.rename(project.folder / "away")
+    (project.folder / "raw").rename(project.folder / "raw away")
+    handler = functools.partial(
+        http.server.SimpleHTTPRequestHandler, directory=str(project.folder / "served")
+    )
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/v1.tar.gz"
+        project.configure(archive="v1.tar.gz", archive_url=address)
+
+        assert main([str(project.config)]) == 0
+        server.shutdown()
+
     assert project.files() == expected
 
 

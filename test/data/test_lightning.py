@@ -149,8 +149,11 @@ def test_a_dataset_without_features_names_the_command_that_adds_them(project):
     ("key", "value"), [("batch_size", 0), ("num_workers", -1), ("num_samples", 0)]
 )
 def test_impossible_numbers_are_refused(key, value):
-    with pytest.raises(UsageError, match=f"{key} is {value}; set it to"):
-        ModalDataModule("dataset/drums", **{key: value})
+    data = ModalDataModule("dataset/drums", **{key: value})
+
+    for method in (data.prepare_data, data.setup):
+        with pytest.raises(UsageError, match=f"{key} is {value}; set it to"):
+            method()
 
 
 def test_nothing_to_prepare_from_names_where_to_put_it(project):

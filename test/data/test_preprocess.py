@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 
@@ -188,6 +189,31 @@ def test_a_run_that_was_begun_with_other_settings_is_refused(project):
         run(project, DatasetSettings(8000, 2000, ANALYSIS))
 
 
+def test_a_dataset_inside_its_own_raw_folder_is_refused(project):
+    project.fill(packs=1, sounds=1)
+
+    with pytest.raises(UsageError, match="lies inside the raw folder"):
+        preprocess(project.folder / "raw", project.folder / "raw" / "out", "meta.json", SETTINGS)
+
+
+def test_a_sound_that_upsets_the_analysis_does_not_stop_the_others(project, monkeypatch):
+    project.fill(packs=1, sounds=3)
+    measure = CQTModalAnalysis.__call__
+
+    def upset(self, audio):
+        if not hasattr(self, "upset"):
+            self.upset = True
+            raise IndexError("no peaks")
+        return measure(self, audio)
+
+    monkeypatch.setattr(CQTModalAnalysis, "__call__", upset)
+
+    report = run(project, DatasetSettings(8000, 4000, AnalysisSettings(**{**vars(ANALYSIS)})))
+
+    assert report.done == 2
+    assert [reason for _, reason in report.skipped] == ["cannot be analyzed (IndexError: no peaks)"]
+
+
 def test_a_folder_that_holds_something_else_is_not_replaced(project):
     project.fill(packs=1, sounds=1)
     project.data_dir.mkdir(parents=True)
@@ -209,6 +235,23 @@ def test_a_stop_while_a_dataset_is_replaced_loses_nothing(project):
 
     assert (report.done, report.reused) == (0, 2)
     assert project.files() == before
+
+
+def test_analyzing_in_batches_gives_the_same_features(project):
+    project.fill(packs=1, sounds=5)
+    run(project)
+    one_by_one = project.files()
+    shutil.rmtree(project.data_dir)
+
+    run(project, device="cpu:0")  # any device but "cpu" works in batches
+
+    batched = project.files()
+    assert batched.keys() == one_by_one.keys()
+    for item in project.metadata().values():
+        name = item["feature_file"].split("/")[1]
+        parameters = torch.load(io.BytesIO(batched[name]), weights_only=True)
+        expected = torch.load(io.BytesIO(one_by_one[name]), weights_only=True)
+        torch.testing.assert_close(parameters, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_an_unknown_device_is_an_error(project):

@@ -5,43 +5,12 @@ import os
 import tarfile
 import threading
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from drumblender.data import storage
 from drumblender.errors import DrumblenderError, UsageError
 
 BUCKET = "drums"
-
-
-@pytest.fixture(scope="module")
-def server():
-    """An S3 server on loopback, and its address."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
-
-
-@pytest.fixture
-def store(server, monkeypatch, tmp_path):
-    """The address of a server with one bucket, credentials in the environment."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(storage.ACCESS_KEY, "an-access-key")
-    monkeypatch.setenv(storage.SECRET_KEY, "a-secret-key")
-    client = boto3.client(
-        "s3",
-        endpoint_url=server,
-        region_name="us-east-1",
-        aws_access_key_id="x",
-        aws_secret_access_key="y",
-    )
-    client.create_bucket(Bucket=BUCKET)
-    yield server
-    for item in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
-        client.delete_object(Bucket=BUCKET, Key=item["Key"])
-    client.delete_bucket(Bucket=BUCKET)
 
 
 def test_what_was_uploaded_can_be_downloaded(store, tmp_path):
