@@ -27,7 +27,11 @@ from drumblender.analysis.subbands import RATE, Subbands, split
 
 # All relative to the energy of one envelope point.
 RIDGE = 0.001
-SLOPE = 0.02
+BEND = 0.01
+PRIOR = 1.0
+BLIND = 0
+SHARE = 0.1
+RIVAL = 0.1
 ITERATIONS = 8
 LEVEL = 0.5
 LOUDER = 2.0
@@ -53,7 +57,7 @@ class Modes(NamedTuple):
     phase: np.ndarray
 
 
-def fit_modes(x: np.ndarray, omega: np.ndarray, first: int, last: int) -> Modes:
+def fit_modes(x: np.ndarray, omega: np.ndarray, level: np.ndarray, first: int, last: int) -> Modes:
     """Fit modes to a waveform.
 
     Args:
@@ -67,16 +71,16 @@ def fit_modes(x: np.ndarray, omega: np.ndarray, first: int, last: int) -> Modes:
         - omega: (K, F)
 
     >>> x = np.sin(0.1 * np.arange(1, 12801)).astype(np.float32)
-    >>> modes = fit_modes(x, np.full((1, 51), 0.1003), 0, 51)
+    >>> modes = fit_modes(x, np.full((1, 51), 0.1003), np.ones(1), 0, 51)
     >>> round(float(modes.omega[0, 25]), 4), round(float(modes.amplitude[0, 25]), 1)
     (0.1, 1.0)
     """
     bands = split(x, omega.shape[1], omega.max())
     sounding = slice(first, last)
     mean = omega[:, sounding].mean(1)
-    slope = SLOPE * _crowding(mean, 2 * np.pi / bands.frame)
+    ridge, bend = _penalties(mean, level, 2 * np.pi / bands.frame)
     zero = np.zeros(len(omega))
-    envelope = _solve(bands, omega, zero, mean, slope, sounding, ("cos", "sin"))
+    envelope = _solve(bands, omega, zero, mean, ridge, bend, sounding, ("cos", "sin"))
     envelope = envelope[0] + 1j * envelope[1]
 
     turned = _fold(omega[:, sounding], np.angle(envelope), bands.frame)
@@ -87,29 +91,39 @@ def fit_modes(x: np.ndarray, omega: np.ndarray, first: int, last: int) -> Modes:
     omega[:, last:] = turned[:, -1:]
     missing = envelope * np.exp(1j * (before - _phase(omega, bands.frame)[:, sounding]))
     phase = np.angle((np.abs(missing) * missing).sum(1))
-    real = _solve(bands, omega, phase, mean, slope, sounding, ("cos",))[0]
+    real = _solve(bands, omega, phase, mean, ridge, bend, sounding, ("cos",))[0]
     amplitude = np.zeros_like(omega)
     amplitude[:, sounding] = np.maximum(real, 0)
     # A cosine is a sine a quarter turn ahead.
     return Modes(omega, amplitude, phase + np.pi / 2)
 
 
-def _crowding(mean: np.ndarray, frame_rate: float) -> np.ndarray:
-    """How much more slowly than frames the envelope of each mode may vary, squared.
+def _penalties(mean: np.ndarray, level: np.ndarray, frame_rate: float):
+    """Weights of the squared envelope and of its squared second difference, for each mode.
 
-    An envelope that is as fast as the distance to the next mode explains that mode, too: the two
-    would share both at random. Each may vary as fast as half the distance.
+    An envelope that is as fast as the distance to the next mode, or to its own negative frequency,
+    explains that, too: both would share one sinusoid at random. Each may vary about as fast as half
+    the distance. And what a loud mode can explain is not left to a quiet one beside it: the ridge
+    is that of amplitudes expected to be as large as the peaks.
     """
     distance = np.abs(mean[:, None] - mean)
     np.fill_diagonal(distance, np.inf)
-    share = np.clip(distance.min(1) / frame_rate, 0.02, 1)
-    return 1 / (np.pi * share) ** 2
+    rival = np.where(level > RIVAL * level[:, None], distance, np.inf).min(1)
+    share = np.clip(np.minimum(rival, 2 * mean) / frame_rate, SHARE, 1)
+    np.fill_diagonal(distance, 0)
+    louder = np.where(distance < 2 * frame_rate, level / level[:, None], 0).max(1)
+    ridge = RIDGE * np.minimum(louder ** (2 * PRIOR), 1e5)
+    return ridge, BEND / (np.pi * share) ** 4
 
 
 def _phase(omega: np.ndarray, frame: float) -> np.ndarray:
-    """Phase at the centers of frames: the running sum of frequency, linear between them."""
+    """Phase at the centers of frames: the running sum of frequency, linear between them.
+
+    The synthesizer's sum includes the sample itself: half a step more than the integral up to it.
+    """
     steps = 0.5 * frame * (omega[:, 1:] + omega[:, :-1])
-    return np.cumsum(np.concatenate([0.5 * frame * omega[:, :1], steps], 1), 1)
+    integral = np.cumsum(np.concatenate([0.5 * frame * omega[:, :1], steps], 1), 1)
+    return integral + 0.5 * omega
 
 
 def _fold(omega: np.ndarray, angle: np.ndarray, frame: float) -> np.ndarray:
@@ -132,7 +146,8 @@ def _solve(
     omega: np.ndarray,
     phase: np.ndarray,
     mean: np.ndarray,
-    slope: np.ndarray,
+    ridge: np.ndarray,
+    bend: np.ndarray,
     sounding: slice,
     parts: tuple,
 ) -> np.ndarray:
@@ -155,8 +170,16 @@ def _solve(
                 is_real=band == 0,
             )
             target = bands.samples[band, sounding.start : sounding.stop + 1]
+            if sounding.start == 0:
+                target = target.copy()
+                target[0, : RATE // 2 + BLIND] = 0
             target = target.real if band == 0 else np.concatenate([target.real, target.imag], 1)
-            envelopes = _conjugate_gradients(basis, target, np.tile(slope[members], len(parts)))
+            envelopes = _conjugate_gradients(
+                basis,
+                target,
+                np.tile(ridge[members], len(parts)),
+                np.tile(bend[members], len(parts)),
+            )
             if len(parts) == 1:
                 envelopes *= _level(basis, target, np.maximum(envelopes, 0))[:, None]
             envelopes = envelopes.T.reshape(len(parts), len(members), -1)
@@ -184,7 +207,7 @@ def _basis(
     time = (np.arange(omega.shape[1] + 1) - 0.5) * frame - 0.5
     start = (start - center * time)[:, sounding.start : sounding.stop + 1].T
     tau = ((np.arange(RATE) + 0.5) / RATE).astype(np.float32)[:, None]
-    linear = (frame * (left - center)).astype(np.float32)[:, None]
+    linear = (frame * (left - center) + 0.5 * (right - left)).astype(np.float32)[:, None]
     bend = (0.5 * frame * (right - left)).astype(np.float32)[:, None]
     angle = np.remainder(start, 2 * np.pi).astype(np.float32)[:, None] + tau * (linear + tau * bend)
     cos, sin = np.cos(angle), np.sin(angle)
@@ -199,6 +222,7 @@ def _basis(
     fall = 1 - rise
     if sounding.start == 0:
         fall[0] = 0
+        rise[0, : RATE // 2 + BLIND] = 0
     if sounding.stop == omega.shape[1]:
         rise[-1], fall[-1] = 0, tau < 0.5
     repeat = 1 if is_real else 2
@@ -219,11 +243,13 @@ def _level(basis: np.ndarray, target: np.ndarray, envelopes: np.ndarray) -> np.n
     return np.clip(ratio, 1, LOUDER**2) ** (0.5 * LEVEL)
 
 
-def _conjugate_gradients(basis: np.ndarray, target: np.ndarray, slope: np.ndarray) -> np.ndarray:
+def _conjugate_gradients(
+    basis: np.ndarray, target: np.ndarray, ridge: np.ndarray, bend: np.ndarray
+) -> np.ndarray:
     """Envelope points (frames, columns) with the least squared error plus penalties."""
     frames, columns = len(basis) - 1, basis.shape[-1] // 2
     scale = basis.shape[1] * (2 / 3) * 0.5
-    ridge, slope = np.float32(RIDGE * scale), (scale * slope).astype(np.float32)
+    ridge, bend = (scale * ridge).astype(np.float32), (scale * bend).astype(np.float32)
 
     def gather(y):
         g = np.matmul(y[:, None], basis)[:, 0]
@@ -234,15 +260,16 @@ def _conjugate_gradients(basis: np.ndarray, target: np.ndarray, slope: np.ndarra
         padded[1:-1] = c
         ends = np.concatenate([padded[:-1], padded[1:]], -1)
         out = gather(np.matmul(basis, ends[..., None])[..., 0]) + ridge * c
-        steps = slope * np.diff(c, axis=0)
-        out[1:] += steps
-        out[:-1] -= steps
+        bends = bend * np.diff(c, n=2, axis=0)
+        out[2:] += bends
+        out[1:-1] -= 2 * bends
+        out[:-2] += bends
         return out
 
     right = gather(target)
     solution = np.zeros_like(right)
     residual = right
-    inverse = 1 / (scale + ridge + 2 * slope)
+    inverse = 1 / (scale + ridge + 6 * bend)
     search = inverse * residual
     energy = first = np.vdot(residual, search)
     for _ in range(ITERATIONS):

@@ -95,7 +95,7 @@ class CQTModalAnalysis:
         num_frames = parameters.shape[-1]
         # The synthesizer samples envelopes at half-pixel centers: its frames are N / F apart.
         frame = len(x) / num_frames
-        frequency = choose_modes(
+        frequency, level = choose_modes(
             peaks,
             tracks,
             times=np.arange(num_frames) * s.hop_length / s.sample_rate,
@@ -106,7 +106,7 @@ class CQTModalAnalysis:
         audible = np.flatnonzero(np.abs(x) > 10 ** (s.threshold / 20 - 1))
         first = max(0, int(audible[0] / frame - 0.5))
         last = min(num_frames, int(audible[-1] / frame + 0.5) + 2)
-        modes = fit_modes(x, hz_to_rad(frequency, s.sample_rate), first, last)
+        modes = fit_modes(x, hz_to_rad(frequency, s.sample_rate), level, first, last)
         loud = np.flatnonzero(modes.amplitude.max(1) > 10 ** (s.threshold / 20))
         order = loud[np.argsort(-np.square(modes.amplitude[loud]).sum(1), kind="stable")]
         rows = slice(len(order))

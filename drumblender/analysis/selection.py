@@ -6,6 +6,8 @@ covers a band about as wide as the frame rate. Chosen for coverage, modes explai
 sound.
 """
 
+from typing import Tuple
+
 import numpy as np
 
 from drumblender.analysis.peaks import Peaks
@@ -15,6 +17,7 @@ from drumblender.analysis.tracking import Tracks
 POWER = 1.0
 # A chosen mode takes weight off tracks that are nearer than this many frame rates.
 SPACING = 1.6
+MASKED = 0.03
 
 
 def choose_modes(
@@ -24,7 +27,7 @@ def choose_modes(
     frame_times: np.ndarray,
     rate: float,
     count: int,
-) -> np.ndarray:
+) -> Tuple[np.ndarray, np.ndarray]:
     """Frequencies of the chosen modes in Hz.
 
     Candidates are the tracks and, at constant frequency, bands of one frame rate that hold peaks of
@@ -52,7 +55,12 @@ def choose_modes(
     pitch = weight * peaks.frequency
     moment = np.concatenate([tracks.total(pitch), np.bincount(cell, pitch[free])])
     center = moment / np.maximum(mass, 1e-30)
-    rows = []
+    loud = np.zeros(len(mass) - len(tracks.start))
+    np.maximum.at(loud, cell, peaks.amplitude[free])
+    loud = np.concatenate(
+        [[peaks.amplitude[tracks[i]].max() for i in range(len(tracks.start))], loud]
+    )
+    rows, levels = [], []
     while len(rows) < count and mass.any():
         best = int(np.argmax(mass))
         if best < len(tracks.start):
@@ -61,6 +69,9 @@ def choose_modes(
         else:
             row = np.full(len(frame_times), center[best])
         rows.append(row)
-        mass *= np.clip(np.abs(center - center[best]) / (SPACING * rate), 0, 1) ** 2
+        levels.append(loud[best])
+        distance = np.abs(center - center[best]) / rate
+        mass *= np.clip(distance / SPACING, 0, 1) ** 2
+        mass[(distance < 1) & (loud < MASKED * loud[best])] = 0
         mass[best] = 0
-    return np.array(rows).reshape(-1, len(frame_times))
+    return np.array(rows).reshape(-1, len(frame_times)), np.array(levels)
