@@ -6,6 +6,7 @@ asked, 1 for what failed; ``--debug`` or ``DRUMBLENDER_DEBUG=1`` shows the trace
 
 import json
 import os
+import re
 import sys
 from typing import Callable, List, Optional, Sequence, Tuple
 
@@ -38,7 +39,9 @@ def explain(error: BaseException) -> Tuple[int, str]:
     cause: Optional[BaseException] = error
     while cause is not None:  # Lightning and jsonargparse wrap what our classes say.
         if isinstance(cause, DrumblenderError):
-            return cause.exit_code, str(cause)
+            # A process that loads batches sends its whole traceback, the sentence being the last line.
+            sentence = str(cause).splitlines()[-1] if str(cause) else type(cause).__name__
+            return cause.exit_code, re.sub(r"^drumblender\.errors\.\w+: ", "", sentence)
         cause = cause.__cause__ or cause.__context__
     text = " ".join(str(error).split()) or type(error).__name__
     if type(error).__name__ in ("ArgumentError", "NSKeyError", "MisconfigurationException"):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from jsonargparse import ArgumentParser
 
+from drumblender.cli import explain
 from drumblender.config import load_config
 from drumblender.data import AudioDataModule, AudioWithParametersDataset, ModalDataModule
 from drumblender.errors import DrumblenderError, UsageError
@@ -52,6 +53,22 @@ def test_loading_processes_give_the_same_batches(project):
     for (audio, parameters), expected in zip(data.val_dataloader(), alone):
         assert torch.equal(audio, expected[0])
         assert torch.equal(parameters, expected[1])
+
+
+def test_a_broken_file_in_a_loading_process_is_still_one_sentence(project):
+    project.fill(packs=1, sounds=10).configure(num_workers=1)
+    data = datamodule(project.config)
+    data.prepare_data()
+    data.setup("fit")
+    broken = data.train_dataset.path(5, "filename")
+    broken.write_bytes(b"")
+
+    with pytest.raises(DrumblenderError) as caught:
+        list(data.train_dataloader())
+
+    code, sentence = explain(caught.value)
+    assert code == 1
+    assert sentence.startswith(f"{broken} is missing or broken")
 
 
 def test_one_batch_needs_no_loading_process_unless_asked(project):
