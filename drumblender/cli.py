@@ -39,7 +39,7 @@ def explain(error: BaseException) -> Tuple[int, str]:
     cause: Optional[BaseException] = error
     while cause is not None:  # Lightning and jsonargparse wrap what our classes say.
         if isinstance(cause, DrumblenderError):
-            # A process that loads batches sends its whole traceback, the sentence being the last line.
+            # A process that loads batches sends its whole traceback; the sentence comes last.
             sentence = str(cause).splitlines()[-1] if str(cause) else type(cause).__name__
             return cause.exit_code, re.sub(r"^drumblender\.errors\.\w+: ", "", sentence)
         cause = cause.__cause__ or cause.__context__
