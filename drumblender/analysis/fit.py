@@ -32,8 +32,9 @@ PRIOR = 1.0
 BLIND = 0
 SHARE = 0.1
 RIVAL = 0.1
+MIRROR = 0.5
 ITERATIONS = 8
-LEVEL = 0.5
+LEVEL = 1.0
 LOUDER = 2.0
 # Modes this close to a band's edge (in widths of a band) are fitted along with it, so that what
 # they explain is not explained twice; their values come from their own band.
@@ -109,7 +110,7 @@ def _penalties(mean: np.ndarray, level: np.ndarray, frame_rate: float):
     distance = np.abs(mean[:, None] - mean)
     np.fill_diagonal(distance, np.inf)
     rival = np.where(level > RIVAL * level[:, None], distance, np.inf).min(1)
-    share = np.clip(np.minimum(rival, 2 * mean) / frame_rate, SHARE, 1)
+    share = np.clip(np.minimum(rival, MIRROR * mean) / frame_rate, SHARE, 1)
     np.fill_diagonal(distance, 0)
     louder = np.where(distance < 2 * frame_rate, level / level[:, None], 0).max(1)
     ridge = RIDGE * np.minimum(louder ** (2 * PRIOR), 1e5)
@@ -181,7 +182,8 @@ def _solve(
                 np.tile(bend[members], len(parts)),
             )
             if len(parts) == 1:
-                envelopes *= _level(basis, target, np.maximum(envelopes, 0))[:, None]
+                heard = np.where(own, np.maximum(envelopes, 0), 0)
+                envelopes *= _level(basis, bands.power[band, sounding], heard)[:, None]
             envelopes = envelopes.T.reshape(len(parts), len(members), -1)
             result[:, members[own]] = envelopes[:, own]
     return result
@@ -229,17 +231,15 @@ def _basis(
     return np.concatenate([values * np.tile(w, (1, repeat, 1)) for w in (fall, rise)], -1)
 
 
-def _level(basis: np.ndarray, target: np.ndarray, envelopes: np.ndarray) -> np.ndarray:
-    """Gain per frame that brings a band to the level of its target.
+def _level(basis: np.ndarray, wanted: np.ndarray, envelopes: np.ndarray) -> np.ndarray:
+    """Gain per frame that brings the modes of a band towards the power of the band.
 
     Least squares renders what it cannot follow, such as noise, too quietly.
     """
     padded = np.pad(envelopes, ((1, 1), (0, 0)))
     ends = np.concatenate([padded[:-1], padded[1:]], -1)
-    fitted = np.square(np.matmul(basis, ends[..., None])).sum((1, 2))
-    wanted = np.square(target).sum(1)
-    smooth = np.array([1.0, 1.0])
-    ratio = np.convolve(wanted, smooth, "valid") / (np.convolve(fitted, smooth, "valid") + 1e-20)
+    fitted = np.square(np.matmul(basis, ends[..., None])).sum((1, 2)) / RATE
+    ratio = wanted / (0.5 * (fitted[1:] + fitted[:-1]) + 1e-20)
     return np.clip(ratio, 1, LOUDER**2) ** (0.5 * LEVEL)
 
 

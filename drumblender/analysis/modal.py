@@ -101,6 +101,7 @@ class CQTModalAnalysis:
             times=np.arange(num_frames) * s.hop_length / s.sample_rate,
             frame_times=((np.arange(num_frames) + 0.5) * frame - 0.5) / s.sample_rate,
             rate=s.sample_rate / frame,
+            resolution=2 / s.bins_per_octave,
             count=s.num_modes,
         )
         audible = np.flatnonzero(np.abs(x) > 10 ** (s.threshold / 20 - 1))

@@ -17,7 +17,7 @@ from drumblender.analysis.tracking import Tracks
 POWER = 1.0
 # A chosen mode takes weight off tracks that are nearer than this many frame rates.
 SPACING = 1.6
-MASKED = 0.03
+MASKED = 0.1
 
 
 def choose_modes(
@@ -26,6 +26,7 @@ def choose_modes(
     times: np.ndarray,
     frame_times: np.ndarray,
     rate: float,
+    resolution: float,
     count: int,
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Frequencies of the chosen modes in Hz.
@@ -41,6 +42,7 @@ def choose_modes(
         times: of the frames of the peaks, in seconds.
         frame_times: of the frames of the result, in seconds.
         rate: of these frames, in Hz.
+        resolution: of the peaks, in octaves: what lies nearer is one sinusoid.
         count: modes at most.
 
     Shape:
@@ -55,11 +57,8 @@ def choose_modes(
     pitch = weight * peaks.frequency
     moment = np.concatenate([tracks.total(pitch), np.bincount(cell, pitch[free])])
     center = moment / np.maximum(mass, 1e-30)
-    loud = np.zeros(len(mass) - len(tracks.start))
-    np.maximum.at(loud, cell, peaks.amplitude[free])
-    loud = np.concatenate(
-        [[peaks.amplitude[tracks[i]].max() for i in range(len(tracks.start))], loud]
-    )
+    power = peaks.amplitude**2
+    loud = np.sqrt(np.concatenate([tracks.total(power), np.bincount(cell, power[free])]))
     rows, levels = [], []
     while len(rows) < count and mass.any():
         best = int(np.argmax(mass))
@@ -72,6 +71,8 @@ def choose_modes(
         levels.append(loud[best])
         distance = np.abs(center - center[best]) / rate
         mass *= np.clip(distance / SPACING, 0, 1) ** 2
-        mass[(distance < 1) & (loud < MASKED * loud[best])] = 0
+        same = np.abs(np.log2(np.maximum(center, 1e-9) / center[best])) < resolution
+        masked = loud < MASKED * loud[best]
+        mass[(distance < 1) & (masked | same)] = 0
         mass[best] = 0
     return np.array(rows).reshape(-1, len(frame_times)), np.array(levels)

@@ -19,12 +19,15 @@ class Subbands(NamedTuple):
     Attributes:
         samples: complex64 (bands, F + 1, RATE): segment s lies between the centers of frames
             s - 1 and s. Band 0 is real.
+        power: mean square of the samples around the center of each frame, of a signal of which each
+            band has only its own share, float32 (bands, F).
         centers: frequency that each band was shifted down by, in rad/sample (bands,).
         width: distance between the centers of bands, in rad/sample.
         frame: distance between the centers of frames, in samples (N / F, in general no integer).
     """
 
     samples: np.ndarray
+    power: np.ndarray
     centers: np.ndarray
     width: float
     frame: float
@@ -55,8 +58,10 @@ def split(x: np.ndarray, num_frames: int, highest: float) -> Subbands:
     keep = min((length - 1) // 2, len(spectrum) - 1)
     k = np.arange(-keep, keep + 1)
     distance = length / num_samples * np.pi  # rad/sample
-    taper = np.clip(3 - 3 * np.abs(k) / (keep + 1), 0, 1)
-    taper = 0.5 - 0.5 * np.cos(np.pi * taper)
+    reach = 3 * np.abs(k) / (keep + 1)
+    taper = 0.5 - 0.5 * np.cos(np.pi * np.clip(3 - reach, 0, 1))
+    # Neighboring shares add up to one where they cross, at half the distance of the bands.
+    share = 0.5 - 0.5 * np.cos(np.pi * np.clip(2 - reach, 0, 1))
     # Sample n stands for the time n + 1/2, and so does each sample of a band for the middle of its
     # cell: the grids are offset by half the difference of the cells.
     offset = 0.5 * num_samples / length - 0.5
@@ -68,15 +73,23 @@ def split(x: np.ndarray, num_frames: int, highest: float) -> Subbands:
     inside = (index >= 0) & (index < len(spectrum))
     slices = 2 * np.where(inside, spectrum[np.clip(index, 0, len(spectrum) - 1)], 0)
     slices[0] = np.concatenate([spectrum[keep:0:-1].conj(), spectrum[: keep + 1]])
-    circular = np.zeros((count, length), np.complex64)
-    circular[:, k] = slices * weights * np.float32(length / num_samples)
-    bands = np.fft.ifft(circular).astype(np.complex64)
-    bands[0].imag = 0
-    # Segments lie between centers of frames: half a frame of nothing at both ends.
-    bands = np.pad(bands, ((0, 0), (RATE // 2, RATE // 2)))
+    slices *= weights * np.float32(length / num_samples)
+    samples = _inverse(slices, k, length)
+    own = np.square(np.abs(_inverse(slices * share.astype(np.float32), k, length))).mean(-1)
     return Subbands(
-        samples=bands.reshape(count, num_frames + 1, RATE),
+        samples=samples,
+        power=0.5 * (own[:, 1:] + own[:, :-1]),
         centers=2 * np.pi * shifts / num_samples,
         width=distance,
         frame=frame,
     )
+
+
+def _inverse(slices: np.ndarray, k: np.ndarray, length: int) -> np.ndarray:
+    circular = np.zeros((len(slices), length), np.complex64)
+    circular[:, k] = slices
+    bands = np.fft.ifft(circular).astype(np.complex64)
+    bands[0].imag = 0
+    # Segments lie between centers of frames: half a frame of nothing at both ends.
+    bands = np.pad(bands, ((0, 0), (RATE // 2, RATE // 2)))
+    return bands.reshape(len(bands), -1, RATE)
