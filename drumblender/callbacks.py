@@ -1,45 +1,50 @@
-"""Lightning callbacks: hear and see what a model does while it learns and when it is done."""
+"""Lightning callbacks that let people hear and see what a model has learned.
 
-import logging
+Training and validation losses say little about a drum sound. These callbacks put recordings and
+their resyntheses, as audio and as pictures, into the logger while a model trains and into a folder
+when it is done. They rely on the steps of the task giving ``{"loss", "target", "resynthesis"}``.
+"""
+
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from auraloss.freq import MultiResolutionSTFTLoss
+from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
+from drumblender.checkpoint import read_checkpoint
+from drumblender.data import AudioDataset
+from drumblender.errors import UsageError
 from drumblender.inference import write_audio
-from drumblender.plotting import (
-    figure_to_image,
-    plot_resynthesis,
-    plot_spectrograms,
-    save_figure,
-)
+from drumblender.plotting import figure_to_image, plot_resynthesis, plot_spectrograms, save_figure
 from drumblender.synths import modal_synth
 
-log = logging.getLogger(__name__)
 
+class LogAudioCallback(pl.Callback):
+    """Log audio, target and then resynthesis, and a picture of their spectrograms.
 
-class LogAudioCallback(Callback):
-    """Log sounds, and a picture of their spectrograms, to TensorBoard or Weights & Biases.
-
-    Each sound is the target followed by its resynthesis. They come from the first batches of an
-    epoch, as the step returned them under ``target`` and ``resynthesis``; an epoch with fewer
-    batches logs those it has.
+    Tags are ``<stage>/audio/<item>`` and ``<stage>/spectrogram`` with the stages ``train``,
+    ``validation`` and ``test``. TensorBoard and Weights & Biases are known; a run that logs to
+    neither gets a warning and goes on. In a distributed run only the first process logs.
 
     Args:
-        on_train: log in training.
-        on_val: log in validation.
-        on_test: log in testing.
-        save_audio_sr: sample rate of the audio in Hz.
-        n_batches: batches per epoch to log.
-        log_on_epoch_end: log when the epoch ends instead of as soon as the batches are there.
-        max_audio_samples: sounds per epoch at most.
+        on_train: log items of training batches.
+        on_val: log items of validation batches.
+        on_test: log items of test batches.
+        save_audio_sr: sample rate of the audio, in Hz.
+        n_batches: take items from this many batches at the start of an epoch, or from all batches
+            of an epoch that has fewer.
+        log_on_epoch_end: wait for the end of the epoch, instead of logging as soon as there are
+            ``n_batches``.
+        max_audio_samples: log at most this many items each time.
+        every_n_epochs: log training items in every n-th epoch; validation and test items always.
     """
 
     def __init__(
@@ -47,216 +52,288 @@ class LogAudioCallback(Callback):
         on_train: bool = True,
         on_val: bool = True,
         on_test: bool = True,
-        save_audio_sr: int = 48000,
+        save_audio_sr: int = 48_000,
         n_batches: int = 1,
         log_on_epoch_end: bool = False,
         max_audio_samples: int = 8,
+        every_n_epochs: int = 1,
     ):
+        for name, value in (
+            ("save_audio_sr", save_audio_sr),
+            ("n_batches", n_batches),
+            ("max_audio_samples", max_audio_samples),
+            ("every_n_epochs", every_n_epochs),
+        ):
+            if value < 1:
+                raise UsageError(f"LogAudioCallback: {name} is {value}; give 1 or more.")
         self.stages = {"train": on_train, "validation": on_val, "test": on_test}
         self.save_audio_sr = save_audio_sr
         self.n_batches = n_batches
         self.log_on_epoch_end = log_on_epoch_end
         self.max_audio_samples = max_audio_samples
-        self._collected: List[Tuple[Tensor, Tensor]] = []
+        self.every_n_epochs = every_n_epochs
+        # Stage -> what its current epoch gave: (target, resynthesis) of shape (N,), on the CPU.
+        self._items: Dict[str, List[Tuple[Tensor, Tensor]]] = {}
+        self._batches_left: Dict[str, int] = {}
 
-    def _start(self) -> None:
-        self._collected = []
-
-    def _collect(self, stage: str, trainer: pl.Trainer, outputs: Any, batch_idx: int) -> None:
-        wanted = self.stages[stage] and batch_idx < self.n_batches
-        if not wanted or trainer.sanity_checking or not trainer.is_global_zero:
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if trainer.fast_dev_run or any(map(_can_log_media, trainer.loggers)):
             return
-        if not trainer.loggers or not outputs:
-            return
-        room = self.max_audio_samples - sum(len(target) for target, _ in self._collected)
-        if room > 0:
-            # On the CPU, so that nothing of the step stays in the accelerator's memory.
-            pair = (outputs[key][:room].detach().float().cpu() for key in ("target", "resynthesis"))
-            self._collected.append(tuple(pair))
-        if batch_idx + 1 == self.n_batches and not self.log_on_epoch_end:
-            self._log(stage, trainer)
+        rank_zero_warn(
+            "LogAudioCallback has nothing to log to; set trainer.logger to a TensorBoardLogger or "
+            "a WandbLogger, or remove the callback."
+        )
 
-    def _log(self, stage: str, trainer: pl.Trainer) -> None:
-        if not self._collected:
-            return
-        targets, resyntheses = (torch.cat(x).flatten(1) for x in zip(*self._collected))
-        self._collected = []
-        sounds = torch.cat([targets, resyntheses], dim=1)
-        labels = ["target", "resynthesis"]
-        pairs = [
-            (f"{label} {i}", x)
-            for i, pair in enumerate(zip(targets, resyntheses))
-            for label, x in zip(labels, pair)
-        ]
-        figure = plot_spectrograms(pairs[:8], self.save_audio_sr, columns=2)
-        for logger in trainer.loggers:
-            _send(logger, stage, trainer.global_step, sounds, self.save_audio_sr, figure)
-
-    def on_train_epoch_start(self, trainer, pl_module) -> None:
-        self._start()
-
-    def on_validation_epoch_start(self, trainer, pl_module) -> None:
-        # Validation runs within a training epoch, whose sounds come first.
-        self._log("train", trainer)
-        self._start()
-
-    def on_test_epoch_start(self, trainer, pl_module) -> None:
-        self._start()
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch % self.every_n_epochs == 0:
+            self._start("train", trainer)
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        self._collect("train", trainer, outputs, batch_idx)
+        self._collect("train", trainer, outputs)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._log("train", trainer)
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.sanity_checking:
+            self._start("validation", trainer)
 
     def on_validation_batch_end(
         self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
     ) -> None:
-        self._collect("validation", trainer, outputs, batch_idx)
+        self._collect("validation", trainer, outputs)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._log("validation", trainer)
+
+    def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._start("test", trainer)
 
     def on_test_batch_end(
         self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
     ) -> None:
-        self._collect("test", trainer, outputs, batch_idx)
+        self._collect("test", trainer, outputs)
 
-    def on_train_epoch_end(self, trainer, pl_module) -> None:
-        self._log("train", trainer)
-
-    def on_validation_epoch_end(self, trainer, pl_module) -> None:
-        self._log("validation", trainer)
-
-    def on_test_epoch_end(self, trainer, pl_module) -> None:
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._log("test", trainer)
 
+    def _start(self, stage: str, trainer: pl.Trainer) -> None:
+        listening = any(map(_can_log_media, trainer.loggers))
+        if self.stages[stage] and trainer.is_global_zero and listening:
+            self._items[stage] = []
+            self._batches_left[stage] = self.n_batches
 
-def _send(
-    logger: Logger, stage: str, step: int, sounds: Tensor, sample_rate: int, figure: Any
-) -> None:
-    """Give sounds (n, samples) and a picture to one logger; loggers without media get nothing."""
-    if isinstance(logger, TensorBoardLogger):
-        for i, sound in enumerate(sounds):
-            logger.experiment.add_audio(
-                f"{stage}/audio_{i}", sound.clamp(-1, 1), step, sample_rate=sample_rate
-            )
-        image = torch.from_numpy(figure_to_image(figure))
-        logger.experiment.add_image(f"{stage}/spectrogram", image, step, dataformats="HWC")
-    elif type(logger).__name__ == "WandbLogger":
-        import wandb
+    def _collect(self, stage: str, trainer: pl.Trainer, outputs: Any) -> None:
+        if not self._batches_left.get(stage):
+            return
+        self._batches_left[stage] -= 1
+        missing = self.max_audio_samples - len(self._items[stage])
+        # To the CPU at once: what waits for the end of an epoch must not hold device memory.
+        targets = outputs["target"][:missing].detach().float().cpu()
+        resyntheses = outputs["resynthesis"][:missing].detach().float().cpu()
+        self._items[stage] += [(x.flatten(), y.flatten()) for x, y in zip(targets, resyntheses)]
+        if not self._batches_left[stage] and not self.log_on_epoch_end:
+            self._log(stage, trainer)
 
-        audio = [wandb.Audio(s.clamp(-1, 1).numpy(), sample_rate=sample_rate) for s in sounds]
-        picture = wandb.Image(figure_to_image(figure))
-        logger.experiment.log({f"{stage}/audio": audio, f"{stage}/spectrogram": picture})
+    def _log(self, stage: str, trainer: pl.Trainer) -> None:
+        self._batches_left.pop(stage, None)
+        items = self._items.pop(stage, [])
+        if not items:
+            return
+        clips = [_listenable(torch.cat(pair)) for pair in items]
+        figure = plot_spectrograms(
+            [(f"Target {i}", target) for i, (target, _) in enumerate(items)]
+            + [(f"Resynthesis {i}", resynthesis) for i, (_, resynthesis) in enumerate(items)],
+            self.save_audio_sr,
+            title=f"{stage}, step {trainer.global_step}",
+            columns=len(items),
+        )
+        image = figure_to_image(figure)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                writer, step = logger.experiment, trainer.global_step
+                for i, clip in enumerate(clips):
+                    writer.add_audio(f"{stage}/audio/{i}", clip, step, self.save_audio_sr)
+                writer.add_image(f"{stage}/spectrogram", image, step, dataformats="HWC")
+            elif isinstance(logger, WandbLogger):
+                logger.log_audio(
+                    f"{stage}/audio",
+                    [clip.numpy() for clip in clips],
+                    step=trainer.global_step,
+                    sample_rate=[self.save_audio_sr] * len(clips),
+                    caption=[f"target {i}, then resynthesis" for i in range(len(clips))],
+                )
+                logger.log_image(f"{stage}/spectrogram", [image], step=trainer.global_step)
 
 
-class CleanWandbCacheCallback(Callback):
-    """Keep the cache of Weights & Biases artifacts on this disk small.
+class CleanWandbCacheCallback(pl.Callback):
+    """Keep the artifact cache of Weights & Biases small while models are uploaded.
+
+    Without wandb it warns once and does nothing, so that configurations which name it run anywhere.
 
     Args:
-        every_n_epochs: how often to clean.
-        max_size_in_gb: what may remain.
+        every_n_epochs: clean up after every n-th training epoch.
+        max_size_in_gb: what the cache may hold, in gigabytes.
     """
 
-    def __init__(self, every_n_epochs: int = 1, max_size_in_gb: float = 1.0):
+    def __init__(self, every_n_epochs: int = 1, max_size_in_gb: float = 2.0):
+        if every_n_epochs < 1:
+            raise UsageError(
+                f"CleanWandbCacheCallback: every_n_epochs is {every_n_epochs}; give 1 or more."
+            )
+        if max_size_in_gb < 0:
+            raise UsageError(
+                f"CleanWandbCacheCallback: max_size_in_gb is {max_size_in_gb}; give 0 or more."
+            )
         self.every_n_epochs = every_n_epochs
         self.max_size_in_gb = max_size_in_gb
+        self.enabled = True
 
-    def on_train_epoch_end(self, trainer, pl_module) -> None:
-        uses_wandb = any(type(logger).__name__ == "WandbLogger" for logger in trainer.loggers)
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if self.enabled and importlib.util.find_spec("wandb") is None:
+            self.enabled = False
+            rank_zero_warn(
+                "CleanWandbCacheCallback does nothing, because wandb is not installed; remove the "
+                'callback or pip install "drumblender[wandb]".'
+            )
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Each machine has a cache of its own, so this is for the first process of each.
         due = (trainer.current_epoch + 1) % self.every_n_epochs == 0
-        if not (uses_wandb and due and trainer.is_global_zero):
+        if not (self.enabled and due and trainer.local_rank == 0):
             return
-        size = f"{self.max_size_in_gb}GB"
-        command = [sys.executable, "-m", "wandb", "artifact", "cache", "cleanup", size]
-        result = subprocess.run(command, capture_output=True, text=True)
+        command = [sys.executable, "-m", "wandb", "artifact", "cache", "cleanup"]
+        result = subprocess.run(
+            [*command, f"{self.max_size_in_gb}GB"], capture_output=True, text=True, check=False
+        )
         if result.returncode:
-            log.warning("The W&B cache was not cleaned: %s", result.stderr.strip())
+            self.enabled = False  # a full cache is a nuisance; a stopped training is a loss
+            reason = " ".join((result.stderr or result.stdout).split())
+            rank_zero_warn(f"The cache of wandb could not be cleaned up: {reason}")
 
 
-class SaveExamplesCallback(Callback):
-    """When training ends, write what the best model makes of some sounds, and say where.
+class SaveExamplesCallback(pl.Callback):
+    """At the end of training, write recordings and their resyntheses to files and say where.
 
-    For the first sounds of the validation set: target and resynthesis as WAV (24 bits) and a picture
-    of both, in ``examples`` beside the checkpoints.
+    The first items of the validation set (of the training set, without one) are resynthesized with
+    the weights of the best checkpoint, and their multi-resolution STFT loss (MSS) is printed beside
+    that of the measured sinusoids alone. The model keeps the weights and the mode that it had.
 
     Args:
-        max_examples: how many sounds.
-        output_dir: where to write; None for ``examples`` in the run's log folder.
-        sample_rate: of the audio in Hz; None for that of the datamodule.
+        output_dir: folder of the files; ``examples`` in the log folder when not given.
+        max_examples: how many items.
+        sample_rate: of the audio, in Hz.
     """
 
     def __init__(
         self,
-        max_examples: int = 4,
         output_dir: Optional[str] = None,
-        sample_rate: Optional[int] = None,
+        max_examples: int = 4,
+        sample_rate: int = 48_000,
     ):
-        self.max_examples = max_examples
+        if max_examples < 1:
+            raise UsageError(
+                f"SaveExamplesCallback: max_examples is {max_examples}; give 1 or more."
+            )
         self.output_dir = output_dir
+        self.max_examples = max_examples
         self.sample_rate = sample_rate
+        self._folder: Optional[Path] = None
 
-    def on_fit_end(self, trainer, pl_module) -> None:
-        if trainer.fast_dev_run or not trainer.is_global_zero or trainer.global_step == 0:
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Every process takes part in finding the log folder, so not at the end on one alone.
+        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        if isinstance(trainer.logger, WandbLogger):  # whose log folder is that of all runs
+            folder = folder / str(trainer.logger.name) / str(trainer.logger.version)
+        self._folder = Path(self.output_dir or folder / "examples")
+
+    @torch.no_grad()
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero or trainer.fast_dev_run:
             return
         checkpoint = getattr(trainer.checkpoint_callback, "best_model_path", "")
-        trained = {k: v.detach().clone() for k, v in pl_module.state_dict().items()}
-        was_training = pl_module.training
+        before = {name: value.clone() for name, value in pl_module.state_dict().items()}
+        training = {module: module.training for module in pl_module.modules()}
+        pl_module.eval()
         try:
-            if checkpoint and Path(checkpoint).is_file():
-                state = torch.load(checkpoint, map_location=pl_module.device, weights_only=True)
-                pl_module.load_state_dict(state["state_dict"])
-            pl_module.eval()
-            with torch.inference_mode():
-                self._write(trainer, pl_module, checkpoint)
+            if checkpoint:
+                pl_module.load_state_dict(read_checkpoint(checkpoint)["state_dict"])
+            rows = [
+                (name, *self._save(pl_module, name, audio, params))
+                for name, audio, params in self._examples(trainer)
+            ]
         finally:
-            pl_module.load_state_dict(trained)
-            pl_module.train(was_training)
+            pl_module.load_state_dict(before)
+            for module, mode in training.items():
+                module.training = mode
+        self._summarize(rows, checkpoint)
 
-    def _write(self, trainer: pl.Trainer, model: pl.LightningModule, checkpoint: str) -> None:
-        folder = Path(self.output_dir or Path(trainer.log_dir or ".") / "examples")
-        rate = self.sample_rate or getattr(trainer.datamodule, "sample_rate", 48000)
-        scores: Dict[str, List[float]] = {"sinusoids": [], "trained": []}
-        for i, (audio, params) in enumerate(self._examples(trainer, model)):
-            n = audio.shape[-1]
-            frequency, amplitude, phase = params.unbind(1)
-            sinusoids = modal_synth(frequency, amplitude, n, phase[..., :1])
-            resynthesis = model.synthesize(model.encode(audio, params), n).sum
-            for name, sound in (("sinusoids", sinusoids), ("trained", resynthesis)):
-                scores[name].append(mss(sound, audio))
-            for name, sound in (("target", audio), ("resynthesis", resynthesis)):
-                write_audio(folder / f"{i}_{name}.wav", sound.flatten().float().cpu(), rate)
-            figure = plot_resynthesis(audio.cpu(), resynthesis.float().cpu(), rate)
-            save_figure(figure, folder / f"{i}.png")
-        if not scores["trained"]:
-            return
-        count = len(scores["trained"])
-        means = {name: sum(values) / count for name, values in scores.items()}
-        print(
-            f"\nMean MSS of {count} sound{'s' if count > 1 else ''} of the validation set:"
-            f"\n  sinusoids alone   {means['sinusoids']:.3f}"
-            f"\n  trained model     {means['trained']:.3f}"
-            f"\nCheckpoint:         {_relative(checkpoint) if checkpoint else 'none was saved'}"
-            f"\nTargets:            {_relative(folder)}/*_target.wav"
-            f"\nResyntheses:        {_relative(folder)}/*_resynthesis.wav"
-            f"\nPictures:           {_relative(folder)}/*.png"
-        )
-
-    def _examples(self, trainer, model):
-        """Single sounds (audio (1, 1, N), params (1, 3, M, F)) on the model's device."""
+    def _examples(self, trainer: pl.Trainer) -> List[Tuple[str, Tensor, Tensor]]:
+        """(name, audio (1, 1, N), params (1, 3, M, F)) of the first items, in the set's order."""
         loaders = trainer.val_dataloaders
-        count = 0
-        for audio, params in loaders or []:
-            for pair in zip(audio, params):
-                if count == self.max_examples:
-                    return
-                count += 1
-                yield tuple(x[None].to(model.device) for x in pair)
+        if loaders is None:
+            loaders = trainer.train_dataloader
+        if isinstance(loaders, dict):
+            loaders = list(loaders.values())
+        dataset = (loaders[0] if isinstance(loaders, (list, tuple)) else loaders).dataset
+        examples, names = [], set()
+        for index in range(min(self.max_examples, len(dataset))):
+            name = f"example_{index}"
+            if isinstance(dataset, AudioDataset):
+                name = dataset.path(index, "filename").stem
+            name = f"{name}_{index}" if name in names else name
+            names.add(name)
+            audio, params = dataset[index]
+            examples.append((name, audio.unsqueeze(0), params.unsqueeze(0)))
+        return examples
+
+    def _save(
+        self, pl_module: pl.LightningModule, name: str, audio: Tensor, params: Tensor
+    ) -> Tuple[float, float]:
+        """Write the files of one item; MSS of the sinusoids alone and of the model."""
+        audio, params = audio.to(pl_module.device), params.to(pl_module.device)
+        num_samples = audio.shape[-1]
+        frequencies, amplitudes, phases = params.unbind(1)
+        sinusoids = modal_synth(frequencies, amplitudes, num_samples, phases[..., :1])
+        resynthesis = pl_module.synthesize(pl_module.encode(audio, params), num_samples).sum
+        target, resynthesis, sinusoids = (x.cpu() for x in (audio, resynthesis, sinusoids))
+
+        write_audio(self._folder / f"{name}_target.wav", target.flatten(), self.sample_rate)
+        write_audio(
+            self._folder / f"{name}_resynthesis.wav", resynthesis.flatten(), self.sample_rate
+        )
+        figure = plot_resynthesis(target, resynthesis, self.sample_rate, title=name)
+        save_figure(figure, self._folder / f"{name}.png")
+        mss = MultiResolutionSTFTLoss()
+        return mss(sinusoids, target).item(), mss(resynthesis, target).item()
+
+    def _summarize(self, rows: List[Tuple[str, float, float]], checkpoint: str) -> None:
+        if len(rows) > 1:
+            means = torch.tensor([row[1:] for row in rows]).mean(0).tolist()
+            rows = [*rows, ("mean", *means)]
+        width = max(len(row[0]) for row in rows)
+        print("\nMulti-resolution STFT loss (MSS), lower is closer to the recording")
+        print(f"  {'':{width}}  sinusoids alone  trained model")
+        for name, sinusoids, model in rows:
+            print(f"  {name:{width}}  {sinusoids:15.3f}  {model:13.3f}")
+        folder = _relative(self._folder)
+        print(f"Checkpoint:  {_relative(checkpoint) if checkpoint else 'none was saved'}")
+        print(f"Targets:     {folder}{os.sep}*_target.wav")
+        print(f"Resyntheses: {folder}{os.sep}*_resynthesis.wav")
+        print(f"Pictures:    {folder}{os.sep}*.png")
 
 
-def mss(resynthesis: Tensor, target: Tensor) -> float:
-    """Multi-resolution STFT distance as published: auraloss with its default resolutions."""
-    from auraloss.freq import MultiResolutionSTFTLoss
-
-    return MultiResolutionSTFTLoss()(resynthesis.float().cpu(), target.float().cpu()).item()
+def _can_log_media(logger: Logger) -> bool:
+    return isinstance(logger, (TensorBoardLogger, WandbLogger))
 
 
-def _relative(path: Any) -> str:
+def _listenable(x: Tensor) -> Tensor:
+    """Scale down what exceeds full scale, which loggers would clip."""
+    x = x.nan_to_num(posinf=0.0, neginf=0.0)
+    return x / x.abs().max().clamp(min=1.0)
+
+
+def _relative(path: Union[str, Path]) -> str:
     """A path as a person in the working directory would type it."""
-    shown = os.path.relpath(path)
-    return str(path) if shown.startswith("..") else shown
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith(os.pardir) else relative

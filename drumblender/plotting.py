@@ -5,12 +5,13 @@ and only its object-oriented interface: pyplot keeps every figure alive and look
 """
 
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
+
+from drumblender.data.atomic import in_one_step
 
 if TYPE_CHECKING:
     import numpy as np
@@ -180,13 +181,8 @@ def save_figure(figure: "Figure", path: Union[str, Path]) -> None:
     Folders are made as needed.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        figure.savefig(partial, format=path.suffix[1:] or "png")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with in_one_step(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:] or "png")
 
 
 def _figure(width: float, height: float, title: Optional[str]) -> "Figure":
