@@ -98,13 +98,14 @@ class AudioDataModule(pl.LightningDataModule):
         """Make ``data_dir`` of whatever there is, unless it is there."""
         self.check_options()
         if not self.is_prepared():
-            archive = Path(self.archive) if self.archive else None
+            archive = self.archive_path()
+            on_network = self.archive_url or (self.url and self.bucket and self.archive)
             if archive and archive.is_file():
-                self.unpack(archive)
+                self.unpack()
             elif self.raw_dir and self.raw_dir.exists():
                 print(preprocess(self.raw_dir, self.data_dir, self.meta_file, self.settings))
-            elif self.archive_url or (self.url and self.bucket and self.archive):
-                self.unpack(self.download())
+            elif on_network:
+                self.unpack()
             else:
                 raise DrumblenderError(self._nothing_there())
         self.check_settings()
@@ -113,23 +114,24 @@ class AudioDataModule(pl.LightningDataModule):
         """Whether the dataset stands in ``data_dir``."""
         return (self.data_dir / self.meta_file).is_file()
 
-    def download(self) -> Path:
-        """Fetch the archive from the network into the working directory."""
-        if self.archive_url:
-            archive = Path(self.archive or Path(self.archive_url).name)
-            return storage.download_public(self.archive_url, archive)
-        if not (self.url and self.bucket and self.archive):
-            raise UsageError(
-                "The configuration names no archive to download; set url, bucket and archive, "
-                "or archive_url."
-            )
-        return storage.download(self.url, self.bucket, self.archive, Path(self.archive))
+    def archive_path(self) -> Optional[Path]:
+        """Where the archive lies in the working directory, or would."""
+        name = self.archive or (self.archive_url and Path(self.archive_url).name)
+        return Path(name) if name else None
 
-    def unpack(self, archive: Path) -> None:
-        """Make ``data_dir`` of an archive."""
+    def unpack(self) -> None:
+        """Make ``data_dir`` of the archive, downloaded if it is not in the working directory."""
+        archive = self.archive_path()
         with atomic.exclusive(self.data_dir):
-            if not self.is_prepared():
-                storage.unpack(archive, self.data_dir, self.meta_file, self._check_whole)
+            if self.is_prepared():  # by the process that this one waited for
+                return
+            if archive.is_file():
+                pass
+            elif self.archive_url:
+                storage.download_public(self.archive_url, archive)
+            else:
+                storage.download(self.url, self.bucket, self.archive, archive)
+            storage.unpack(archive, self.data_dir, self.meta_file, self._check_whole)
 
     def check_settings(self) -> None:
         """Refuse a dataset that was made with other settings than the configuration's."""

@@ -189,7 +189,7 @@ def create_archive(folder: Path, destination: Path, top: str, leave_out: Sequenc
 
 
 def unpack(archive: Path, data_dir: Path, meta_file: str, check: Callable[[Path], None]) -> None:
-    """Unpack the archive of a dataset into ``data_dir``, which must not exist.
+    """Unpack the archive of a dataset into ``data_dir``, which must not hold anything yet.
 
     Whether the archive has a top folder or not, ``meta_file`` ends up in ``data_dir`` itself.
 
@@ -199,6 +199,11 @@ def unpack(archive: Path, data_dir: Path, meta_file: str, check: Callable[[Path]
         meta_file: file that marks the folder of the dataset inside the archive.
         check: called with the unpacked folder; raises when that is not a whole dataset.
     """
+    if data_dir.exists() and any(data_dir.iterdir()):
+        raise UsageError(
+            f"{data_dir} holds files but no {meta_file}; correct meta_file, set another data_dir, "
+            "or remove that folder."
+        )
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     temporary = data_dir.with_name(data_dir.name + ".unpack")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -258,6 +263,11 @@ def _extract(archive: Path, folder: Path) -> None:
         raise DrumblenderError(
             f"{archive} is damaged or no tar archive ({error}); "
             "remove it and run the command again."
+        ) from error
+    except OSError as error:
+        raise DrumblenderError(
+            f"{archive} cannot be unpacked to {folder.parent} ({error.strerror}); make room or "
+            "check the folder's permissions, and run the command again."
         ) from error
 
 

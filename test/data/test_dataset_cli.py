@@ -13,6 +13,7 @@ import time
 import pytest
 import yaml
 
+from drumblender.data.preprocess import read_journal
 from drumblender.dataset_cli import main
 
 SCRIPT = "import sys; from drumblender.dataset_cli import main; sys.exit(main())"
@@ -33,12 +34,8 @@ def start(*args, cwd, **options):
     )
 
 
-def lines(project):
-    try:
-        journal = project.data_dir.with_name("drums.partial") / "journal.jsonl"
-        return len(journal.read_text().splitlines())
-    except FileNotFoundError:
-        return 0
+def finished_files(project):
+    return len(read_journal(project.data_dir.with_name("drums.partial")))
 
 
 def wait_for(condition, seconds=60):
@@ -84,30 +81,28 @@ def test_the_data_section_of_an_experiment_will_do(project, capsys):
     assert main(["experiment.yaml", "--preprocess"]) == 0
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_is_stopped_goes_on_with_the_same_result(project, how):
+def test_a_run_that_is_killed_and_interrupted_goes_on_with_the_same_result(project):
     project.fill(packs=2, sounds=34)
-    process = start(project.config, "--preprocess", "--num_workers", "2", cwd=project.folder)
-    wait_for(lambda: lines(project) > 75)  # in the middle of the analysis
-    if how == signal.SIGINT:
-        os.killpg(process.pid, how)  # as a terminal does
-    else:
-        process.kill()
-    _, err = process.communicate(timeout=60)
-    wait_for(lambda: not processes(process.pid))
+    command = (project.config, "--preprocess", "--num_workers", "2")
+    for how, enough in ((signal.SIGKILL, 75), (signal.SIGINT, 95)):
+        process = start(*command, cwd=project.folder)
+        wait_for(lambda enough=enough: finished_files(project) > enough)
+        # Ctrl-C in a terminal reaches every process; workers notice by themselves that the
+        # process that started them was killed.
+        (os.killpg if how == signal.SIGINT else os.kill)(process.pid, how)
+        _, error = process.communicate(timeout=60)
+        wait_for(lambda group=process.pid: not processes(group))
+        assert not project.data_dir.exists()
+    assert process.returncode == 130
+    assert "the same command goes on from here" in error
+    assert "Traceback" not in error
+    done = finished_files(project)
 
-    assert not project.data_dir.exists()
-    if how == signal.SIGINT:
-        assert process.returncode == 130
-        assert "the same command goes on from here" in err
-        assert "Traceback" not in err
-    done = lines(project)
-
-    assert main([str(project.config), "--preprocess", "--num_workers", "1"]) == 0
+    assert main([*map(str, command[:-1]), "1"]) == 0
     continued = project.files()
-    assert done < len(continued) == 136
+    assert 95 < done < len(continued) == 136
     project.configure(data_dir="dataset/alone")
-    assert main([str(project.config), "--preprocess", "--num_workers", "1"]) == 0
+    assert main([*map(str, command[:-1]), "1"]) == 0
     assert project.files(project.folder / "dataset" / "alone") == continued
 
 
@@ -210,6 +205,17 @@ def test_a_public_archive_is_downloaded_without_credentials(project):
         server.shutdown()
 
     assert project.files() == expected
+
+
+def test_two_processes_that_prepare_the_same_dataset_end_with_one(project):
+    project.fill(packs=1, sounds=4)
+    both = [start(project.config, "--verify", cwd=project.folder) for _ in range(2)]
+
+    results = [process.communicate(timeout=60) for process in both]
+
+    assert [process.returncode for process in both] == [0, 0], results
+    assert len(project.metadata()) == 4
+    assert [path.name for path in project.data_dir.parent.iterdir()] == ["drums"]
 
 
 def test_help_is_quick():

@@ -240,6 +240,15 @@ def test_a_damaged_archive_leaves_no_dataset(folder, tmp_path, how):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar.gz", "dataset"]
 
 
+def test_a_folder_that_holds_something_else_is_not_replaced(folder, tmp_path):
+    storage.create_archive(folder, tmp_path / "a.tar.gz", "top")
+
+    with pytest.raises(UsageError, match=r"dataset holds files but no other\.json"):
+        storage.unpack(tmp_path / "a.tar.gz", folder, "other.json", accept)
+
+    assert (folder / "meta.json").exists()
+
+
 def test_the_archive_of_something_else_is_refused(folder, tmp_path):
     storage.create_archive(folder, tmp_path / "a.tar.gz", "top")
 
