@@ -29,7 +29,6 @@ from drumblender.analysis.subbands import RATE, Subbands, split
 RIDGE = 0.001
 BEND = 0.01
 PRIOR = 1.0
-BLIND = 0
 SHARE = 0.1
 RIVAL = 0.1
 MIRROR = 0.5
@@ -171,9 +170,6 @@ def _solve(
                 is_real=band == 0,
             )
             target = bands.samples[band, sounding.start : sounding.stop + 1]
-            if sounding.start == 0:
-                target = target.copy()
-                target[0, : RATE // 2 + BLIND] = 0
             target = target.real if band == 0 else np.concatenate([target.real, target.imag], 1)
             envelopes = _conjugate_gradients(
                 basis,
@@ -224,7 +220,6 @@ def _basis(
     fall = 1 - rise
     if sounding.start == 0:
         fall[0] = 0
-        rise[0, : RATE // 2 + BLIND] = 0
     if sounding.stop == omega.shape[1]:
         rise[-1], fall[-1] = 0, tau < 0.5
     repeat = 1 if is_real else 2

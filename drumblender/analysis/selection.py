@@ -18,6 +18,7 @@ POWER = 1.0
 # A chosen mode takes weight off tracks that are nearer than this many frame rates.
 SPACING = 1.6
 MASKED = 0.1
+EDGE = 0.1
 
 
 def choose_modes(
@@ -64,6 +65,8 @@ def choose_modes(
         best = int(np.argmax(mass))
         if best < len(tracks.start):
             known = tracks[best]
+            seen = times[peaks.frame[known]] * peaks.frequency[known] > EDGE / resolution
+            known = known[seen] if seen.any() else known[-1:]
             row = np.interp(frame_times, times[peaks.frame[known]], peaks.frequency[known])
         else:
             row = np.full(len(frame_times), center[best])
