@@ -3,7 +3,8 @@
 Every command reads its YAML here, so that all of them understand the same things:
 
 - ``base: other.yaml`` in a mapping takes that file first and puts the mapping's other keys on top;
-- a string that ends in ``.yaml`` stands for that file's content;
+- a string that ends in ``.yaml`` stands for that file's content, and replaces what a base says
+  there: of one dataset or network, nothing shall remain in another;
 - ``${config_dir}`` in a string is the folder of the file that says so;
 - a configuration written by Lightning 1.9 loses the trainer options that Lightning 2 dropped.
 
@@ -40,6 +41,10 @@ _Loader.add_implicit_resolver(
 )
 
 
+class _Whole(dict):
+    """A mapping from a file of its own, which replaces what it lies over."""
+
+
 def load_config(path: Union[str, Path]) -> Dict[str, Any]:
     """Read a configuration file with all that it names.
 
@@ -62,7 +67,7 @@ def merge(base: Any, overlay: Any) -> Any:
     >>> merge({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
     {'a': {'x': 1, 'y': 3}}
     """
-    if not (isinstance(base, dict) and isinstance(overlay, dict)):
+    if not (isinstance(base, dict) and isinstance(overlay, dict)) or isinstance(overlay, _Whole):
         return overlay
     if "class_path" in overlay and overlay["class_path"] != base.get("class_path"):
         return overlay
@@ -99,7 +104,12 @@ def _expand(node: Any, path: Path, parents: Tuple[Path, ...]) -> Any:
     bases = node.get("base", [])
     for base in [bases] if isinstance(bases, str) else bases:
         result = merge(result, _read(path.parent / base, parents))
-    own = {key: _expand(value, path, parents) for key, value in node.items() if key != "base"}
+    own = {}
+    for key, value in node.items():
+        if key != "base":
+            own[key] = _expand(value, path, parents)
+            if isinstance(own[key], dict) and (isinstance(value, str) or "base" in value):
+                own[key] = _Whole(own[key])
     return merge(result, own)
 
 

@@ -115,7 +115,8 @@ def write_audio(path: Path, audio: Tensor, sample_rate: int) -> None:
     peak = float(audio.abs().max())
     if peak > 1:
         audio = audio / peak
-        print(f"{path}: scaled by {20 * np.log10(1 / peak):.1f} dB, because it exceeded full scale")
+        if peak > 1.005:  # less cannot be heard
+            print(f"{path}: scaled by {-20 * np.log10(peak):.1f} dB, as it exceeded full scale.")
     with in_one_step(path) as temporary:
         try:
             soundfile.write(temporary, audio.numpy(), sample_rate, subtype, format=container)

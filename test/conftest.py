@@ -69,12 +69,20 @@ def repository():
 def published_checkpoint(tmp_path_factory):
     """A checkpoint with the keys that Lightning 1.9 writes."""
     path = tmp_path_factory.mktemp("published") / "published.ckpt"
+    counts = {"ready": 0, "started": 0, "processed": 0, "completed": 0}
+    batches = {"total": counts, "current": counts, "is_last_batch": False}
+    loop = {
+        "state_dict": {},
+        "dataloader_progress": {"total": counts, "current": counts},
+        "epoch_loop.state_dict": {},
+        "epoch_loop.batch_progress": batches,
+    }
     state = {
         "epoch": 3,
         "global_step": 40,
         "pytorch-lightning_version": "1.9.5",
         "state_dict": reference_weights(),
-        "loops": {},
+        "loops": {f"{name}_loop": loop for name in ("validate", "test", "predict")},
         "callbacks": {},
         "optimizer_states": [],
         "lr_schedulers": [],

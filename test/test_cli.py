@@ -1,3 +1,4 @@
+import importlib
 import json
 import subprocess
 import sys
@@ -7,8 +8,9 @@ import pytest
 import soundfile
 import torch
 import yaml
+from jsonargparse import ArgumentParser
 
-from drumblender.checkpoint import load_model
+from drumblender.checkpoint import build_model, load_model
 from drumblender.cli import main, resolve_files, synth_main
 from drumblender.config import load_config
 from drumblender.tasks import DrumBlender
@@ -78,9 +80,7 @@ def experiment(library, repository):
                 "noise_autoencoder": {"init_args": {**encoder, "output_channels": 17}},
                 "transient_autoencoder": {"init_args": {**encoder, "output_channels": 8}},
                 "transient_synth": {"init_args": film},
-                "test_metrics": {
-                    "init_args": {"metrics": {"mfcc": {"init_args": {"sample_rate": RATE}}}}
-                },
+                "test_metrics": {"mfcc": {"init_args": {"sample_rate": RATE}}},
             }
         },
         "data": "data.yaml",
@@ -94,7 +94,7 @@ def experiment(library, repository):
 def trained(library, experiment):
     """Log folder of a training run with the real command."""
     assert main(["fit", "-c", str(experiment)]) == 0
-    (folder,) = (library / "logs").glob("version_*")
+    (folder,) = (library / "logs").glob("*/version_*")
     return folder
 
 
@@ -167,7 +167,7 @@ def test_a_sound_is_resynthesized_at_its_own_rate_and_length(experiment, checkpo
     second, _ = soundfile.read(tmp_path / "second.flac")
     assert (rate, first.shape) == (22050, samples.shape)
     assert soundfile.info(tmp_path / "first.wav").subtype == "PCM_24"
-    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first, second, atol=2**-22)  # formats round differently
     assert np.isfinite(first).all()
     assert np.abs(first).max() > 0
 
@@ -186,7 +186,7 @@ def bad_inputs(library, experiment):
         return {"base": "data.yaml", "init_args": {key: value}}
 
     fit = ["fit", "-c"]
-    yield "wrong key", [*fit, changed("a.yaml", lambda c: c.update(modle={}))], 2, "modle"
+    yield "wrong key", [*fit, changed("a.yaml", lambda c: c.update(modle={"x": 1}))], 2, "modle"
     yield (
         "wrong argument",
         [*fit, changed("b.yaml", lambda c: c["model"]["init_args"].update(noise_sinth=1))],
@@ -230,7 +230,7 @@ def test_bad_input_ends_in_one_sentence_that_names_it(library, experiment, train
     for name, command, code, word in bad_inputs(library, experiment):
         capsys.readouterr()
         result = main(command)
-        message = capsys.readouterr().err.strip().splitlines()[-1]
+        message = ["", *capsys.readouterr().err.strip().splitlines()][-1]
         assert message.startswith("error: "), name
         assert word in message, (name, message)
         assert "defect" not in message, (name, message)
@@ -299,25 +299,25 @@ def configurations(folder):
 
 def test_every_configuration_instantiates(repository, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    from jsonargparse import ArgumentParser
-
     paths = configurations(repository)
     assert len(paths) > 30
     for path, name in paths:
         config = load_config(path)
+        if str(name) == "base.yaml":  # nothing to learn in it yet
+            assert isinstance(build_model(config, str(name)), DrumBlender)
+            continue
         if "model" in config:
             cli = DrumblenderCLI(resolve_files(["-c", str(path)]), run=False)
             assert isinstance(cli.model, DrumBlender), name
             assert cli.trainer.callbacks, name
             assert cli.datamodule is not None, name
             continue
-        if str(config.get("class_path")).endswith("WandbLogger"):
-            continue  # needs an account; published configurations with it are tested elsewhere
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_argument("--thing", type=object)
-        module, cls = config["class_path"].rsplit(".", 1)
-        base = getattr(__import__(module, fromlist=[cls]), cls)
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_subclass_arguments(base, "thing")
-        thing = parser.instantiate_classes(parser.parse_object({"thing": config})).thing
-        assert isinstance(thing, base), name
+        for thing in [config] if "class_path" in config else config.values():
+            if thing["class_path"].endswith("WandbLogger"):
+                continue  # needs wandb
+            module, cls = thing["class_path"].rsplit(".", 1)
+            cls = getattr(importlib.import_module(module), cls)
+            parser = ArgumentParser(exit_on_error=False)
+            parser.add_subclass_arguments(cls, "thing")
+            instance = parser.instantiate_classes(parser.parse_object({"thing": thing})).thing
+            assert isinstance(instance, cls), name

@@ -35,6 +35,19 @@ def test_a_file_name_stands_for_its_content_from_any_working_directory(tmp_path,
     assert load_config("../cfg/main.yaml") == {"loss": loss, "all": [loss]} == load_config(config)
 
 
+def test_a_file_named_in_an_overlay_replaces_what_the_base_says_there(tmp_path):
+    write(tmp_path / "private.yaml", "class_path: Data\ninit_args: {archive: private}")
+    write(tmp_path / "mine.yaml", "class_path: Data\ninit_args: {folder: mine}")
+    write(tmp_path / "base.yaml", "data: private.yaml\nx: {data: private.yaml}")
+    named = write(tmp_path / "a.yaml", "base: base.yaml\ndata: mine.yaml")
+    mine = {"class_path": "Data", "init_args": {"folder": "mine"}}
+    assert load_config(named)["data"] == mine
+    nested = write(tmp_path / "b.yaml", "base: base.yaml\nx: {data: {base: mine.yaml}}")
+    assert load_config(nested)["x"]["data"] == mine
+    changed = write(tmp_path / "c.yaml", "base: base.yaml\ndata: {init_args: {batch_size: 2}}")
+    assert load_config(changed)["data"]["init_args"] == {"archive": "private", "batch_size": 2}
+
+
 def test_config_dir_is_the_folder_of_the_file_that_says_so(tmp_path):
     write(tmp_path / "a/data.yaml", "folder: ${config_dir}/../audio\nother: dataset/x")
     config = write(tmp_path / "b/main.yaml", "base: ../a/data.yaml")

@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Optional
+from typing import Dict
 
 import numpy as np
 import pytest
@@ -13,6 +13,8 @@ from pytorch_lightning.cli import LightningArgumentParser
 from drumblender.config import load_config
 from drumblender.metrics import LogSpectralDistance, MFCCError, SpectralFluxOnsetError
 from drumblender.signal import sine
+from drumblender.synths import ModalSynth
+from drumblender.tasks import DrumBlender
 
 CONFIG = Path(__file__).parents[1] / "cfg" / "metrics" / "drumblender.yaml"
 SAMPLE_RATE = 48_000
@@ -219,9 +221,11 @@ def test_signals_of_different_lengths_are_refused():
 
 def test_the_command_line_builds_the_configured_metrics():
     parser = LightningArgumentParser()
-    parser.add_argument("--test_metrics", type=Optional[torchmetrics.MetricCollection])
+    parser.add_argument("--test_metrics", type=Dict[str, torchmetrics.Metric])
     config = parser.parse_object({"test_metrics": load_config(CONFIG)})
     metrics = parser.instantiate_classes(config).test_metrics
+    loss = torch.nn.L1Loss()
+    metrics = DrumBlender(ModalSynth(), loss, test_metrics=metrics).test_metrics
     assert set(metrics) == {"lsd", "mfcc", "onset", "onset_legacy"}
     assert metrics["onset_legacy"].legacy
     assert metrics["lsd"].n_fft == 8092

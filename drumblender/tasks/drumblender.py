@@ -6,12 +6,12 @@ special: take each control from another recording.
 """
 
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple, Union
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 
 from drumblender.errors import UsageError
 
@@ -87,7 +87,7 @@ class DrumBlender(pl.LightningModule):
             shared encoder every autoencoder gets audio.
         noise_autoencoder_accepts_audio: the same for noise.
         transient_autoencoder_accepts_audio: the same for the transient.
-        test_metrics: metrics (resynthesis, target) for ``drumblender test``.
+        test_metrics: metrics (resynthesis, target) for ``drumblender test``, by name.
         float32_matmul_precision: passed to ``torch.set_float32_matmul_precision``.
 
     Shape:
@@ -114,7 +114,7 @@ class DrumBlender(pl.LightningModule):
         modal_autoencoder_accepts_audio: bool = False,
         noise_autoencoder_accepts_audio: bool = False,
         transient_autoencoder_accepts_audio: bool = False,
-        test_metrics: Optional[MetricCollection] = None,
+        test_metrics: Optional[Union[Dict[str, Metric], MetricCollection]] = None,
         float32_matmul_precision: Optional[str] = None,
     ):
         super().__init__()
@@ -148,6 +148,9 @@ class DrumBlender(pl.LightningModule):
         self.modal_autoencoder_accepts_audio = modal_autoencoder_accepts_audio
         self.noise_autoencoder_accepts_audio = noise_autoencoder_accepts_audio
         self.transient_autoencoder_accepts_audio = transient_autoencoder_accepts_audio
+        if isinstance(test_metrics, dict):
+            # Without groups: metrics that agree on a first batch of silence would be taken for one.
+            test_metrics = MetricCollection(test_metrics, compute_groups=False)
         self.test_metrics = test_metrics
         # What checkpoints carry so that they load without a configuration file.
         self.configuration: Optional[Dict[str, Any]] = None
