@@ -9,7 +9,7 @@ import torch
 
 from drumblender.analysis.modal import AnalysisSettings
 from drumblender.config import load_config
-from drumblender.errors import DrumblenderError, UsageError
+from drumblender.errors import DrumblenderError, UsageError, condense
 from drumblender.tasks import DrumBlender
 
 PathLike = Union[str, Path]
@@ -98,8 +98,8 @@ def build_model(config: Dict[str, Any], source: str) -> DrumBlender:
     try:
         return parser.instantiate_classes(parser.parse_object({"model": section})).model
     except (ArgumentError, ValueError, TypeError, ImportError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"The model of {source} cannot be built: {reason}") from None
+        reason = condense(str(error))
+        raise UsageError(f"The model of {source} cannot be built: {reason}.") from None
 
 
 def check_weights(model: DrumBlender, state: Dict[str, Any], path: PathLike, source: str) -> None:

@@ -10,7 +10,7 @@ import re
 import sys
 from typing import Callable, List, Optional, Sequence, Tuple
 
-from drumblender.errors import DrumblenderError, UsageError
+from drumblender.errors import DrumblenderError, UsageError, condense
 
 SECTIONS = ("data", "model", "trainer")
 
@@ -45,7 +45,7 @@ def explain(error: BaseException) -> Tuple[int, str]:
         cause = cause.__cause__ or cause.__context__
     text = " ".join(str(error).split()) or type(error).__name__
     if type(error).__name__ in ("ArgumentError", "NSKeyError", "MisconfigurationException"):
-        return 2, f"{text} (see --help)"
+        return 2, f"{condense(text)} (see --help)."
     if isinstance(error, (OSError, RuntimeError)) and not isinstance(error, NotImplementedError):
         return 1, f"{text} (add --debug for the traceback)"
     return 1, f"{type(error).__name__}: {text} (this may be a defect; add --debug to see where)"

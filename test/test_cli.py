@@ -133,7 +133,8 @@ def test_other_commands_take_the_same_configuration_and_a_checkpoint(
         assert "test/lsd" in printed
 
 
-def test_a_saved_configuration_runs_again(trained, capsys):
+def test_a_saved_configuration_runs_again(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     command = ["fit", "-c", str(trained / "config.yaml"), "--trainer.fast_dev_run", "true"]
     assert main(command) == 0
 
