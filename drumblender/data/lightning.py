@@ -12,14 +12,9 @@ from torch.utils.data import DataLoader
 from drumblender.analysis.modal import AnalysisSettings
 from drumblender.data import atomic, storage
 from drumblender.data.audio import AudioDataset, AudioWithParametersDataset
+from drumblender.data.build import JOURNAL_FILE, DatasetSettings, read_settings, refuse_other
 from drumblender.data.parallel import available_cores
-from drumblender.data.preprocess import (
-    JOURNAL_FILE,
-    DatasetSettings,
-    preprocess,
-    read_settings,
-    refuse_other,
-)
+from drumblender.data.preprocess import preprocess
 from drumblender.data.splits import SPLITS
 from drumblender.data.verify import verify
 from drumblender.errors import DrumblenderError, UsageError

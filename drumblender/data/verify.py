@@ -10,8 +10,7 @@ from torch import Tensor
 
 from drumblender.analysis.modal import AnalysisSettings
 from drumblender.data.audio import load_audio, load_features, read_metadata
-from drumblender.data.parallel import Workers
-from drumblender.data.preprocess import (
+from drumblender.data.build import (
     DatasetSettings,
     Journal,
     file_stamp,
@@ -19,6 +18,7 @@ from drumblender.data.preprocess import (
     read_settings,
     refuse_other,
 )
+from drumblender.data.parallel import Workers
 from drumblender.data.progress import progress
 from drumblender.errors import DrumblenderError
 from drumblender.signal import trim_leading_silence

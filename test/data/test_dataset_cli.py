@@ -13,7 +13,7 @@ import time
 import pytest
 import yaml
 
-from drumblender.data.preprocess import read_journal
+from drumblender.data.build import read_journal
 from drumblender.dataset_cli import main
 
 SCRIPT = "import sys; from drumblender.dataset_cli import main; sys.exit(main())"

@@ -8,12 +8,8 @@ import torch
 from drumblender.analysis.modal import AnalysisSettings, CQTModalAnalysis
 from drumblender.data import atomic
 from drumblender.data.audio import load_audio, load_features
-from drumblender.data.preprocess import (
-    DatasetSettings,
-    merge,
-    preprocess,
-    preprocess_features,
-)
+from drumblender.data.build import DatasetSettings
+from drumblender.data.preprocess import merge, preprocess, preprocess_features
 from drumblender.errors import DrumblenderError, UsageError
 
 ANALYSIS = AnalysisSettings(

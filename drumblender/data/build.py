@@ -1,0 +1,428 @@
+"""A dataset while it is made: the folder it grows in, and how each file gets there.
+
+A dataset grows in ``<data_dir>.partial`` and gets its name in one step when it is whole. Every
+finished file is written under a temporary name, moved in place and then entered in a journal with
+its size and checksum, so that a run that was stopped at any moment goes on where it was. What each
+file becomes depends on nothing but the file and the settings.
+"""
+
+import contextlib
+import functools
+import io
+import json
+import shutil
+import sys
+import time
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from drumblender.analysis.modal import AnalysisSettings, CQTModalAnalysis
+from drumblender.data import atomic
+from drumblender.data.audio import load_audio
+from drumblender.data.parallel import Workers
+from drumblender.data.progress import progress
+from drumblender.data.recording import Unusable, read_one_shot, wav_bytes
+from drumblender.errors import DrumblenderError, UsageError
+
+FORMAT_VERSION = 1
+SETTINGS_FILE = "drumblender.json"
+SKIPPED_FILE = "skipped.txt"
+JOURNAL_FILE = "journal.jsonl"
+FILES = "audio"  # folder of the WAV and feature files
+FILE_FIELDS = ("filename", "feature_file")
+
+_GPU_BATCH = 64
+
+Metadata = Dict[str, Dict[str, Any]]
+Stamp = Tuple[int, int]  # size and checksum of a file, or size and time of a recording
+Journal = Dict[str, Tuple[Stamp, Stamp]]  # file -> (stamp of what it was made of, its own stamp)
+Skipped = Dict[str, Tuple[str, str]]  # key -> (file, reason)
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """What a dataset's files depend on besides the recordings; stored with it.
+
+    Attributes:
+        sample_rate: of the audio, in Hz.
+        num_samples: of every sound.
+        analysis: how modal features are measured; None for a dataset without.
+        silence_db: frame RMS in dB relative to full scale up to which a beginning is silence.
+    """
+
+    sample_rate: int
+    num_samples: int
+    analysis: Optional[AnalysisSettings] = None
+    silence_db: float = -60.0
+
+    def to_json(self) -> Dict[str, Any]:
+        """As stored in ``drumblender.json``."""
+        return {"format": FORMAT_VERSION, **asdict(self)}
+
+
+@dataclass
+class Report:
+    """What a run did.
+
+    Attributes:
+        data_dir: where the result is.
+        done: sounds that were computed.
+        reused: sounds that were there already.
+        skipped: (file, reason) of those that could not be used.
+        seconds: that it took.
+    """
+
+    data_dir: Path
+    done: int
+    reused: int
+    skipped: List[Tuple[str, str]]
+    seconds: float
+
+    def __str__(self) -> str:
+        lines = [f"skipped {name}: {reason}" for name, reason in self.skipped]
+        where = f" (listed in {self.data_dir / SKIPPED_FILE})" if self.skipped else ""
+        lines.append(
+            f"{self.data_dir}: {self.done} done, {self.reused} reused, "
+            f"{len(self.skipped)} skipped{where}, in {self.seconds:.1f} s."
+        )
+        return "\n".join(lines)
+
+
+# --- What is stored with a dataset ---------------------------------------------------------------
+
+
+def read_settings(folder: Path) -> Optional[Dict[str, Any]]:
+    """The settings stored with a dataset; None when there are none, as in published ones."""
+    path = folder / SETTINGS_FILE
+    if not path.is_file():
+        return None
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        version = stored["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DrumblenderError(
+            f"{path} is broken; remove {folder} and prepare the dataset again."
+        ) from error
+    if version != FORMAT_VERSION:
+        raise DrumblenderError(
+            f"{folder} has format {version}, which this version of drumblender does not know; "
+            "update drumblender, or set another data_dir."
+        )
+    return stored
+
+
+def refuse_other(
+    folder: Path, stored: Mapping[str, Any], settings: DatasetSettings, how: str = "was made"
+) -> None:
+    """Refuse a folder that was made with other settings.
+
+    Where no features are wanted, those that are there do no harm.
+
+    Raises:
+        UsageError: names each setting that differs.
+    """
+    wanted = settings.to_json()
+    analysis = wanted.pop("analysis")
+    if analysis is not None:
+        if stored.get("analysis") is None:
+            raise UsageError(
+                f"{folder} {how} without modal features; add them with "
+                "drumblender-dataset CONFIG --preprocess_features, or set another data_dir."
+            )
+        wanted = {**analysis, **wanted}
+        stored = {**stored["analysis"], **stored}
+    different = [name for name in wanted if stored.get(name) != wanted[name]]
+    if different:
+        made = ", ".join(f"{name} {stored.get(name)}" for name in different)
+        says = ", ".join(f"{name} {wanted[name]}" for name in different)
+        raise UsageError(
+            f"{folder} {how} with {made} but the configuration says {says}; change the "
+            "configuration, set another data_dir, or remove that folder."
+        )
+
+
+def read_journal(folder: Path) -> Journal:
+    """What every file of a dataset was made of, and what it has to look like."""
+    journal: Journal = {}
+    with contextlib.suppress(FileNotFoundError):
+        for line in (folder / JOURNAL_FILE).read_text(encoding="utf-8").splitlines():
+            # The last line of a process that was killed may be cut.
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                entry = json.loads(line)
+                journal[entry["file"]] = (tuple(entry["of"]), tuple(entry["is"]))
+    return journal
+
+
+def _journal_line(name: str, entry: Tuple[Stamp, Stamp]) -> str:
+    return json.dumps({"file": name, "of": entry[0], "is": entry[1]}) + "\n"
+
+
+def files_of(item: Mapping[str, Any]) -> List[str]:
+    return [item[name] for name in FILE_FIELDS if name in item]
+
+
+# --- A dataset that grows ------------------------------------------------------------------------
+
+
+class Build:
+    """The folder in which a dataset grows until it is whole.
+
+    Args:
+        data_dir: what it shall become.
+        settings: of the dataset.
+        existing: the journal of the files in ``data_dir`` that may be taken over.
+        suffix: of the folder's name.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        settings: DatasetSettings,
+        existing: Optional[Journal] = None,
+        suffix: str = ".partial",
+    ):
+        self.data_dir = data_dir
+        self.settings = settings
+        self.existing = existing or {}
+        self.folder = data_dir.with_name(data_dir.name + suffix)
+        self.failures: Dict[str, str] = {}  # key -> reason
+        self._start = time.monotonic()
+        stored = read_settings(self.folder)
+        if stored is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            atomic.write_json(self.folder / SETTINGS_FILE, settings.to_json())
+        else:
+            refuse_other(self.folder, stored, settings, "was begun")
+        self.journal = read_journal(self.folder)
+
+    def task(self, key: str, name: str, source: Path, origin: Stamp) -> "Task":
+        """The task of making one file, knowing where it was made before."""
+        before = None
+        if name in self.journal:
+            before = (self.folder, *self.journal[name])
+        elif name in self.existing:
+            before = (self.data_dir, *self.existing[name])
+        return Task(key, source, origin, self.folder, name, self.settings, before)
+
+    def run(
+        self,
+        function: Callable[[Sequence["Task"]], Iterator["Outcome"]],
+        tasks: Sequence["Task"],
+        what: str,
+    ) -> Dict[str, "Outcome"]:
+        """Carry out tasks, enter what they made in the journal, and show progress.
+
+        Args:
+            function: from tasks to outcomes.
+            tasks: one for each file to make.
+            what: to call it beside the progress bar.
+
+        Returns:
+            Key -> outcome, of those that made a file; the others are in ``failures``.
+        """
+        made = {}
+        with (
+            (self.folder / JOURNAL_FILE).open("a", encoding="utf-8") as journal,
+            progress(what, len(tasks)) as bar,
+            contextlib.closing(function(tasks)) as outcomes,
+        ):
+            try:
+                for outcome in outcomes:
+                    task = outcome.task
+                    if outcome.stamp is None:
+                        self.failures[task.key] = outcome.reason
+                    else:
+                        made[task.key] = outcome
+                        self.journal[task.name] = (task.origin, outcome.stamp)
+                        journal.write(_journal_line(task.name, self.journal[task.name]))
+                        journal.flush()
+                    bar.update()
+            except KeyboardInterrupt:
+                bar.close()
+                print(
+                    f"{what}: stopped after {bar.n} of {len(tasks)} sounds; "
+                    "the same command goes on from here.",
+                    file=sys.stderr,
+                )
+                raise
+        return made
+
+    def remove_strays(self, metadata: Metadata) -> None:
+        """Remove what is half-written, or of a sound that is gone."""
+        wanted = {name for item in metadata.values() for name in files_of(item)}
+        for path in (self.folder / FILES).glob("*"):
+            if f"{FILES}/{path.name}" not in wanted:
+                path.unlink()
+
+    def finish(
+        self,
+        meta_file: str,
+        metadata: Metadata,
+        skipped: Skipped,
+        library: Optional[Dict[str, Any]],
+        reused: int,
+    ) -> Report:
+        """Write what describes the dataset, and give it its name.
+
+        Args:
+            meta_file: name of the metadata.
+            metadata: of the sounds.
+            skipped: sounds that could not be used.
+            library: what the whole raw folder holds, for shards to be merged.
+            reused: how many sounds were there before.
+        """
+        lines = [f"{name}\t{reason}\n" for name, reason in sorted(skipped.values())]
+        text = "".join(lines).encode("utf-8", "backslashreplace")
+        atomic.write(self.folder / SKIPPED_FILE, text)
+        files = {name for item in metadata.values() for name in files_of(item)}
+        names = sorted(files & self.journal.keys())
+        text = "".join(_journal_line(name, self.journal[name]) for name in names)
+        atomic.write(self.folder / JOURNAL_FILE, text.encode())
+        description = {**self.settings.to_json(), "library": library}
+        description["skipped"] = dict(sorted(skipped.items()))
+        atomic.write_json(self.folder / SETTINGS_FILE, description)
+        atomic.write_json(self.folder / meta_file, metadata)
+        atomic.put_in_place(self.folder, self.data_dir)
+        return Report(
+            self.data_dir,
+            done=len(metadata) - reused,
+            reused=reused,
+            skipped=sorted(skipped.values()),
+            seconds=time.monotonic() - self._start,
+        )
+
+
+# --- One file ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Task:
+    """Make one file of a dataset.
+
+    Attributes:
+        key: of the sound.
+        source: the file that it is made of.
+        origin: identifies the content of ``source``.
+        folder: that the dataset grows in.
+        name: of the file in ``folder``.
+        settings: of the dataset.
+        before: (folder, origin, stamp) where the file was made before.
+    """
+
+    key: str
+    source: Path
+    origin: Stamp
+    folder: Path
+    name: str
+    settings: DatasetSettings
+    before: Optional[Tuple[Path, Stamp, Stamp]] = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    task: Task
+    stamp: Optional[Stamp] = None
+    reused: bool = False
+    reason: str = ""
+
+
+def analyzer(workers: Workers, device: str) -> Callable[[Sequence[Task]], Iterator[Outcome]]:
+    if device == "cpu":
+        return functools.partial(workers.map, _make_features)
+    return functools.partial(_make_features_in_batches, device)
+
+
+def make_audio(task: Task) -> Outcome:
+    s = task.settings
+    return _reuse(task) or _attempt(
+        task,
+        lambda: wav_bytes(
+            read_one_shot(task.source, s.sample_rate, s.num_samples, s.silence_db), s.sample_rate
+        ),
+    )
+
+
+def _make_features(task: Task) -> Outcome:
+    return _reuse(task) or _attempt(task, lambda: _feature_bytes(_analyze(task)))
+
+
+def _make_features_in_batches(device: str, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    """In this process, for a device that processes would only fight over."""
+    batch: List[Task] = []
+    for position, task in enumerate(tasks, 1):
+        reused = _reuse(task)
+        if reused:
+            yield reused
+        else:
+            batch.append(task)
+        if batch and (len(batch) == _GPU_BATCH or position == len(tasks)):
+            audio = torch.stack([_stored_audio(member) for member in batch]).to(device)
+            parameters = cached_analysis(task.settings.analysis)(audio).cpu()
+            for member, content in zip(batch, parameters):
+                yield _attempt(member, functools.partial(_feature_bytes, content))
+            batch = []
+
+
+def take_over(task: Task) -> Outcome:
+    return _reuse(task) or Outcome(task, reason="is missing or damaged")
+
+
+def _reuse(task: Task) -> Optional[Outcome]:
+    """The file as it was made before, if it is whole and was made of the same."""
+    if task.before is None:
+        return None
+    folder, origin, stamp = task.before
+    if origin != task.origin or file_stamp(folder / task.name) != stamp:
+        return None
+    if folder != task.folder:
+        atomic.link(folder / task.name, task.folder / task.name)
+    return Outcome(task, stamp, reused=True)
+
+
+def _attempt(task: Task, content: Callable[[], bytes]) -> Outcome:
+    try:
+        data = content()
+    except Unusable as error:
+        return Outcome(task, reason=str(error))
+    atomic.write(task.folder / task.name, data)
+    return Outcome(task, (len(data), zlib.crc32(data)))
+
+
+def _stored_audio(task: Task) -> Tensor:
+    return load_audio(task.source, task.settings.sample_rate, task.settings.num_samples)[0]
+
+
+def _analyze(task: Task) -> Tensor:
+    audio = _stored_audio(task)
+    try:
+        return cached_analysis(task.settings.analysis)(audio)
+    except Exception as error:  # whatever one strange sound does, the others go on
+        raise Unusable(f"cannot be analyzed ({type(error).__name__}: {error})") from error
+
+
+@functools.lru_cache(maxsize=1)
+def cached_analysis(settings: AnalysisSettings) -> CQTModalAnalysis:
+    return CQTModalAnalysis(settings)
+
+
+def _feature_bytes(parameters: Tensor) -> bytes:
+    if not torch.isfinite(parameters).all():
+        raise Unusable("has modal parameters that are not numbers")
+    # torch.save to a path would put the file's name among the bytes.
+    buffer = io.BytesIO()
+    torch.save(parameters.float().contiguous().clone(), buffer)
+    return buffer.getvalue()
+
+
+def file_stamp(path: Path) -> Optional[Stamp]:
+    """Size and checksum of a file; None when it cannot be read."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return len(data), zlib.crc32(data)
