@@ -1,5 +1,6 @@
 """From a waveform to the parameters of a bank of sinusoids: settings and the whole analysis."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +28,8 @@ class AnalysisSettings:
         num_modes: modes to keep, the most energetic ones.
         min_length: frames that a track needs to be a mode.
         threshold: level below which a peak is ignored, in dB relative to amplitude 1.
-        diff_threshold: how far a track's frequency may move from frame to frame, in bins of the CQT
-            (12 / bins_per_octave semitones each).
+        diff_threshold: how far a track's frequency may move from one frame to the next, in percent
+            of it (5 is 84 cents).
         fit: choose modes for coverage and fit them to the waveform; otherwise modes are the loudest
             tracks, with amplitudes and phases read off the CQT.
     """
@@ -81,7 +82,7 @@ class CQTModalAnalysis:
         with torch.no_grad():
             spectrogram = self.cqt.to(x.device)(x[None])[0].cpu().numpy()
         peaks = pick_peaks(spectrogram, s.fmin, s.bins_per_octave, s.threshold)
-        tracks = track_peaks(peaks, s.diff_threshold / s.bins_per_octave, s.min_length)
+        tracks = track_peaks(peaks, math.log2(1 + s.diff_threshold / 100), s.min_length)
         parameters = np.zeros((3, s.num_modes, spectrogram.shape[1]), np.float32)
         if len(peaks.frame):
             if s.fit:
@@ -101,7 +102,7 @@ class CQTModalAnalysis:
             times=np.arange(num_frames) * s.hop_length / s.sample_rate,
             frame_times=((np.arange(num_frames) + 0.5) * frame - 0.5) / s.sample_rate,
             rate=s.sample_rate / frame,
-            resolution=2 / s.bins_per_octave,
+            resolution=2.5 / s.bins_per_octave,
             count=s.num_modes,
         )
         audible = np.flatnonzero(np.abs(x) > 10 ** (s.threshold / 20 - 1))

@@ -17,7 +17,7 @@ from drumblender.analysis.tracking import Tracks
 POWER = 1.0
 # A chosen mode takes weight off tracks that are nearer than this many frame rates.
 SPACING = 1.6
-MASKED = 0.1
+MASKED = 0.15
 EDGE = 0.1
 
 
