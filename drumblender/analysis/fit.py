@@ -5,10 +5,12 @@ at an attack is too quiet and begins too early. Its frequencies are good, though
 frequencies given, the waveform is linear in complex envelopes. So:
 
 1. Piecewise-linear complex envelopes on the frame grid are fitted by least squares, with a small
-   ridge and a penalty on their slope.
+   ridge and a penalty on their curvature.
 2. The phase of an envelope is a correction of its mode's frequency; it is folded into the frequency
    as far as frequencies that are linear between frames can follow it.
 3. With these frequencies, real envelopes are fitted and cut off at zero.
+4. Bands that modes cannot follow, such as noise, come out too quiet; they are brought to their
+   level, by at most 6 dB.
 
 The result is what the modal synthesizer plays, and nothing more: frequency and amplitude, linear
 between the centers of frames, and one phase.
@@ -23,18 +25,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from drumblender.analysis.subbands import RATE, Subbands, split
+from drumblender.analysis.least_squares import basis_of, conjugate_gradients, level_gain
+from drumblender.analysis.subbands import Subbands, split
 
-# All relative to the energy of one envelope point.
+# Penalties are relative to the energy of one envelope point.
+# Keeps the problem solvable; small enough to bias no amplitude by more than 0.1 %.
 RIDGE = 0.001
+# Second difference of an envelope that may vary as fast as frames.
 BEND = 0.01
-PRIOR = 1.0
-SHARE = 0.1
+# No envelope is held to less than this part of the frame rate: it would miss attacks.
+SLOWEST = 0.1
+# A mode that is this much quieter than another (linear) does not restrict it.
 RIVAL = 0.1
+# Distance of a mode to its own negative frequency, in parts of its frequency.
 MIRROR = 0.5
-ITERATIONS = 8
-LEVEL = 1.0
-LOUDER = 2.0
 # Modes this close to a band's edge (in widths of a band) are fitted along with it, so that what
 # they explain is not explained twice; their values come from their own band.
 GUEST = 1 / 6
@@ -63,12 +67,14 @@ def fit_modes(x: np.ndarray, omega: np.ndarray, level: np.ndarray, first: int, l
     Args:
         x: samples.
         omega: frequency of each mode at the centers of the frames, in rad/sample.
+        level: how loud each mode is expected to be, in relation to the others.
         first: first frame in which modes may sound.
         last: frame after the last in which modes may sound.
 
     Shape:
         - x: (N,)
         - omega: (K, F)
+        - level: (K,)
 
     >>> x = np.sin(0.1 * np.arange(1, 12801)).astype(np.float32)
     >>> modes = fit_modes(x, np.full((1, 51), 0.1003), np.ones(1), 0, 51)
@@ -104,15 +110,15 @@ def _penalties(mean: np.ndarray, level: np.ndarray, frame_rate: float):
     An envelope that is as fast as the distance to the next mode, or to its own negative frequency,
     explains that, too: both would share one sinusoid at random. Each may vary about as fast as half
     the distance. And what a loud mode can explain is not left to a quiet one beside it: the ridge
-    is that of amplitudes expected to be as large as the peaks.
+    is the prior of amplitudes in proportion to the levels.
     """
     distance = np.abs(mean[:, None] - mean)
     np.fill_diagonal(distance, np.inf)
     rival = np.where(level > RIVAL * level[:, None], distance, np.inf).min(1)
-    share = np.clip(np.minimum(rival, MIRROR * mean) / frame_rate, SHARE, 1)
+    share = np.clip(np.minimum(rival, MIRROR * mean) / frame_rate, SLOWEST, 1)
     np.fill_diagonal(distance, 0)
     louder = np.where(distance < 2 * frame_rate, level / level[:, None], 0).max(1)
-    ridge = RIDGE * np.minimum(louder ** (2 * PRIOR), 1e5)
+    ridge = RIDGE * np.minimum(louder**2, 1e5)
     return ridge, BEND / (np.pi * share) ** 4
 
 
@@ -160,7 +166,7 @@ def _solve(
         members = np.flatnonzero(near | (home == band))
         own = home[members] == band
         if own.any():
-            basis = _basis(
+            basis = basis_of(
                 bands.frame,
                 omega[members],
                 start[members] + phase[members, None],
@@ -171,7 +177,7 @@ def _solve(
             )
             target = bands.samples[band, sounding.start : sounding.stop + 1]
             target = target.real if band == 0 else np.concatenate([target.real, target.imag], 1)
-            envelopes = _conjugate_gradients(
+            envelopes = conjugate_gradients(
                 basis,
                 target,
                 np.tile(ridge[members], len(parts)),
@@ -179,102 +185,7 @@ def _solve(
             )
             if len(parts) == 1:
                 heard = np.where(own, np.maximum(envelopes, 0), 0)
-                envelopes *= _level(basis, bands.power[band, sounding], heard)[:, None]
+                envelopes *= level_gain(basis, bands.power[band, sounding], heard)[:, None]
             envelopes = envelopes.T.reshape(len(parts), len(members), -1)
             result[:, members[own]] = envelopes[:, own]
     return result
-
-
-def _basis(
-    frame: float,
-    omega: np.ndarray,
-    start: np.ndarray,
-    center: float,
-    sounding: slice,
-    parts: tuple,
-    is_real: bool,
-) -> np.ndarray:
-    """Matrix of each segment: (segments, rows, 2 * columns).
-
-    Rows are the samples of the band (real parts, then imaginary parts), columns the envelope points
-    at the segment's beginning and end (each: cosines of all modes, then sines of all modes).
-    """
-    left = np.concatenate([omega[:, :1], omega], 1)[:, sounding.start : sounding.stop + 1].T
-    right = np.concatenate([omega, omega[:, -1:]], 1)[:, sounding.start : sounding.stop + 1].T
-    start = np.concatenate([start[:, :1] - frame * omega[:, :1], start], 1)
-    time = (np.arange(omega.shape[1] + 1) - 0.5) * frame - 0.5
-    start = (start - center * time)[:, sounding.start : sounding.stop + 1].T
-    tau = ((np.arange(RATE) + 0.5) / RATE).astype(np.float32)[:, None]
-    linear = (frame * (left - center) + 0.5 * (right - left)).astype(np.float32)[:, None]
-    bend = (0.5 * frame * (right - left)).astype(np.float32)[:, None]
-    angle = np.remainder(start, 2 * np.pi).astype(np.float32)[:, None] + tau * (linear + tau * bend)
-    cos, sin = np.cos(angle), np.sin(angle)
-    columns = {"cos": (cos, sin), "sin": (-sin, cos)}
-    values = np.concatenate([columns[part][0] for part in parts], -1)
-    if not is_real:
-        values = np.concatenate([values, np.concatenate([columns[p][1] for p in parts], -1)], 1)
-    # The synthesizer holds the first and the last frame to the ends of the signal.
-    rise = np.tile(tau, (len(values), 1, 1))
-    if sounding.start == 0:
-        rise[0] = tau > 0.5
-    fall = 1 - rise
-    if sounding.start == 0:
-        fall[0] = 0
-    if sounding.stop == omega.shape[1]:
-        rise[-1], fall[-1] = 0, tau < 0.5
-    repeat = 1 if is_real else 2
-    return np.concatenate([values * np.tile(w, (1, repeat, 1)) for w in (fall, rise)], -1)
-
-
-def _level(basis: np.ndarray, wanted: np.ndarray, envelopes: np.ndarray) -> np.ndarray:
-    """Gain per frame that brings the modes of a band towards the power of the band.
-
-    Least squares renders what it cannot follow, such as noise, too quietly.
-    """
-    padded = np.pad(envelopes, ((1, 1), (0, 0)))
-    ends = np.concatenate([padded[:-1], padded[1:]], -1)
-    fitted = np.square(np.matmul(basis, ends[..., None])).sum((1, 2)) / RATE
-    ratio = wanted / (0.5 * (fitted[1:] + fitted[:-1]) + 1e-20)
-    return np.clip(ratio, 1, LOUDER**2) ** (0.5 * LEVEL)
-
-
-def _conjugate_gradients(
-    basis: np.ndarray, target: np.ndarray, ridge: np.ndarray, bend: np.ndarray
-) -> np.ndarray:
-    """Envelope points (frames, columns) with the least squared error plus penalties."""
-    frames, columns = len(basis) - 1, basis.shape[-1] // 2
-    scale = basis.shape[1] * (2 / 3) * 0.5
-    ridge, bend = (scale * ridge).astype(np.float32), (scale * bend).astype(np.float32)
-
-    def gather(y):
-        g = np.matmul(y[:, None], basis)[:, 0]
-        return g[:-1, columns:] + g[1:, :columns]
-
-    def normal(c):
-        padded = np.zeros((frames + 2, columns), np.float32)
-        padded[1:-1] = c
-        ends = np.concatenate([padded[:-1], padded[1:]], -1)
-        out = gather(np.matmul(basis, ends[..., None])[..., 0]) + ridge * c
-        bends = bend * np.diff(c, n=2, axis=0)
-        out[2:] += bends
-        out[1:-1] -= 2 * bends
-        out[:-2] += bends
-        return out
-
-    right = gather(target)
-    solution = np.zeros_like(right)
-    residual = right
-    inverse = 1 / (scale + ridge + 6 * bend)
-    search = inverse * residual
-    energy = first = np.vdot(residual, search)
-    for _ in range(ITERATIONS):
-        if not energy > 1e-7 * first:
-            break
-        image = normal(search)
-        step = energy / np.vdot(search, image)
-        solution += step * search
-        residual = residual - step * image
-        update = inverse * residual
-        energy, last = np.vdot(residual, update), energy
-        search = update + (energy / last) * search
-    return solution

@@ -13,11 +13,12 @@ import numpy as np
 from drumblender.analysis.peaks import Peaks
 from drumblender.analysis.tracking import Tracks
 
-# Weight of a peak: a power of amplitude, under 2 so that what is quiet but long or wide counts, too.
-POWER = 1.0
-# A chosen mode takes weight off tracks that are nearer than this many frame rates.
+# A chosen mode takes weight off candidates that are nearer than this many frame rates.
 SPACING = 1.6
+# Within one frame rate, what is this much quieter (linear) is a side lobe or the attack's splatter.
 MASKED = 0.15
+# Frames are left out of a track while they are within this many window lengths (roughly) of the
+# beginning, whose reflection in the CQT distorts them.
 EDGE = 0.1
 
 
@@ -30,12 +31,12 @@ def choose_modes(
     resolution: float,
     count: int,
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Frequencies of the chosen modes in Hz.
+    """Frequencies in Hz and levels (root of the peaks' energy) of the chosen modes.
 
     Candidates are the tracks and, at constant frequency, bands of one frame rate that hold peaks of
-    no track. They are chosen one after the other by weight, the sum of a power of the amplitudes of
-    their peaks; a chosen one takes weight off its neighbors. Before its first peak and after its
-    last a mode holds its frequency.
+    no track. They are chosen one after the other by weight, the sum of the amplitudes of their
+    peaks (not of energies: what is quiet but long or wide counts, too); a chosen one takes weight
+    off its neighbors. Before its first peak and after its last a mode holds its frequency.
 
     Args:
         peaks: all peaks.
@@ -47,9 +48,9 @@ def choose_modes(
         count: modes at most.
 
     Shape:
-        - Output: (K, len(frame_times)), K <= count
+        - Output: (K, len(frame_times)) and (K,), K <= count
     """
-    weight = peaks.amplitude**POWER
+    weight = peaks.amplitude
     free = np.ones(len(weight), bool)
     for index in range(len(tracks.start)):
         free[tracks[index]] = False

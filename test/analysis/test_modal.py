@@ -149,6 +149,17 @@ def test_the_same_sound_gives_the_same_bytes_in_any_batch(analyze):
     assert torch.equal(together[1], CQTModalAnalysis(AnalysisSettings())(x[1]))
 
 
+def test_the_number_of_threads_changes_nothing(analyze):
+    x = torch.from_numpy(noise(0.1)).float()
+    expected, threads = analyze(x), torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert torch.equal(analyze(x), expected)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_other_settings_are_honored():
     settings = AnalysisSettings(
         sample_rate=16000, hop_length=64, fmin=40.0, n_bins=90, bins_per_octave=12, num_modes=8
