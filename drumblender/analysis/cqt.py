@@ -18,6 +18,7 @@ reflection [1]. Two exact rearrangements make it fast:
 
 import math
 from collections import OrderedDict
+from functools import lru_cache
 from typing import List, NamedTuple
 
 import numpy as np
@@ -220,9 +221,13 @@ def _half_spectrum(x: Tensor, count: int) -> Tensor:
     packed = torch.fft.fft(torch.view_as_complex(x.view(len(x), half, 2)))
     mirrored = torch.cat([packed[:, :1], packed[:, half - count + 1 :].flip(-1)], -1).conj()
     packed = packed[:, :count]
-    angle = torch.arange(count, device=x.device, dtype=torch.float64) * (-math.pi / half)
-    turn = torch.polar(torch.full_like(angle, 0.5), angle - math.pi / 2).to(packed.dtype)
-    return 0.5 * (packed + mirrored) + turn * (packed - mirrored)
+    return 0.5 * (packed + mirrored) + _half_turns(half, count, x.device) * (packed - mirrored)
+
+
+@lru_cache(maxsize=CACHED_LENGTHS)
+def _half_turns(half: int, count: int, device: torch.device) -> Tensor:
+    angle = torch.arange(count, dtype=torch.float64) * (-math.pi / half) - math.pi / 2
+    return torch.polar(torch.full_like(angle, 0.5), angle).to(torch.complex64).to(device)
 
 
 def _hann_spectrum(theta: np.ndarray, length: np.ndarray) -> np.ndarray:
