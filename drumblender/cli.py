@@ -1,4 +1,4 @@
-"""Entry points: ``drumblender {fit,validate,test,predict}`` and ``drumblender-synth``.
+"""Entry points: ``drumblender``, ``drumblender-synth`` and ``drumblender-analyze``.
 
 Argument parsing only. Whatever goes wrong ends in one sentence and an exit code: 2 for what was
 asked, 1 for what failed; ``--debug`` or ``DRUMBLENDER_DEBUG=1`` shows the traceback.
@@ -59,6 +59,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 def synth_main(argv: Optional[Sequence[str]] = None) -> int:
     """``drumblender-synth``: resynthesize recordings with a trained model."""
     return report_errors(_synth, argv)
+
+
+def analyze_main(argv: Optional[Sequence[str]] = None) -> int:
+    """``drumblender-analyze``: see what the modal analysis finds in a recording."""
+    return report_errors(_analyze, argv)
 
 
 def resolve_files(args: Sequence[str]) -> List[str]:
@@ -129,3 +134,43 @@ def _synth(args: List[str]) -> None:
         seed=options.seed,
         device=options.device,
     )
+
+
+def _analyze(args: List[str]) -> None:
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        prog="drumblender-analyze",
+        description="Write the sinusoids of a recording, what remains without them, a picture, and "
+        "the modal parameters (.npz, .json); print the modes that matter.",
+    )
+    parser.add_argument("input", nargs="+", help="audio files")
+    parser.add_argument("--output", default="modes", help="folder (default: %(default)s)")
+    parser.add_argument("--config", help="take the analysis settings from a configuration")
+    parser.add_argument("--num_modes", type=int, help="sinusoids at most")
+    parser.add_argument(
+        "--plain", action="store_true", help="peaks as they are, without the fit to the waveform"
+    )
+    parser.add_argument("--top", type=int, default=12, help="modes to print (default: %(default)s)")
+    options = parser.parse_args(args)
+
+    from dataclasses import replace
+
+    from drumblender.analysis import AnalysisSettings
+    from drumblender.checkpoint import analysis_settings
+    from drumblender.config import load_config
+    from drumblender.modes import analyze_file
+
+    settings = AnalysisSettings()
+    if options.config:
+        config = load_config(options.config)
+        settings = analysis_settings(config.get("data", config).get("init_args") or {})
+    if options.num_modes is not None:
+        if options.num_modes < 1:
+            raise UsageError(f"--num_modes is {options.num_modes}; give 1 or more.")
+        settings = replace(settings, num_modes=options.num_modes)
+    if options.plain:
+        settings = replace(settings, fit=False)
+    for source in options.input:
+        print(source)
+        analyze_file(source, options.output, settings, options.top)

@@ -242,3 +242,51 @@ def _draw_spectrograms(
         axis.set_title(label, loc="left", fontsize="medium")
     columns = axes[0].get_gridspec().ncols
     figure.colorbar(image, ax=axes, label="Level (dB)", fraction=0.1 / columns, pad=0.03 / columns)
+
+
+def plot_modes(
+    x: Tensor,
+    time: Tensor,
+    frequency: Tensor,
+    level: Tensor,
+    sample_rate: float,
+    title: Optional[str] = None,
+) -> "Figure":
+    """Tracks of modes drawn over a spectrogram, and their envelopes below.
+
+    Args:
+        x: the recording.
+        time: of the frames, in seconds.
+        frequency: of the modes, in Hz.
+        level: of the modes, in dB; what lies a dynamic range below the loudest is not drawn.
+        sample_rate: in Hz.
+        title: above the figure.
+
+    Shape:
+        - x: (N,)
+        - time: (F,)
+        - frequency, level: (M, F)
+    """
+    from matplotlib.collections import LineCollection
+
+    signals = _prepare([("Modes over the recording", x)])
+    figure = _figure(9.0, 7.0, title)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.6, 1])
+    _draw_spectrograms(figure, [above], signals, sample_rate)
+    top = max(level.max().item(), -120.0) if level.numel() else 0.0
+    for f, db in zip(frequency.log2().numpy(), level.numpy()):
+        heard = (db > top - DYNAMIC_RANGE) & (f > math.log2(MIN_FREQUENCY))
+        if not heard.any():
+            continue
+        points = list(zip(time.numpy(), f))
+        pairs = [points[i : i + 2] for i in range(len(f) - 1) if heard[i] and heard[i + 1]]
+        strength = float((db[heard].max() - top) / DYNAMIC_RANGE + 1)
+        above.add_collection(LineCollection(pairs, colors="cyan", linewidths=0.4 + strength))
+        shown = [value if keep else math.nan for value, keep in zip(db, heard)]
+        below.plot(time.numpy(), shown, linewidth=0.3 + strength, color=LINE_COLOR, alpha=0.5)
+    below.set_ylim(top - DYNAMIC_RANGE, top + 3)
+    below.set_ylabel("Level (dB)")
+    below.set_title("Envelopes of the modes", loc="left", fontsize="medium")
+    below.grid(color="0.9", linewidth=0.6)
+    below.set_xlabel("Time (s)")
+    return figure

@@ -1,0 +1,145 @@
+"""See what the modal analysis finds in one recording, and take it to other programs."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import List, Union
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
+from drumblender.data import atomic
+from drumblender.data.recording import resample, wav_bytes
+from drumblender.inference import read_audio
+from drumblender.plotting import plot_modes, save_figure
+from drumblender.signal import rad_to_hz
+from drumblender.synths import modal_synth
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What matters about one mode.
+
+    Attributes:
+        frequency: mean weighted by energy, in Hz.
+        level: of the loudest frame, in dB relative to amplitude 1.
+        peak_time: of that frame, in seconds.
+        t60: time to fall by 60 dB at the slope behind the peak, in seconds; NaN if it does not.
+        share: of the energy of all modes, 0 to 1.
+    """
+
+    frequency: float
+    level: float
+    peak_time: float
+    t60: float
+    share: float
+
+
+def summarize(time: np.ndarray, frequency: np.ndarray, amplitude: np.ndarray) -> List[Mode]:
+    """Describe modes, the most energetic first.
+
+    Args:
+        time: of the frames, in seconds.
+        frequency: in Hz.
+        amplitude: linear.
+
+    Shape:
+        - time: (F,)
+        - frequency, amplitude: (M, F)
+
+    >>> time = np.linspace(0, 1, 101)
+    >>> (mode,) = summarize(time, np.full((1, 101), 200.0), 10 ** (-3 * time[None]))
+    >>> round(mode.frequency), round(mode.t60, 3)
+    (200, 1.0)
+    """
+    energy = np.square(amplitude.astype(float))
+    total = energy.sum() or 1.0
+    modes = []
+    for f, a, e in zip(frequency, amplitude, energy):
+        if not e.any():
+            continue
+        peak = int(a.argmax())
+        decibel = 20 * np.log10(np.maximum(a, 1e-12))
+        # The slope until the mode is 40 dB down, where noise and neighbors begin to show.
+        quiet = np.flatnonzero(decibel[peak:] < decibel[peak] - 40)
+        tail = slice(peak, peak + int(quiet[0]) if len(quiet) else len(a))
+        slope = 0.0
+        if tail.stop - tail.start > 2:
+            slope = np.polyfit(time[tail], decibel[tail], 1)[0]
+        t60 = -60 / slope if slope < 0 else math.nan
+        mean = float((f * e).sum() / e.sum())
+        modes.append(Mode(mean, float(decibel[peak]), float(time[peak]), t60, e.sum() / total))
+    return sorted(modes, key=lambda mode: -mode.share)
+
+
+def analyze_file(
+    source: Union[str, Path],
+    folder: Union[str, Path],
+    settings: AnalysisSettings,
+    top: int = 12,
+) -> None:
+    """Analyze the first channel of a recording; write what was found and print the main modes.
+
+    Writes, with the name of the recording in front: ``_modal.wav`` and ``_residual.wav`` (32-bit
+    floats that add up to the recording at the rate of the settings), ``_modes.png``, and the
+    parameters as ``_modes.npz`` and ``_modes.json``.
+
+    Raises:
+        DrumblenderError: when a file cannot be read or written.
+    """
+    source, folder = Path(source), Path(folder)
+    audio, rate = read_audio(source)
+    audio = resample(audio, rate, settings.sample_rate)
+    params = CQTModalAnalysis(settings)(audio)
+    params = params[:, params[1].any(dim=1)]
+    omega, amplitude, phase = params
+    modal = modal_synth(omega[None], amplitude[None], len(audio), phase[None, :, :1])[0, 0]
+    frames = params.shape[-1]
+    # The synthesizer samples envelopes at half-pixel centers.
+    time = ((np.arange(frames) + 0.5) * len(audio) / frames - 0.5) / settings.sample_rate
+    frequency = rad_to_hz(omega, settings.sample_rate)
+
+    def path(ending: str) -> Path:
+        return folder / f"{source.stem}_{ending}"
+
+    atomic.write(path("modal.wav"), wav_bytes(modal, settings.sample_rate))
+    atomic.write(path("residual.wav"), wav_bytes(audio - modal, settings.sample_rate))
+    arrays = {
+        "time": time,
+        "frequency": frequency.numpy(),
+        "amplitude": amplitude.numpy(),
+        "phase": phase[:, 0].numpy(),
+    }
+    buffer = BytesIO()
+    np.savez_compressed(buffer, **arrays, sample_rate=settings.sample_rate)
+    atomic.write(path("modes.npz"), buffer.getvalue())
+    units = "time in s, frequency in Hz, linear amplitude, phase before the first sample in rad"
+    description = {"settings": dataclasses.asdict(settings), "num_samples": len(audio)}
+    listed = {key: np.round(value, 7).tolist() for key, value in arrays.items()}
+    atomic.write_json(path("modes.json"), {"units": units, **description, **listed})
+    level = 20 * amplitude.clamp(min=1e-12).log10()
+    figure = plot_modes(
+        audio, torch.from_numpy(time), frequency, level, settings.sample_rate, source.name
+    )
+    save_figure(figure, path("modes.png"))
+    _print(summarize(time, arrays["frequency"], arrays["amplitude"]), audio, audio - modal, top)
+    print(f"\nWritten: {path('modal.wav')}, residual.wav, modes.png, modes.npz, modes.json")
+
+
+def _print(modes: List[Mode], audio: Tensor, residual: Tensor, top: int) -> None:
+    print(f"{'Frequency':>12} {'Level':>9} {'Peak at':>9} {'T60':>9} {'Energy':>8}")
+    for mode in modes[:top]:
+        t60 = f"{mode.t60:7.2f} s" if mode.t60 < 100 else "        -"
+        print(
+            f"{mode.frequency:9.1f} Hz {mode.level:6.1f} dB {mode.peak_time:7.3f} s {t60} "
+            f"{100 * mode.share:6.1f} %"
+        )
+    if len(modes) > top:
+        print(f"{'':>12} and {len(modes) - top} more")
+    if audio.any():
+        left = 10 * math.log10(max(1e-12, float(residual.square().sum() / audio.square().sum())))
+        print(f"Residual: {left:.1f} dB of the recording's energy, {len(modes)} modes.")

@@ -1,0 +1,69 @@
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from drumblender.cli import analyze_main
+from drumblender.modes import summarize
+
+RATE = 48000
+
+
+@pytest.fixture(scope="module")
+def bell(tmp_path_factory):
+    """Two decaying tones of known frequency, level and T60, at another rate, in stereo."""
+    folder = tmp_path_factory.mktemp("bell")
+    t = np.arange(32000) / 32000
+    x = 0.5 * 10 ** (-3 * t / 0.8) * np.sin(2 * np.pi * 440 * t)
+    x += 0.1 * 10 ** (-3 * t / 0.4) * np.sin(2 * np.pi * 1234 * t)
+    soundfile.write(folder / "bell.wav", np.stack([x, 0 * x], 1), 32000, subtype="FLOAT")
+    assert analyze_main([str(folder / "bell.wav"), "--output", str(folder / "out")]) == 0
+    return folder
+
+
+def test_sinusoids_and_residual_add_up_to_the_recording(bell):
+    modal, rate = soundfile.read(bell / "out/bell_modal.wav")
+    residual, _ = soundfile.read(bell / "out/bell_residual.wav")
+    source, _ = soundfile.read(bell / "bell.wav")
+    assert rate == RATE
+    assert len(modal) == 48000
+    # At instants that both rates have.
+    np.testing.assert_allclose((modal + residual)[::3], source[::2, 0], atol=2e-3)
+    assert np.square(residual).sum() < 1e-3 * np.square(modal).sum()
+
+
+def test_parameters_are_the_same_for_other_programs_in_both_formats(bell):
+    arrays = np.load(bell / "out/bell_modes.npz")
+    listed = json.loads((bell / "out/bell_modes.json").read_text())
+    for key in ("time", "frequency", "amplitude", "phase"):
+        np.testing.assert_allclose(listed[key], arrays[key], atol=1e-6)
+    assert listed["settings"]["hop_length"] == 256
+    modes = summarize(arrays["time"], arrays["frequency"], arrays["amplitude"])
+    assert modes[0].frequency == pytest.approx(440, rel=0.002)
+    assert modes[0].t60 == pytest.approx(0.8, rel=0.05)
+    assert modes[0].level == pytest.approx(20 * np.log10(0.5), abs=1)
+    assert modes[1].frequency == pytest.approx(1234, rel=0.002)
+    assert modes[1].t60 == pytest.approx(0.4, rel=0.05)
+
+
+def test_a_picture_is_drawn_and_the_main_modes_are_printed(bell, capsys):
+    assert (bell / "out/bell_modes.png").read_bytes()[1:4] == b"PNG"
+    command = [str(bell / "bell.wav"), "--output", str(bell / "plain"), "--plain", "--num_modes=2"]
+    assert analyze_main(command) == 0
+    printed = capsys.readouterr().out
+    assert "440." in printed
+    assert "2 modes" in printed
+
+
+def test_silence_has_no_modes(tmp_path, capsys):
+    soundfile.write(tmp_path / "silence.wav", np.zeros(9600), RATE)
+    assert analyze_main([str(tmp_path / "silence.wav"), "--output", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out/silence_modes.png").exists()
+
+
+def test_bad_input_is_named(tmp_path, capsys):
+    (tmp_path / "text.wav").write_text("no sound")
+    assert analyze_main([str(tmp_path / "text.wav")]) == 1
+    assert "text.wav" in capsys.readouterr().err
+    assert analyze_main([str(tmp_path / "text.wav"), "--num_modes", "0"]) == 2
