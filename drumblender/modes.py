@@ -95,7 +95,7 @@ def analyze_file(
     audio, rate = read_audio(source)
     audio = resample(audio, rate, settings.sample_rate)
     params = CQTModalAnalysis(settings)(audio)
-    params = params[:, params[1].any(dim=1)]
+    params = params[:, : max(1, int(params[1].any(dim=1).sum()))]  # the rest is empty
     omega, amplitude, phase = params
     modal = modal_synth(omega[None], amplitude[None], len(audio), phase[None, :, :1])[0, 0]
     frames = params.shape[-1]
