@@ -70,7 +70,7 @@ def summarize(time: np.ndarray, frequency: np.ndarray, amplitude: np.ndarray) ->
         slope = 0.0
         if tail.stop - tail.start > 2:
             slope = np.polyfit(time[tail], decibel[tail], 1)[0]
-        t60 = -60 / slope if slope < 0 else math.nan
+        t60 = float(-60 / slope) if slope < 0 else math.nan
         mean = float((f * e).sum() / e.sum())
         modes.append(Mode(mean, float(decibel[peak]), float(time[peak]), t60, e.sum() / total))
     return sorted(modes, key=lambda mode: -mode.share)
