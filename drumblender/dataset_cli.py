@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
 from drumblender.cli import report_errors
-from drumblender.errors import DrumblenderError, UsageError
+from drumblender.errors import DrumblenderError, UsageError, condense
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -127,12 +127,8 @@ def _datamodule(path: str):
     try:
         parsed = parser.parse_object({"data": section})
     except ArgumentError as error:
-        text = " ".join(str(error).split())
-        reason = re.search(
-            r"Problem with given class_path [^:]*: (.*?)(?: - Expected | Given |$)", text
-        )
         raise UsageError(
-            f"{path} does not describe a dataset: {reason[1] if reason else text}; correct it."
+            f"{path} does not describe a dataset: {condense(str(error))}; correct it."
         ) from error
     data = parser.instantiate_classes(parsed).data
     data.check_options()
