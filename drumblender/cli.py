@@ -10,9 +10,34 @@ import re
 import sys
 from typing import Callable, List, Optional, Sequence, Tuple
 
+from drumblender import __version__
 from drumblender.errors import DrumblenderError, UsageError, condense
 
 SECTIONS = ("data", "model", "trainer")
+
+# Here, and not left to Lightning, whose import takes seconds.
+HELP = """\
+usage: drumblender {fit,validate,test,predict} -c CONFIG [options]
+
+Take drum sounds apart into sinusoids, noise and transient, and put them together again.
+
+  fit        train a model
+  validate   compute the loss on the validation set
+  test       compute the loss and the metrics on the test set
+  predict    resynthesize the test set
+
+options:
+  -c, --config FILE      experiment, such as cfg/04_noise_parallel_transient_params.yaml;
+                         given several times, later files lie over earlier ones
+  --data FILE            another dataset, such as cfg/data/one_shots.yaml
+  --ckpt_path FILE       checkpoint to go on with, or to test
+  --KEY.KEY VALUE        any value of the configuration, such as --trainer.max_epochs 100
+  --print_config         show the whole configuration and stop
+  --debug                show where an error comes from
+  --version              show the version
+
+`drumblender fit --help` lists everything. Other commands: drumblender-dataset,
+drumblender-analyze, drumblender-synth."""
 
 
 def report_errors(command: Callable[[List[str]], None], argv: Optional[Sequence[str]]) -> int:
@@ -102,12 +127,16 @@ def resolve_files(args: Sequence[str]) -> List[str]:
 
 
 def _lightning(args: List[str]) -> None:
+    if not args:
+        raise UsageError("Say what to do: drumblender {fit,validate,test,predict} -c CONFIG.")
+    if args[0] in ("-h", "--help"):
+        return print(HELP)
+    if args[0] == "--version":
+        return print(__version__)
+
     from drumblender.training import DrumblenderCLI
 
-    command, rest = args[:1], args[1:]
-    if command and not command[0].startswith("-"):
-        args = command + resolve_files(rest)
-    DrumblenderCLI(args)
+    DrumblenderCLI([args[0], *resolve_files(args[1:])])
 
 
 def _synth(args: List[str]) -> None:

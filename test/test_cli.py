@@ -206,6 +206,7 @@ def bad_inputs(library, experiment):
         2,
         "batch_size",
     )
+    yield "nothing", [], 2, "fit,validate,test,predict"
     yield "no file", [*fit, "absent.yaml"], 2, "absent.yaml"
     yield "no value", ["fit", "-c"], 2, "-c needs a value"
     yield (
@@ -285,12 +286,25 @@ def test_configuration_files_resolve_before_other_options(repository):
     assert "percussion" not in args[1]
 
 
-@pytest.mark.parametrize("command", ["main", "synth_main"])
-def test_help_answers(command):
-    code = f"import sys; from drumblender.cli import {command}; sys.exit({command}(['--help']))"
+@pytest.mark.parametrize("command", ["main", "synth_main", "analyze_main"])
+def test_help_answers_without_importing_what_takes_seconds(command):
+    code = (
+        f"import sys; from drumblender.cli import {command}\n"
+        f"try: code = {command}(['--help'])\n"
+        "except SystemExit as stop: code = stop.code\n"
+        "assert not code and 'torch' not in sys.modules"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.returncode == 0
+    assert result.returncode == 0, result.stderr
     assert "usage: drumblender" in result.stdout
+
+
+def test_a_run_goes_on_where_a_checkpoint_was_saved(experiment, checkpoint, library, tmp_path):
+    command = ["fit", "-c", str(experiment), "--ckpt_path", str(checkpoint)]
+    assert main([*command, "--trainer.max_epochs=3", f"--trainer.logger.save_dir={tmp_path}"]) == 0
+    (last,) = tmp_path.rglob("last.ckpt")
+    state = torch.load(last, weights_only=True)
+    assert (state["epoch"], state["global_step"]) == (2, 6)
 
 
 def configurations(folder):
