@@ -6,6 +6,7 @@ when it is done. They rely on the steps of the task giving ``{"loss", "target", 
 """
 
 import importlib.util
+import math
 import os
 import subprocess
 import sys
@@ -44,7 +45,8 @@ class LogAudioCallback(pl.Callback):
         log_on_epoch_end: wait for the end of the epoch, instead of logging as soon as there are
             ``n_batches``.
         max_audio_samples: log at most this many items each time.
-        every_n_epochs: log training items in every n-th epoch; validation and test items always.
+        every_n_epochs: log training and validation items of the first epoch and then of the first
+            that is at least this many later: pictures take seconds and sounds megabytes.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class LogAudioCallback(pl.Callback):
         # Stage -> what its current epoch gave: (target, resynthesis) of shape (N,), on the CPU.
         self._items: Dict[str, List[Tuple[Tensor, Tensor]]] = {}
         self._batches_left: Dict[str, int] = {}
+        self._last: Dict[str, int] = {}  # stage -> epoch that was logged
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if trainer.fast_dev_run or any(map(_can_log_media, trainer.loggers)):
@@ -85,8 +88,7 @@ class LogAudioCallback(pl.Callback):
         )
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.current_epoch % self.every_n_epochs == 0:
-            self._start("train", trainer)
+        self._start("train", trainer)
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         self._collect("train", trainer, outputs)
@@ -119,7 +121,10 @@ class LogAudioCallback(pl.Callback):
 
     def _start(self, stage: str, trainer: pl.Trainer) -> None:
         listening = any(map(_can_log_media, trainer.loggers))
-        if self.stages[stage] and trainer.is_global_zero and listening:
+        epoch = trainer.current_epoch
+        due = stage == "test" or epoch - self._last.get(stage, -math.inf) >= self.every_n_epochs
+        if self.stages[stage] and trainer.is_global_zero and listening and due:
+            self._last[stage] = epoch
             self._items[stage] = []
             self._batches_left[stage] = self.n_batches
 
