@@ -227,14 +227,14 @@ class SaveExamplesCallback(pl.Callback):
     Args:
         output_dir: folder of the files; ``examples`` in the log folder when not given.
         max_examples: how many items.
-        sample_rate: of the audio, in Hz.
+        sample_rate: of the audio, in Hz; that of the datamodule when not given, or else 48 000.
     """
 
     def __init__(
         self,
         output_dir: Optional[str] = None,
         max_examples: int = 4,
-        sample_rate: int = 48_000,
+        sample_rate: Optional[int] = None,
     ):
         if max_examples < 1:
             raise UsageError(
@@ -244,6 +244,7 @@ class SaveExamplesCallback(pl.Callback):
         self.max_examples = max_examples
         self.sample_rate = sample_rate
         self._folder: Optional[Path] = None
+        self._rate = 48_000
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Every process takes part in finding the log folder, so not at the end on one alone.
@@ -251,6 +252,8 @@ class SaveExamplesCallback(pl.Callback):
         if isinstance(trainer.logger, WandbLogger):  # whose log folder is that of all runs
             folder = folder / str(trainer.logger.name) / str(trainer.logger.version)
         self._folder = Path(self.output_dir or folder / "examples")
+        settings = getattr(trainer.datamodule, "settings", None)
+        self._rate = self.sample_rate or getattr(settings, "sample_rate", 48_000)
 
     @torch.no_grad()
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -303,11 +306,9 @@ class SaveExamplesCallback(pl.Callback):
         resynthesis = pl_module.synthesize(pl_module.encode(audio, params), num_samples).sum
         target, resynthesis, sinusoids = (x.cpu() for x in (audio, resynthesis, sinusoids))
 
-        write_audio(self._folder / f"{name}_target.wav", target.flatten(), self.sample_rate)
-        write_audio(
-            self._folder / f"{name}_resynthesis.wav", resynthesis.flatten(), self.sample_rate
-        )
-        figure = plot_resynthesis(target, resynthesis, self.sample_rate, title=name)
+        for kind, sound in (("target", target), ("resynthesis", resynthesis)):
+            write_audio(self._folder / f"{name}_{kind}.wav", sound.flatten(), self._rate)
+        figure = plot_resynthesis(target, resynthesis, self._rate, title=name)
         save_figure(figure, self._folder / f"{name}.png")
         mss = MultiResolutionSTFTLoss()
         return mss(sinusoids, target).item(), mss(resynthesis, target).item()

@@ -71,7 +71,7 @@ def explain(error: BaseException) -> Tuple[int, str]:
     text = " ".join(str(error).split()) or type(error).__name__
     if type(error).__name__ in ("ArgumentError", "NSKeyError", "MisconfigurationException"):
         return 2, f"{condense(text)} (see --help)."
-    if isinstance(error, (OSError, RuntimeError)) and not isinstance(error, NotImplementedError):
+    if isinstance(error, (OSError, RuntimeError)):
         return 1, f"{text} (add --debug for the traceback)"
     return 1, f"{type(error).__name__}: {text} (this may be a defect; add --debug to see where)"
 

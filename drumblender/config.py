@@ -6,7 +6,7 @@ Every command reads its YAML here, so that all of them understand the same thing
 - a string that ends in ``.yaml`` stands for that file's content, and replaces what a base says
   there: of one dataset or network, nothing shall remain in another;
 - ``${config_dir}`` in a string is the folder of the file that says so;
-- a configuration written by Lightning 1.9 loses the trainer options that Lightning 2 dropped.
+- what runs a trainer calls :func:`modernize`, which takes out what Lightning 2 dropped.
 
 Files named inside a configuration are looked for relative to it; every other path (datasets, logs)
 stays relative to the working directory.
@@ -54,8 +54,7 @@ def load_config(path: Union[str, Path]) -> Dict[str, Any]:
     Raises:
         UsageError: when it, or a file that it names, is missing, is no YAML or includes itself.
     """
-    config = _read(Path(path), ())
-    return modernize(config) if "trainer" in config else config
+    return _read(Path(path), ())
 
 
 def merge(base: Any, overlay: Any) -> Any:

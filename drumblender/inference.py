@@ -1,7 +1,7 @@
 """From audio files to audio files with a trained model."""
 
 from pathlib import Path
-from typing import Optional, Union
+from typing import Optional, Tuple, Union
 
 import numpy as np
 import soundfile
@@ -90,7 +90,7 @@ def resynthesize_file(
     print(f"{destination}: {len(y) / rate:.2f} s at {rate} Hz")
 
 
-def read_audio(path: PathLike) -> "tuple[Tensor, int]":
+def read_audio(path: PathLike) -> Tuple[Tensor, int]:
     """First channel (N,) and sample rate of an audio file."""
     path = Path(path)
     if not path.is_file():
@@ -112,6 +112,11 @@ def read_audio(path: PathLike) -> "tuple[Tensor, int]":
 def write_audio(path: Path, audio: Tensor, sample_rate: int) -> None:
     """Write a mono file in one step; what exceeds full scale is scaled down, and said."""
     container, subtype = FORMATS[path.suffix.lower()]
+    if not audio.isfinite().all():
+        raise DrumblenderError(
+            f"{path} is not written, because the model gives values that are not numbers; take "
+            "another checkpoint, or train with a lower learning rate."
+        )
     peak = float(audio.abs().max())
     if peak > 1:
         audio = audio / peak

@@ -106,6 +106,7 @@ def checkpoint(trained):
 def test_training_leaves_checkpoints_configuration_sounds_and_pictures(trained):
     names = {path.suffix for path in trained.rglob("*") if path.is_file()}
     assert {".ckpt", ".yaml", ".wav", ".png"} <= names
+    assert {soundfile.info(path).samplerate for path in trained.rglob("*.wav")} == {RATE}
     assert load_config(trained / "config.yaml")["seed_everything"] == 396818285
 
 

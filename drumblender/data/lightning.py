@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Tuple, Type
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 from torch.utils.data import DataLoader
 
 from drumblender.analysis.modal import AnalysisSettings
@@ -240,7 +241,8 @@ class ModalDataModule(AudioDataModule):
     Args:
         data_dir: and others as in :class:`AudioDataModule`.
         dataset_class: what reads the dataset.
-        save_modal_audio: accepted because published configurations say it; does nothing.
+        save_modal_audio: accepted because published configurations say it; true only gives the
+            advice to use drumblender-analyze.
         analysis: any field of :class:`~drumblender.analysis.modal.AnalysisSettings` (hop_length,
             fmin, n_bins, ...), which is where their meaning and defaults are.
     """
@@ -278,5 +280,10 @@ class ModalDataModule(AudioDataModule):
             archive=archive,
             archive_url=archive_url,
         )
+        if save_modal_audio:
+            rank_zero_warn(
+                "data: save_modal_audio writes nothing here; `drumblender-analyze FILES` writes "
+                "the sinusoids of recordings."
+            )
         settings = AnalysisSettings(sample_rate=sample_rate, **analysis)
         self.settings = DatasetSettings(sample_rate, num_samples, settings)
