@@ -10,7 +10,7 @@ import torch
 from drumblender.analysis.modal import AnalysisSettings
 from drumblender.config import load_config
 from drumblender.errors import DrumblenderError, UsageError, condense
-from drumblender.tasks import DrumBlender
+from drumblender.tasks.blender import TRAINING_ARGUMENTS, Blender
 
 PathLike = Union[str, Path]
 
@@ -19,7 +19,7 @@ def load_model(
     config: PathLike,
     checkpoint: Optional[PathLike] = None,
     device: Union[str, torch.device] = "cpu",
-) -> DrumBlender:
+) -> Blender:
     """Load a trained model in eval mode.
 
     ``load_model("model.ckpt")`` suffices for checkpoints of this package, which carry their
@@ -79,8 +79,8 @@ def read_checkpoint(path: PathLike) -> Dict[str, Any]:
     return state
 
 
-def build_model(config: Dict[str, Any], source: str) -> DrumBlender:
-    """Instantiate the ``model`` section of a configuration.
+def build_model(config: Dict[str, Any], source: str) -> Blender:
+    """Instantiate the ``model`` section of a configuration, without what only training needs.
 
     Args:
         config: as :func:`~drumblender.config.load_config` gives it.
@@ -93,8 +93,12 @@ def build_model(config: Dict[str, Any], source: str) -> DrumBlender:
         raise UsageError(f"There is no `model` section in {source}; give a whole configuration.")
     if "class_path" not in section:
         section = {"class_path": "drumblender.tasks.DrumBlender", "init_args": section}
+    if section["class_path"].split(".")[-1] == "DrumBlender":
+        wiring = section.get("init_args") or {}
+        wiring = {k: v for k, v in wiring.items() if k not in TRAINING_ARGUMENTS}
+        section = {"class_path": "drumblender.tasks.Blender", "init_args": wiring}
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(DrumBlender, "model", required=True)
+    parser.add_subclass_arguments(Blender, "model", required=True)
     try:
         return parser.instantiate_classes(parser.parse_object({"model": section})).model
     except (ArgumentError, ValueError, TypeError, ImportError) as error:
@@ -102,7 +106,7 @@ def build_model(config: Dict[str, Any], source: str) -> DrumBlender:
         raise UsageError(f"The model of {source} cannot be built: {reason}.") from None
 
 
-def check_weights(model: DrumBlender, state: Dict[str, Any], path: PathLike, source: str) -> None:
+def check_weights(model: Blender, state: Dict[str, Any], path: PathLike, source: str) -> None:
     """Raise one sentence where the weights of a checkpoint do not fit a model."""
     own, given = model.state_dict(), model.adopt(state["state_dict"])
     problems = [f"{key} is missing" for key in own if key not in given]

@@ -14,7 +14,7 @@ from drumblender.data.atomic import in_one_step
 from drumblender.data.recording import resample
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.signal import fit_length
-from drumblender.tasks import DrumBlender, Parts
+from drumblender.tasks import Blender, Parts
 
 PathLike = Union[str, Path]
 # Encoders need some samples to see; shorter sounds are padded for them and cut again.
@@ -23,7 +23,7 @@ FORMATS = {".wav": ("WAV", "PCM_24"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG
 
 
 def resynthesize(
-    model: DrumBlender, audio: Tensor, generator: Optional[torch.Generator] = None
+    model: Blender, audio: Tensor, generator: Optional[torch.Generator] = None
 ) -> Parts:
     """Take a sound apart and put it together again.
 
@@ -40,7 +40,8 @@ def resynthesize(
     padded = fit_length(audio, length)
     params = CQTModalAnalysis(model.analysis_settings)(padded)
     with torch.inference_mode():
-        batch = padded.to(model.device)[None, None], params.to(model.device)[None]
+        device = next(iter(model.state_dict().values()), padded).device
+        batch = padded.to(device)[None, None], params.to(device)[None]
         parts = model.synthesize(model.encode(*batch), length, generator)
 
     def cut(part: Optional[Tensor]) -> Optional[Tensor]:

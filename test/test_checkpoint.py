@@ -8,7 +8,7 @@ import yaml
 
 from drumblender.checkpoint import load_model
 from drumblender.errors import DrumblenderError, UsageError
-from drumblender.tasks import DrumBlender
+from drumblender.tasks import Blender
 
 PUBLISHED = "noise_parallel_transient_params.yaml"
 
@@ -29,7 +29,7 @@ def test_published_model_computes_what_it_computed_when_published(
 
 
 def test_published_model_comes_in_eval_mode_with_its_analysis(published_model):
-    assert isinstance(published_model, DrumBlender)
+    assert isinstance(published_model, Blender)
     assert not any(module.training for module in published_model.modules())
     settings = published_model.analysis_settings
     assert (settings.sample_rate, settings.hop_length, settings.num_modes) == (48000, 256, 64)
@@ -69,9 +69,8 @@ def test_the_other_published_wirings_load(wiring, reference, published_checkpoin
 def test_a_checkpoint_that_carries_its_configuration_needs_nothing_else(
     published_model, published_inputs, tmp_path
 ):
-    state = {"state_dict": published_model.state_dict()}
-    published_model.on_save_checkpoint(state)
-    torch.save(state, tmp_path / "own.ckpt")
+    own = {"configuration": published_model.configuration}
+    torch.save({"state_dict": published_model.state_dict(), **own}, tmp_path / "own.ckpt")
     model = load_model(tmp_path / "own.ckpt")
     assert model.analysis_settings == published_model.analysis_settings
     for name, value in published_model.state_dict().items():

@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 from drumblender.checkpoint import build_model, load_model
 from drumblender.cli import main, resolve_files, synth_main
 from drumblender.config import load_config
-from drumblender.tasks import DrumBlender
+from drumblender.tasks import Blender, DrumBlender
 from drumblender.training import DrumblenderCLI
 
 RATE = 16000
@@ -117,7 +117,7 @@ def test_training_changes_the_weights(trained, checkpoint):
 
 def test_a_checkpoint_of_a_run_needs_no_configuration(checkpoint):
     model = load_model(checkpoint)
-    assert isinstance(model, DrumBlender)
+    assert isinstance(model, Blender)
     assert not model.training
     assert model.analysis_settings.sample_rate == RATE
     assert model.num_samples == N
@@ -320,7 +320,7 @@ def test_every_configuration_instantiates(repository, tmp_path, monkeypatch):
     for path, name in paths:
         config = load_config(path)
         if str(name) == "base.yaml":  # nothing to learn in it yet
-            assert isinstance(build_model(config, str(name)), DrumBlender)
+            assert isinstance(build_model(config, str(name)), Blender)
             continue
         if "model" in config:
             cli = DrumblenderCLI(resolve_files(["-c", str(path)]), run=False)

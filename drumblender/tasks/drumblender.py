@@ -1,11 +1,5 @@
-"""The LightningModule that takes drum sounds apart and puts them together again.
+"""The LightningModule that trains and tests :class:`~drumblender.tasks.blender.Blender`."""
 
-Two steps with two names: :meth:`DrumBlender.encode` turns recordings into controls, and
-:meth:`DrumBlender.synthesize` turns controls into the parts of the sound. Blending is then nothing
-special: take each control from another recording.
-"""
-
-from dataclasses import dataclass
 from typing import Any, Dict, Optional, Tuple, Union
 
 import pytorch_lightning as pl
@@ -14,86 +8,18 @@ from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from drumblender.errors import UsageError
+from drumblender.tasks.blender import Blender
 
 
-@dataclass(frozen=True)
-class Controls:
-    """What describes a sound; every field can come from another recording.
-
-    Attributes:
-        modal: modal parameters (B, 3, M, F).
-        noise: band amplitudes (B, frames, bands), or None without a noise part.
-        transient: embedding (B, E), or None without one.
-    """
-
-    modal: Tensor
-    noise: Optional[Tensor] = None
-    transient: Optional[Tensor] = None
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The parts of a sound, each (B, 1, N); they add up to the whole in every wiring.
-
-    Attributes:
-        modal: the sinusoids.
-        noise: the filtered noise, or None.
-        transient: what the transient network contributes, or None. In the wirings where the network
-            transforms its input x into T(x), that is the difference T(x) - x.
-    """
-
-    modal: Tensor
-    noise: Optional[Tensor] = None
-    transient: Optional[Tensor] = None
-
-    @property
-    def sum(self) -> Tensor:
-        total = self.modal
-        for part in (self.noise, self.transient):
-            if part is not None:
-                total = total + part
-        return total
-
-
-class DrumBlender(pl.LightningModule):
+class DrumBlender(Blender, pl.LightningModule):
     """Differentiable modeling of percussive audio with transient and spectral synthesis.
 
-    With modal signal m, noise n and transient network T, the sound is
-
-    ==========================  ===================  ============
-    transient_takes_noise       transient_parallel   y
-    ==========================  ===================  ============
-    false                       false                T(m) + n
-    true                        false                T(m + n)
-    false                       true                 m + n + T(m)
-    true                        true                 m + n + T(m + n)
-    ==========================  ===================  ============
-
-    and m + n where there is no transient network. Shier et al., Forum Acusticum 2023.
-
     Args:
-        modal_synth: modal parameters (B, 3, M, F), N -> (B, 1, N).
+        modal_synth: as all that is not listed here, an argument of
+            :class:`~drumblender.tasks.blender.Blender`.
         loss_fn: (resynthesis, target) -> scalar.
-        noise_synth: band amplitudes (B, frames, bands), N -> (B, 1, N).
-        transient_synth: signal (B, 1, N), embedding (B, E) or None -> (B, 1, N).
-        modal_autoencoder: input, modal parameters -> modal parameters; None keeps what was
-            measured.
-        noise_autoencoder: input -> band amplitudes; needed by ``noise_synth``.
-        transient_autoencoder: input -> embedding.
-        encoder: audio -> embedding shared by the autoencoders that do not take audio.
-        transient_parallel: add the transient to what it is fed with, instead of replacing it.
-        transient_takes_noise: feed the transient network with m + n instead of m.
-        modal_autoencoder_accepts_audio: give it audio instead of the shared embedding; without a
-            shared encoder every autoencoder gets audio.
-        noise_autoencoder_accepts_audio: the same for noise.
-        transient_autoencoder_accepts_audio: the same for the transient.
         test_metrics: metrics (resynthesis, target) for ``drumblender test``, by name.
         float32_matmul_precision: passed to ``torch.set_float32_matmul_precision``.
-
-    Shape:
-        - audio: (B, 1, N)
-        - params: (B, 3, M, F), rows frequency (rad/sample), amplitude, phase
-        - Output of ``forward``: (B, 1, N)
 
     Raises:
         UsageError: for a wiring that cannot work.
@@ -103,31 +29,12 @@ class DrumBlender(pl.LightningModule):
         self,
         modal_synth: nn.Module,
         loss_fn: nn.Module,
-        noise_synth: Optional[nn.Module] = None,
-        transient_synth: Optional[nn.Module] = None,
-        modal_autoencoder: Optional[nn.Module] = None,
-        noise_autoencoder: Optional[nn.Module] = None,
-        transient_autoencoder: Optional[nn.Module] = None,
-        encoder: Optional[nn.Module] = None,
-        transient_parallel: bool = False,
-        transient_takes_noise: bool = False,
-        modal_autoencoder_accepts_audio: bool = False,
-        noise_autoencoder_accepts_audio: bool = False,
-        transient_autoencoder_accepts_audio: bool = False,
+        *,
         test_metrics: Optional[Union[Dict[str, Metric], MetricCollection]] = None,
         float32_matmul_precision: Optional[str] = None,
+        **wiring,
     ):
-        super().__init__()
-        if (noise_synth is None) != (noise_autoencoder is None):
-            raise UsageError("Model: noise_synth and noise_autoencoder need each other; give both.")
-        if transient_synth is None and transient_autoencoder is not None:
-            raise UsageError(
-                "Model: transient_autoencoder has no transient_synth to control; give one."
-            )
-        if transient_takes_noise and (noise_synth is None or transient_synth is None):
-            raise UsageError(
-                "Model: transient_takes_noise needs a noise_synth and a transient_synth."
-            )
+        super().__init__(modal_synth, **wiring)
         if float32_matmul_precision is not None:
             if float32_matmul_precision not in ("medium", "high", "highest"):
                 raise UsageError(
@@ -135,77 +42,11 @@ class DrumBlender(pl.LightningModule):
                     "medium, high, highest."
                 )
             torch.set_float32_matmul_precision(float32_matmul_precision)
-        self.modal_synth = modal_synth
         self.loss_fn = loss_fn
-        self.noise_synth = noise_synth
-        self.transient_synth = transient_synth
-        self.modal_autoencoder = modal_autoencoder
-        self.noise_autoencoder = noise_autoencoder
-        self.transient_autoencoder = transient_autoencoder
-        self.encoder = encoder
-        self.transient_parallel = transient_parallel
-        self.transient_takes_noise = transient_takes_noise
-        self.modal_autoencoder_accepts_audio = modal_autoencoder_accepts_audio
-        self.noise_autoencoder_accepts_audio = noise_autoencoder_accepts_audio
-        self.transient_autoencoder_accepts_audio = transient_autoencoder_accepts_audio
         if isinstance(test_metrics, dict):
             # Without groups: metrics that agree on a first batch of silence would be taken for one.
             test_metrics = MetricCollection(test_metrics, compute_groups=False)
         self.test_metrics = test_metrics
-        # What checkpoints carry so that they load without a configuration file.
-        self.configuration: Optional[Dict[str, Any]] = None
-
-    def encode(self, audio: Tensor, params: Tensor) -> Controls:
-        """Predict the controls of recordings.
-
-        Shape:
-            - audio: (B, 1, N)
-            - params: (B, 3, M, F)
-        """
-        embedding = None if self.encoder is None else self.encoder(audio)
-
-        def source(accepts_audio: bool) -> Tensor:
-            return audio if accepts_audio or embedding is None else embedding
-
-        def predict(net: Optional[nn.Module], accepts_audio: bool) -> Optional[Tensor]:
-            if net is None:
-                return None
-            if accepts_audio and getattr(net, "film_conditioning", False):
-                return net(audio, embedding)
-            return net(source(accepts_audio))
-
-        modal = params
-        if self.modal_autoencoder is not None:
-            modal = self.modal_autoencoder(source(self.modal_autoencoder_accepts_audio), params)
-        return Controls(
-            modal=modal,
-            noise=predict(self.noise_autoencoder, self.noise_autoencoder_accepts_audio),
-            transient=predict(self.transient_autoencoder, self.transient_autoencoder_accepts_audio),
-        )
-
-    def synthesize(
-        self, controls: Controls, num_samples: int, generator: Optional[torch.Generator] = None
-    ) -> Parts:
-        """Make sound of controls.
-
-        Args:
-            controls: from :meth:`encode`, of one recording or of several.
-            num_samples: length N of the output.
-            generator: where the noise is drawn from; the global one when None.
-        """
-        modal = self.modal_synth(controls.modal, num_samples)
-        noise = transient = None
-        if self.noise_synth is not None:
-            noise = self.noise_synth(controls.noise, num_samples, generator=generator)
-        if self.transient_synth is not None:
-            x = modal + noise if self.transient_takes_noise else modal
-            transient = self.transient_synth(x, controls.transient)
-            if not self.transient_parallel:
-                transient = transient - x
-        return Parts(modal, noise, transient)
-
-    def forward(self, audio: Tensor, params: Tensor) -> Tensor:
-        return self.synthesize(self.encode(audio, params), audio.shape[-1]).sum
 
     def _step(self, batch: Tuple[Tensor, Tensor], stage: str) -> Dict[str, Tensor]:
         audio, params = batch
@@ -249,12 +90,3 @@ class DrumBlender(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
         checkpoint["state_dict"] = self.adopt(checkpoint["state_dict"])
-
-    def adopt(self, state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
-        """A checkpoint's weights with this model's own loss and metrics, which hold constants only.
-
-        A checkpoint can so be tested with other metrics than it was trained beside.
-        """
-        measures = ("loss_fn.", "test_metrics.")
-        own = {k: v for k, v in self.state_dict().items() if k.startswith(measures)}
-        return {**{k: v for k, v in state_dict.items() if not k.startswith(measures)}, **own}
