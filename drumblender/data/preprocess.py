@@ -11,7 +11,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple, Union
 
 import torch
 
@@ -41,6 +41,8 @@ from drumblender.data.build import (
 from drumblender.data.parallel import Workers
 from drumblender.errors import DrumblenderError, UsageError
 
+PathLike = Union[str, Path]
+
 
 def preprocess(
     raw_dir: Path,
@@ -50,6 +52,7 @@ def preprocess(
     num_workers: Optional[int] = None,
     device: str = "cpu",
     shard: Optional[Tuple[int, int]] = None,
+    raw_meta_file: Optional[PathLike] = None,
 ) -> Report:
     """Make a dataset of a raw folder, or bring one up to date.
 
@@ -61,6 +64,7 @@ def preprocess(
         num_workers: processes; all cores when None.
         device: where the analysis runs; anything but ``cpu`` does it in batches.
         shard: (k, n) for the k-th of n parts, which goes to ``<data_dir>.shard-k-of-n``.
+        raw_meta_file: raw metadata, where it is not ``meta_file`` in the raw folder.
 
     Raises:
         UsageError: when the dataset is there with other settings.
@@ -72,7 +76,7 @@ def preprocess(
             f"data_dir {data_dir} lies inside the raw folder {raw_dir}, whose files it would "
             "become; set another data_dir."
         )
-    sounds = {sound.key: sound for sound in raw.find_sounds(raw_dir, meta_file)}
+    sounds = {sound.key: sound for sound in raw.find_sounds(raw_dir, raw_meta_file or meta_file)}
     library = {"sounds": len(sounds), "digest": raw.fingerprint(sounds)}
     if shard is not None:
         k, n = shard
@@ -80,9 +84,14 @@ def preprocess(
         sounds = {key: sound for key, sound in sounds.items() if _shard_of(key, n) == k}
     with atomic.exclusive(data_dir), Workers(num_workers) as workers:
         build = Build(data_dir, settings, _reusable(data_dir, settings))
+        unpacked = data_dir.with_name(data_dir.name + ".kits")
+        sources = raw.unpack_archives(raw_dir, sounds.values(), unpacked)
         tasks = []
         for key, sound in sounds.items():
-            source = raw_dir / sound.name
+            if sound.problem:
+                build.failures[key] = sound.problem
+                continue
+            source = sources.get(key, raw_dir / sound.name)
             tasks.append(build.task(key, f"{FILES}/{key}.wav", source, _state(source)))
         audio = build.run(functools.partial(workers.map, make_audio), tasks, "Audio")
         features = audio
@@ -102,7 +111,9 @@ def preprocess(
             raise _nothing_left(raw_dir, skipped)
         build.remove_strays(metadata)
         reused = sum(audio[key].reused and features[key].reused for key in metadata)
-        return build.finish(meta_file, metadata, skipped, library, reused)
+        report = build.finish(meta_file, metadata, skipped, library, reused)
+        shutil.rmtree(unpacked, ignore_errors=True)
+        return report
 
 
 def preprocess_features(

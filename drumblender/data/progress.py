@@ -4,6 +4,8 @@ import sys
 
 from tqdm import tqdm
 
+BYTES = {"unit": "B", "unit_scale": True, "unit_divisor": 1024}  # of a bar that counts them
+
 
 def progress(what: str, total: int, unit: str = " sounds", **options) -> tqdm:
     """A progress bar on stderr; few lines where that is no terminal but a log file."""

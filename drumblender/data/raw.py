@@ -2,49 +2,28 @@
 
 Raw metadata, where there is some, says so: pack -> {``type``: acoustic|electronic, ``folders``: a
 list of paths, or name -> {``path``, any further keys}}. Paths are relative to the raw folder and
-name a folder or a single file. Without it every sub-folder of the raw folder is a pack, and what is
-not said is recognized from names.
+name a folder, a drum kit (see :mod:`drumblender.data.kits`) or a single file. Without it every
+sub-folder of the raw folder is a pack, and so is every kit; what is not said is recognized from
+names.
 """
 
 import hashlib
 import json
 import os
 import re
+import shutil
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Tuple, Union
 
+from drumblender.data import archives
+from drumblender.data.kits import Kits, Mention, read_kits
+from drumblender.data.names import TYPES, recognize_instrument, recognize_type
 from drumblender.errors import DrumblenderError
 
-TYPES = ("acoustic", "electronic")
-UNKNOWN = "unknown"
+PathLike = Union[str, Path]
 
-# Instrument -> a pattern for whole words of a name and one for parts of words. The first instrument
-# that matches wins, so the narrower name comes first (cowbell before bell).
-INSTRUMENTS: Dict[str, Tuple[str, str]] = {
-    "kick": (r"bd|kd|kik|bass ?drum|drum bass|gran cassa", r"kick|bassdrum|bombo"),
-    "clap": (r"cp|clp|snaps?", r"clap|finger ?snap"),
-    "cowbell": (r"cb", r"cow ?bell"),
-    "hihat": (r"hh|hhc|hho|ch|oh|ph|hats?|(open|closed|pedal) cymbal", r"hi ?hat|highhat|charley"),
-    "tom": (r"toms?|lt|mt|ht|(floor|rack|low|mid|hi|high) tom", r"tom ?tom"),
-    "snare": (
-        r"sd|sn|sna?r|rs|rim|rims|sticks?|brush",
-        r"snare|rim ?shot|side ?stick|cross ?stick",
-    ),
-    "cymbals": (
-        r"cy|cym|cr|rd|rides?|bells?|chimes?|gong|china|triangle",
-        r"cymbal|crash|splash|ride ?cym",
-    ),
-    "percussion": (
-        r"perc|claves?|guiro|cuica|agogo|udu|tabla|cajon|wood",
-        r"percussion|conga|bongo|timbale|shaker|maraca|tamb|cabasa|wood ?block|vibraslap|djembe",
-    ),
-}
-_ELECTRONIC = re.compile(
-    r"electr|synth|analog|digital|drum ?machine|machine|(?<!\d)(606|626|707|727|808|909)(?!\d)"
-    r"|linn|dmx|tr ?\d{3}|cr ?78"
-)
 _JUNK = re.compile(r"\..*|__MACOSX|Thumbs\.db|desktop\.ini|Icon\r?", re.IGNORECASE)
 
 
@@ -59,6 +38,8 @@ class RawSound:
         type: acoustic or electronic.
         instrument: what it is a recording of.
         extra: further keys that the raw metadata gives its folder.
+        archive: the archive that holds it, relative to the raw folder; ``name`` goes on inside.
+        problem: why it cannot be a sound, as far as that is known without reading it.
     """
 
     name: str
@@ -67,6 +48,8 @@ class RawSound:
     type: str
     instrument: str
     extra: Mapping[str, Any] = field(default_factory=dict)
+    archive: str = ""
+    problem: str = ""
 
     def metadata(self) -> Dict[str, Any]:
         """What the dataset's metadata says about it, besides its files."""
@@ -78,12 +61,13 @@ class RawSound:
         }
 
 
-def find_sounds(raw_dir: Path, meta_file: str) -> List[RawSound]:
+def find_sounds(raw_dir: Path, meta_file: PathLike) -> List[RawSound]:
     """All files of a raw folder that may be sounds, sorted by key.
 
     Args:
         raw_dir: the raw folder.
-        meta_file: raw metadata in it; the folder structure counts when it does not exist.
+        meta_file: raw metadata, relative to the raw folder; the folder structure counts when it
+            does not exist.
     """
     if not raw_dir.is_dir():
         raise DrumblenderError(
@@ -91,7 +75,9 @@ def find_sounds(raw_dir: Path, meta_file: str) -> List[RawSound]:
             "or correct data_dir_unprocessed in the configuration."
         )
     path = raw_dir / meta_file
-    packs = _read(path) if path.is_file() else _packs_of_folders(raw_dir)
+    kits = read_kits(raw_dir, _files(raw_dir, PurePosixPath(".")))
+    described = path.is_file()
+    packs = _read(path) if described else _packs_of_folders(raw_dir, kits)
     entries = [
         (pack, content, PurePosixPath(folder["path"]), folder)
         for pack, content in packs.items()
@@ -101,63 +87,63 @@ def find_sounds(raw_dir: Path, meta_file: str) -> List[RawSound]:
     entries.sort(key=lambda entry: -len(entry[2].parts))
     sounds: Dict[str, RawSound] = {}
     for pack, content, folder, further in entries:
-        if not (raw_dir / folder).exists():
-            raise DrumblenderError(
-                f"{raw_dir / folder}, which {path} names in pack {pack!r}, does not exist; "
-                "add it, or correct the metadata."
-            )
-        for name in _files(raw_dir, folder):
-            if name in sounds or name == meta_file:
+        extra = {k: v for k, v in further.items() if k not in ("path", "type", "instrument")}
+        for name, problem in _candidates(raw_dir, folder, kits, path, pack):
+            if name in sounds or raw_dir / name == path:
                 continue
-            extra = {k: v for k, v in further.items() if k not in ("path", "type", "instrument")}
+            mention = kits.mentions.get(name, Mention(pack))
+            pack_of_sound = pack if described else mention.pack
             sounds[name] = RawSound(
                 name=name,
-                key=_key(pack, name),
-                sample_pack_key=pack,
-                type=further.get("type") or content.get("type") or recognize_type(pack, name),
-                instrument=further.get("instrument") or recognize_instrument(name, pack),
+                key=_key(pack_of_sound, name),
+                sample_pack_key=pack_of_sound,
+                type=further.get("type")
+                or content.get("type")
+                or recognize_type(pack_of_sound, name),
+                instrument=further.get("instrument")
+                or recognize_instrument(name, pack_of_sound, mention.labels, mention.hints),
                 extra=extra,
+                archive=kits.archive_of(name),
+                problem=problem,
             )
     if not sounds:
         raise DrumblenderError(f"{raw_dir} holds no files; put recordings there.")
     return sorted(sounds.values(), key=lambda sound: sound.key)
 
 
-def recognize_instrument(name: str, pack: str = "") -> str:
-    """Guess the instrument from a file's name, else from its folders', nearest first.
+def unpack_archives(raw_dir: Path, sounds: Iterable[RawSound], folder: Path) -> Dict[str, Path]:
+    """Unpack the archives that hold sounds, and give the file to read for each such sound.
 
-    >>> recognize_instrument("My Kit/Snares/SD 01.wav")
-    'snare'
-    >>> recognize_instrument("My Kit/OpenHat_3.WAV")
-    'hihat'
+    What was unpacked before and has not changed since stays.
+
+    Args:
+        raw_dir: the raw folder.
+        sounds: in it.
+        folder: to unpack to.
     """
-    path = PurePosixPath(name)
-    for part in (path.stem, *reversed(path.parent.parts), pack):
-        words = _words(part)
-        for instrument, (whole, within) in INSTRUMENTS.items():
-            if re.search(rf"(?<!\w)({whole})(?!\w)", words) or re.search(within, words):
-                return instrument
-    return UNKNOWN
-
-
-def recognize_type(pack: str, name: str) -> str:
-    """Guess whether a sound is electronic; what does not say so counts as acoustic.
-
-    >>> recognize_type("TR808 kit", "kick.wav")
-    'electronic'
-    """
-    return "electronic" if _ELECTRONIC.search(f"{pack} {name}".lower()) else "acoustic"
+    sources = {}
+    for sound in sounds:
+        if not sound.archive or sound.problem:
+            continue
+        archive = raw_dir / sound.archive
+        status = archive.stat()
+        state = f"{sound.archive}\n{status.st_size}\n{status.st_mtime_ns}"
+        place = folder / hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        if not place.exists():
+            temporary = place.with_suffix(".tmp")
+            shutil.rmtree(temporary, ignore_errors=True)
+            archives.extract(archive, temporary)
+            temporary.rename(place)
+        source = place / PurePosixPath(sound.name).relative_to(sound.archive)
+        # As old as the archive, so that it counts as unchanged when it is unpacked again.
+        os.utime(source, ns=(status.st_mtime_ns, status.st_mtime_ns))
+        sources[sound.key] = source
+    return sources
 
 
 def fingerprint(keys: Iterable[str]) -> str:
     """A digest of a set of keys, by which shards tell that they are of the same library."""
     return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
-
-
-def _words(name: str) -> str:
-    """Lower-case words: split at capitals, digits and punctuation."""
-    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    return " ".join(re.findall(r"[^\W\d_]+", name.lower()))
 
 
 def _key(pack: str, name: str) -> str:
@@ -204,14 +190,57 @@ def _folders(pack: str, content: Mapping[str, Any], path: Path) -> Iterator[Dict
         yield folder
 
 
-def _packs_of_folders(raw_dir: Path) -> Dict[str, Dict[str, Any]]:
+def _packs_of_folders(raw_dir: Path, kits: Kits) -> Dict[str, Dict[str, Any]]:
     packs: Dict[str, Dict[str, Any]] = {}
+
+    def add(pack: str, path: str) -> None:
+        packs.setdefault(pack, {"folders": []})["folders"].append(path)
+
+    for folder, pack in sorted(kits.packs.items()):
+        if folder != ".":
+            add(pack, folder)
     for path in sorted(raw_dir.iterdir()):
-        if _JUNK.fullmatch(path.name):
-            continue
-        pack = path.name if path.is_dir() else raw_dir.resolve().name
-        packs.setdefault(pack, {"folders": []})["folders"].append(path.name)
+        if not _JUNK.fullmatch(path.name) and path.name not in kits.packs:
+            add(path.name if path.is_dir() else raw_dir.resolve().name, path.name)
     return packs
+
+
+def _candidates(
+    raw_dir: Path, folder: PurePosixPath, kits: Kits, metadata: Path, pack: str
+) -> Iterator[Tuple[str, str]]:
+    """The files of a folder, an archive or a kit that may be sounds, with what is known against."""
+    archive = str(folder) if str(folder) in kits.archives else kits.archive_of(str(folder))
+    if archive:
+        inside = f"{folder}/"
+        files = [f for f in kits.archives[archive] if f == str(folder) or f.startswith(inside)]
+        if not files:
+            raise _not_there(raw_dir / folder, metadata, pack)
+        names: Iterable[str] = [name for name in files if not _is_junk(name)]
+        names = [*names, archive] if archive == str(folder) else names
+    elif not (raw_dir / folder).exists():
+        raise _not_there(raw_dir / folder, metadata, pack)
+    else:
+        names = _files(raw_dir, folder)
+    for name in names:
+        if name in kits.archives and name != archive:
+            for file in kits.archives[name]:
+                if not _is_junk(file):
+                    yield file, ""
+        for missing in kits.missing.get(name, ()):
+            yield missing, f"is not there, but {name} names it"
+        if name in kits.broken or name not in kits.descriptions:
+            yield name, kits.broken.get(name, "")
+
+
+def _not_there(path: Path, metadata: Path, pack: str) -> DrumblenderError:
+    return DrumblenderError(
+        f"{path}, which {metadata} names in pack {pack!r}, does not exist; "
+        "add it, or correct the metadata."
+    )
+
+
+def _is_junk(name: str) -> bool:
+    return any(_JUNK.fullmatch(part) for part in PurePosixPath(name).parts)
 
 
 def _files(raw_dir: Path, folder: PurePosixPath) -> Iterator[str]:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from drumblender.data.raw import find_sounds, recognize_instrument, recognize_type
+from drumblender.data.raw import find_sounds
 from drumblender.errors import DrumblenderError
 
 
@@ -88,38 +88,6 @@ def test_a_link_to_a_folder_above_ends(tmp_path):
     (tmp_path / "kit" / "again").symlink_to(tmp_path / "kit")
 
     assert len(find_sounds(tmp_path, "meta.json")) == 1
-
-
-@pytest.mark.parametrize(
-    ("name", "instrument"),
-    [
-        ("Kicks/01.wav", "kick"),
-        ("x/BD0025.WAV", "kick"),
-        ("x/KickHard-3.wav", "kick"),
-        ("x/Bass Drum.wav", "kick"),
-        ("x/SD_rim.flac", "snare"),
-        ("x/sidestick.wav", "snare"),
-        ("x/Floor Tom 2.wav", "tom"),
-        ("x/HT00.wav", "tom"),
-        ("x/HH closed.wav", "hihat"),
-        ("x/OpenHat.wav", "hihat"),
-        ("x/Ride bell.wav", "cymbals"),
-        ("x/crash_L.wav", "cymbals"),
-        ("x/Cowbell.wav", "cowbell"),
-        ("x/Hand Clap.wav", "clap"),
-        ("x/Conga Lo.wav", "percussion"),
-        ("Snare/kickish thing/007.wav", "kick"),
-        ("Loops/zither.wav", "unknown"),
-        ("custom/bottom.wav", "unknown"),
-    ],
-)
-def test_instruments_are_recognized_from_names(name, instrument):
-    assert recognize_instrument(name) == instrument
-
-
-def test_machines_are_electronic():
-    assert recognize_type("Roland TR-909", "x.wav") == "electronic"
-    assert recognize_type("Ludwig 1965", "room/x.wav") == "acoustic"
 
 
 @pytest.mark.parametrize(
