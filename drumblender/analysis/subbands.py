@@ -33,6 +33,66 @@ class Subbands(NamedTuple):
     frame: float
 
 
+class Plan(NamedTuple):
+    """Which parts of a spectrum make the bands, and how they are weighted.
+
+    Attributes:
+        length: samples of each band.
+        k: bins of a band around its center (n,).
+        index: bins of the signal's spectrum, (bands, n).
+        inside: whether they are there.
+        weights: of the bins, complex64 (n,).
+        share: taper to each band's own share, float32 (n,).
+        centers: as in :class:`Subbands`.
+        width: as in :class:`Subbands`.
+    """
+
+    length: int
+    k: np.ndarray
+    index: np.ndarray
+    inside: np.ndarray
+    weights: np.ndarray
+    share: np.ndarray
+    centers: np.ndarray
+    width: float
+
+
+def plan(num_samples: int, num_frames: int, highest: float) -> Plan:
+    """How to split a signal into bands; arguments as of :func:`split`."""
+    length = num_frames * RATE
+    num_bins = num_samples // 2 + 1
+    keep = min((length - 1) // 2, num_bins - 1)
+    k = np.arange(-keep, keep + 1)
+    distance = length / num_samples * np.pi  # rad/sample
+    reach = 3 * np.abs(k) / (keep + 1)
+    taper = 0.5 - 0.5 * np.cos(np.pi * np.clip(3 - reach, 0, 1))
+    # Neighboring shares add up to one where they cross, at half the distance of the bands.
+    share = 0.5 - 0.5 * np.cos(np.pi * np.clip(2 - reach, 0, 1))
+    # Sample n stands for the time n + 1/2, and so does each sample of a band for the middle of its
+    # cell: the grids are offset by half the difference of the cells.
+    offset = 0.5 * num_samples / length - 0.5
+    weights = (taper * np.exp(2j * np.pi * k * offset / num_samples)).astype(np.complex64)
+    shifts = np.arange(band_count(highest, distance)) * distance * num_samples / (2 * np.pi)
+    shifts = np.rint(shifts).astype(int)
+    index = shifts[:, None] + k
+    return Plan(
+        length=length,
+        k=k,
+        index=index,
+        # Above band 0 negative frequencies are left out and positive ones doubled.
+        inside=(index >= 0) & (index < num_bins),
+        weights=weights * np.float32(length / num_samples),
+        share=share.astype(np.float32),
+        centers=2 * np.pi * shifts / num_samples,
+        width=distance,
+    )
+
+
+def band_count(highest: float, width: float) -> int:
+    """How many bands reach up to the highest frequency."""
+    return max(1, int(np.ceil(highest / width + 0.5)))
+
+
 def split(x: np.ndarray, num_frames: int, highest: float) -> Subbands:
     """Split a signal into bands.
 
@@ -51,37 +111,20 @@ def split(x: np.ndarray, num_frames: int, highest: float) -> Subbands:
     >>> split(np.ones(96000, np.float32), 376, 0.5).samples.shape
     (4, 377, 16)
     """
-    num_samples = len(x)
-    frame = num_samples / num_frames
-    length = num_frames * RATE
+    p = plan(len(x), num_frames, highest)
     spectrum = np.fft.rfft(x).astype(np.complex64)
-    keep = min((length - 1) // 2, len(spectrum) - 1)
-    k = np.arange(-keep, keep + 1)
-    distance = length / num_samples * np.pi  # rad/sample
-    reach = 3 * np.abs(k) / (keep + 1)
-    taper = 0.5 - 0.5 * np.cos(np.pi * np.clip(3 - reach, 0, 1))
-    # Neighboring shares add up to one where they cross, at half the distance of the bands.
-    share = 0.5 - 0.5 * np.cos(np.pi * np.clip(2 - reach, 0, 1))
-    # Sample n stands for the time n + 1/2, and so does each sample of a band for the middle of its
-    # cell: the grids are offset by half the difference of the cells.
-    offset = 0.5 * num_samples / length - 0.5
-    weights = (taper * np.exp(2j * np.pi * k * offset / num_samples)).astype(np.complex64)
-    count = max(1, int(np.ceil(highest / distance + 0.5)))
-    shifts = np.rint(np.arange(count) * distance * num_samples / (2 * np.pi)).astype(int)
-    index = shifts[:, None] + k
-    # Above band 0 negative frequencies are left out and positive ones doubled.
-    inside = (index >= 0) & (index < len(spectrum))
-    slices = 2 * np.where(inside, spectrum[np.clip(index, 0, len(spectrum) - 1)], 0)
+    keep = len(p.k) // 2
+    slices = 2 * np.where(p.inside, spectrum[np.clip(p.index, 0, len(spectrum) - 1)], 0)
     slices[0] = np.concatenate([spectrum[keep:0:-1].conj(), spectrum[: keep + 1]])
-    slices *= weights * np.float32(length / num_samples)
-    samples = _inverse(slices, k, length)
-    own = np.square(np.abs(_inverse(slices * share.astype(np.float32), k, length))).mean(-1)
+    slices *= p.weights
+    samples = _inverse(slices, p.k, p.length)
+    own = np.square(np.abs(_inverse(slices * p.share, p.k, p.length))).mean(-1)
     return Subbands(
         samples=samples,
         power=0.5 * (own[:, 1:] + own[:, :-1]),
-        centers=2 * np.pi * shifts / num_samples,
-        width=distance,
-        frame=frame,
+        centers=p.centers,
+        width=p.width,
+        frame=len(x) / num_frames,
     )
 
 
