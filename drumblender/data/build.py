@@ -14,17 +14,31 @@ import shutil
 import sys
 import time
 import zlib
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 
 import torch
 from torch import Tensor
 
-from drumblender.analysis.modal import AnalysisSettings, CQTModalAnalysis
+from drumblender.analysis.modal import CQTModalAnalysis
+from drumblender.analysis.settings import VERSION, AnalysisSettings
 from drumblender.data import atomic
 from drumblender.data.audio import load_audio
-from drumblender.data.parallel import Workers
+from drumblender.data.parallel import Workers, available_cores
 from drumblender.data.progress import progress
 from drumblender.data.recording import Unusable, read_one_shot, wav_bytes
 from drumblender.errors import DrumblenderError, UsageError
@@ -34,9 +48,11 @@ SETTINGS_FILE = "drumblender.json"
 SKIPPED_FILE = "skipped.txt"
 JOURNAL_FILE = "journal.jsonl"
 FILES = "audio"  # folder of the WAV and feature files
+DEVICES = "analyzed_on"  # in the settings file, beside the settings
 FILE_FIELDS = ("filename", "feature_file")
 
-_GPU_BATCH = 64
+# Sounds that are read at once for a device; the analysis divides them if they are too many.
+_BATCH = 256
 
 Metadata = Dict[str, Dict[str, Any]]
 Stamp = Tuple[int, int]  # size and checksum of a file, or size and time of a recording
@@ -62,7 +78,8 @@ class DatasetSettings:
 
     def to_json(self) -> Dict[str, Any]:
         """As stored in ``drumblender.json``."""
-        return {"format": FORMAT_VERSION, **asdict(self)}
+        version = {} if self.analysis is None else {"analysis_version": VERSION}
+        return {"format": FORMAT_VERSION, **asdict(self), **version}
 
 
 @dataclass
@@ -75,6 +92,7 @@ class Report:
         reused: sounds that were there already.
         skipped: (file, reason) of those that could not be used.
         seconds: that it took.
+        devices: on which its features were measured, in this run and before.
     """
 
     data_dir: Path
@@ -82,9 +100,15 @@ class Report:
     reused: int
     skipped: List[Tuple[str, str]]
     seconds: float
+    devices: Sequence[str] = ()
 
     def __str__(self) -> str:
         lines = [f"skipped {name}: {reason}" for name, reason in self.skipped]
+        if len(self.devices) > 1:
+            lines.append(
+                f"Its features were measured on {' and '.join(self.devices)}: "
+                "the same modes, but not to the last digit."
+            )
         where = f" (listed in {self.data_dir / SKIPPED_FILE})" if self.skipped else ""
         lines.append(
             f"{self.data_dir}: {self.done} done, {self.reused} reused, "
@@ -117,17 +141,30 @@ def read_settings(folder: Path) -> Optional[Dict[str, Any]]:
 
 
 def refuse_other(
-    folder: Path, stored: Mapping[str, Any], settings: DatasetSettings, how: str = "was made"
+    folder: Path,
+    stored: Mapping[str, Any],
+    settings: DatasetSettings,
+    how: str = "was made",
+    any_version: bool = False,
 ) -> None:
     """Refuse a folder that was made with other settings.
 
     Where no features are wanted, those that are there do no harm.
+
+    Args:
+        folder: the dataset.
+        stored: what is stored with it.
+        settings: that it has to have.
+        how: it came to be, for the message.
+        any_version: take features of another version of the analysis, too: to use them, not to
+            add others.
 
     Raises:
         UsageError: names each setting that differs.
     """
     wanted = settings.to_json()
     analysis = wanted.pop("analysis")
+    version = wanted.pop("analysis_version", None)
     if analysis is not None:
         if stored.get("analysis") is None:
             raise UsageError(
@@ -143,6 +180,12 @@ def refuse_other(
         raise UsageError(
             f"{folder} {how} with {made} but the configuration says {says}; change the "
             "configuration, set another data_dir, or remove that folder."
+        )
+    if version is not None and not any_version and stored.get("analysis_version") != version:
+        raise UsageError(
+            f"{folder} {how} by version {stored.get('analysis_version', 0)} of the modal analysis "
+            f"and this is version {version}, which would mix; measure all features again with "
+            "drumblender-dataset CONFIG --preprocess_features, or remove that folder."
         )
 
 
@@ -191,6 +234,8 @@ class Build:
         self.existing = existing or {}
         self.folder = data_dir.with_name(data_dir.name + suffix)
         self.failures: Dict[str, str] = {}  # key -> reason
+        self.devices: Set[str] = set()  # on which the features were measured
+        self._devices_of = functools.lru_cache(_devices_of)
         self._start = time.monotonic()
         stored = read_settings(self.folder)
         if stored is None:
@@ -198,6 +243,7 @@ class Build:
             atomic.write_json(self.folder / SETTINGS_FILE, settings.to_json())
         else:
             refuse_other(self.folder, stored, settings, "was begun")
+            self.devices.update(stored.get(DEVICES, ()))
         self.journal = read_journal(self.folder)
 
     def task(self, key: str, name: str, source: Path, origin: Stamp) -> "Task":
@@ -237,6 +283,7 @@ class Build:
                     if outcome.stamp is None:
                         self.failures[task.key] = outcome.reason
                     else:
+                        self._note_devices(outcome)
                         made[task.key] = outcome
                         self.journal[task.name] = (task.origin, outcome.stamp)
                         journal.write(_journal_line(task.name, self.journal[task.name]))
@@ -251,6 +298,18 @@ class Build:
                 )
                 raise
         return made
+
+    def _note_devices(self, outcome: "Outcome") -> None:
+        devices = {outcome.device} if outcome.device else set()
+        if outcome.reused and outcome.task.before[0] != self.folder:
+            devices = self._devices_of(outcome.task.before[0])
+        if not devices <= self.devices:
+            self.devices |= devices
+            # Before the file is entered: a run that goes on from here has to know.
+            atomic.write_json(
+                self.folder / SETTINGS_FILE,
+                {**self.settings.to_json(), DEVICES: sorted(self.devices)},
+            )
 
     def remove_strays(self, metadata: Metadata) -> None:
         """Remove what is half-written, or of a sound that is gone."""
@@ -284,6 +343,8 @@ class Build:
         text = "".join(_journal_line(name, self.journal[name]) for name in names)
         atomic.write(self.folder / JOURNAL_FILE, text.encode())
         description = {**self.settings.to_json(), "library": library}
+        if self.settings.analysis is not None:
+            description[DEVICES] = sorted(self.devices)
         description["skipped"] = dict(sorted(skipped.items()))
         atomic.write_json(self.folder / SETTINGS_FILE, description)
         atomic.write_json(self.folder / meta_file, metadata)
@@ -294,7 +355,12 @@ class Build:
             reused=reused,
             skipped=sorted(skipped.values()),
             seconds=time.monotonic() - self._start,
+            devices=sorted(self.devices),
         )
+
+
+def _devices_of(folder: Path) -> Set[str]:
+    return set((read_settings(folder) or {}).get(DEVICES, ()))
 
 
 # --- One file ------------------------------------------------------------------------------------
@@ -329,6 +395,7 @@ class Outcome:
     stamp: Optional[Stamp] = None
     reused: bool = False
     reason: str = ""
+    device: str = ""  # on which a feature was measured
 
 
 def analyzer(workers: Workers, device: str) -> Callable[[Sequence[Task]], Iterator[Outcome]]:
@@ -348,24 +415,60 @@ def make_audio(task: Task) -> Outcome:
 
 
 def _make_features(task: Task) -> Outcome:
-    return _reuse(task) or _attempt(task, lambda: _feature_bytes(_analyze(task)))
+    return _reuse(task) or _attempt(task, lambda: _feature_bytes(_analyze(task)), "cpu")
 
 
 def _make_features_in_batches(device: str, tasks: Sequence[Task]) -> Iterator[Outcome]:
-    """In this process, for a device that processes would only fight over."""
-    batch: List[Task] = []
-    for position, task in enumerate(tasks, 1):
-        reused = _reuse(task)
-        if reused:
-            yield reused
-        else:
-            batch.append(task)
-        if batch and (len(batch) == _GPU_BATCH or position == len(tasks)):
-            audio = torch.stack([_stored_audio(member) for member in batch]).to(device)
-            parameters = cached_analysis(task.settings.analysis)(audio).cpu()
-            for member, content in zip(batch, parameters):
-                yield _attempt(member, functools.partial(_feature_bytes, content))
-            batch = []
+    """In this process, for a device that processes would only fight over.
+
+    Threads read the next batch and write the last one while the device works.
+    """
+    if not tasks:
+        return
+    kind = torch.device(device).type
+    analysis = CQTModalAnalysis(tasks[0].settings.analysis, batched=kind != "mps")
+    label = device if kind == "cpu" else kind
+    batches = [tasks[i : i + _BATCH] for i in range(0, len(tasks), _BATCH)]
+    with ThreadPoolExecutor(available_cores()) as pool:
+
+        def read(batch: Sequence[Task]) -> List[Future]:
+            return [pool.submit(lambda task: _reuse(task) or _stored_audio(task), t) for t in batch]
+
+        ahead, writing = read(batches[0]), []
+        for batch, following in zip(batches, [*batches[1:], []]):
+            found = [future.result() for future in ahead]
+            ahead = read(following)
+            yield from (outcome for outcome in found if isinstance(outcome, Outcome))
+            pairs = [(t, x) for t, x in zip(batch, found) if isinstance(x, Tensor)]
+            features = _analyze_together(analysis, device, [x for _, x in pairs])
+            yield from (future.result() for future in writing)
+            writing = [
+                pool.submit(_attempt, task, functools.partial(_feature_bytes, parameters), label)
+                for (task, _), parameters in zip(pairs, features)
+            ]
+        yield from (future.result() for future in writing)
+
+
+def _analyze_together(
+    analysis: CQTModalAnalysis, device: str, sounds: List[Tensor]
+) -> List[Union[Tensor, Unusable]]:
+    if not sounds:
+        return []
+    with contextlib.suppress(Exception):
+        return list(analysis(torch.stack(sounds).to(device)))
+    # Something is wrong with one sound, then the others go on; or with all, then it is the device.
+    features: List[Union[Tensor, Unusable]] = []
+    for sound in sounds:
+        try:
+            features.append(analysis(sound.to(device)))
+        except Exception as error:
+            features.append(_unusable(error))
+    if len(features) > 1 and not any(isinstance(made, Tensor) for made in features):
+        raise DrumblenderError(
+            f"--device {device} fails: every sound {features[-1]}; run the same command again, "
+            "which goes on where it stopped, or without --device to use the processor."
+        )
+    return features
 
 
 def take_over(task: Task) -> Outcome:
@@ -384,13 +487,13 @@ def _reuse(task: Task) -> Optional[Outcome]:
     return Outcome(task, stamp, reused=True)
 
 
-def _attempt(task: Task, content: Callable[[], bytes]) -> Outcome:
+def _attempt(task: Task, content: Callable[[], bytes], device: str = "") -> Outcome:
     try:
         data = content()
     except Unusable as error:
         return Outcome(task, reason=str(error))
     atomic.write(task.folder / task.name, data)
-    return Outcome(task, (len(data), zlib.crc32(data)))
+    return Outcome(task, (len(data), zlib.crc32(data)), device=device)
 
 
 def _stored_audio(task: Task) -> Tensor:
@@ -402,7 +505,11 @@ def _analyze(task: Task) -> Tensor:
     try:
         return cached_analysis(task.settings.analysis)(audio)
     except Exception as error:  # whatever one strange sound does, the others go on
-        raise Unusable(f"cannot be analyzed ({type(error).__name__}: {error})") from error
+        raise _unusable(error) from error
+
+
+def _unusable(error: Exception) -> Unusable:
+    return Unusable(f"cannot be analyzed ({type(error).__name__}: {error})")
 
 
 @functools.lru_cache(maxsize=1)
@@ -410,7 +517,9 @@ def cached_analysis(settings: AnalysisSettings) -> CQTModalAnalysis:
     return CQTModalAnalysis(settings)
 
 
-def _feature_bytes(parameters: Tensor) -> bytes:
+def _feature_bytes(parameters: Union[Tensor, Unusable]) -> bytes:
+    if isinstance(parameters, Unusable):
+        raise parameters
     if not torch.isfinite(parameters).all():
         raise Unusable("has modal parameters that are not numbers")
     # torch.save to a path would put the file's name among the bytes.

@@ -133,7 +133,7 @@ class AudioDataModule(pl.LightningDataModule):
         """Refuse a dataset that was made with other settings than the configuration's."""
         stored = read_settings(self.data_dir)
         if stored is not None:
-            refuse_other(self.data_dir, stored, self.settings)
+            refuse_other(self.data_dir, stored, self.settings, any_version=True)
 
     def raw_folder(self) -> Path:
         """The folder to preprocess."""

@@ -51,7 +51,7 @@ def verify(
     problems = []
     if stored is not None:
         try:
-            refuse_other(data_dir, stored, settings)
+            refuse_other(data_dir, stored, settings, any_version=True)
         except DrumblenderError as error:
             problems.append(str(error))
     # Datasets made elsewhere may keep only the modes that were found.
