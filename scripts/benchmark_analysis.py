@@ -2,10 +2,13 @@
 """Compare the modal analysis with its reference, a direct CQT (nnAudio) and plain peak tracking.
 
     python scripts/benchmark_analysis.py [FOLDER] [--packs A B] [--limit 20] [--output table.md]
+    python scripts/benchmark_analysis.py [FOLDER] --device cuda [--batch_size 256]
 
 Every sound under FOLDER is analyzed by both, resynthesized by the modal synthesizer alone and
 compared with the original; the tables are Markdown. The instrument is the name of a file's folder,
 the pack that of the folder above. One thread, so that times do not depend on the machine's cores.
+With --device it compares sounds analyzed together on that device (cpu, too) with one at a time on
+the processor instead.
 """
 
 import argparse
@@ -119,6 +122,56 @@ def measure(files: list, num_samples: int):
         print(".", end="", file=sys.stderr, flush=True)
 
 
+def measure_together(files: list, num_samples: int, device: str, batch_size: int) -> str:
+    """A table of times per sound: one at a time on the processor, and together on a device."""
+    settings = AnalysisSettings()
+    sounds = (read(path, settings.sample_rate, num_samples) for path in files)
+    sounds = torch.stack([x for x in sounds if x.any()])
+    batch = sounds.repeat(-(-batch_size // len(sounds)), 1)[:batch_size]
+    alone, together = CQTModalAnalysis(settings), CQTModalAnalysis(settings, batched=True)
+    is_cuda = torch.device(device).type == "cuda"
+
+    def seconds(work) -> float:
+        if is_cuda:
+            torch.cuda.synchronize(device)
+        start = time.perf_counter()
+        work()
+        if is_cuda:
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - start
+
+    few = sounds[:: -(-len(sounds) // 32)]  # of every instrument
+    on_device = few.to(device)
+    expected, found = alone(few), together(on_device)  # these also warm up
+    y, z = (ModalSynth()(p, num_samples)[:, 0].double() for p in (expected, found))
+    error = 10 * torch.log10((z - y).square().sum(-1) / y.square().sum(-1))
+    if is_cuda:
+        together(batch.to(device))
+        torch.cuda.reset_peak_memory_stats(device)
+    rows = []
+    for _ in range(3):  # in turn, so that both see the same machine
+        one = seconds(lambda: alone(few)) / len(few)
+        transform = seconds(lambda: together.cqt.to(device)(on_device)) / len(few)
+        together.cqt.cpu()
+        rows.append((one, seconds(lambda: together(batch.to(device))) / len(batch), transform))
+    one, many, transform = 1000 * np.median(np.array(rows), 0)
+    name = torch.cuda.get_device_name(device) if is_cuda else device
+    lines = [
+        f"{len(sounds)} sounds, together in batches of {len(batch)} on {name}; medians of 3.",
+        "",
+        "| | ms per sound | sounds per s |",
+        "|---|---|---|",
+        f"| one at a time, one thread of the processor | {one:.2f} | {1000 / one:.0f} |",
+        f"| together | {many:.2f} | {1000 / many:.0f} |",
+        f"| the CQT alone, together | {transform:.2f} | |",
+        "",
+        f"Their resyntheses differ by {error.median():.0f} dB ({error.max():.0f} dB at most).",
+    ]
+    if is_cuda:
+        lines += ["", f"Peak memory: {torch.cuda.max_memory_allocated(device) / 2**20:.0f} MiB."]
+    return "\n".join(lines)
+
+
 def tables(rows: list, memory: dict) -> str:
     values = {m: np.array([v for _, method, v in rows if method == m]) for m in METHODS}
     names = np.array([name for name, method, _ in rows if method == METHODS[0]])
@@ -144,6 +197,16 @@ def tables(rows: list, memory: dict) -> str:
     return "\n".join(lines)
 
 
+def compare(files: list, num_samples: int) -> str:
+    """Tables of the reference and of ours."""
+    noise = 0.1 * np.random.default_rng(0).standard_normal(num_samples).astype(np.float32)
+    memory = {}
+    for method in METHODS:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            memory[method] = pool.apply(peak_memory, (method, noise))
+    return tables(list(measure(files, num_samples)), memory)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     default = Path(__file__).parent.parent / "audio"
@@ -151,6 +214,8 @@ def main() -> None:
     parser.add_argument("--packs", nargs="+", help="only these packs")
     parser.add_argument("--limit", type=int, help="sounds per instrument at most")
     parser.add_argument("--num_samples", type=int, default=96000, help="length at 48 kHz")
+    parser.add_argument("--device", help="measure sounds analyzed together there, such as cuda")
+    parser.add_argument("--batch_size", type=int, default=256, help="with --device")
     parser.add_argument("--output", type=Path, help="file for the tables, else standard output")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -158,12 +223,10 @@ def main() -> None:
     files = choose(args.folder, args.packs, args.limit)
     if not files:
         parser.error(f"no .wav or .flac file under {args.folder}: name a folder of sounds")
-    noise = 0.1 * np.random.default_rng(0).standard_normal(args.num_samples).astype(np.float32)
-    memory = {}
-    for method in METHODS:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            memory[method] = pool.apply(peak_memory, (method, noise))
-    text = tables(list(measure(files, args.num_samples)), memory)
+    if args.device:
+        text = measure_together(files, args.num_samples, args.device, args.batch_size)
+    else:
+        text = compare(files, args.num_samples)
     print(file=sys.stderr)
     if args.output:
         args.output.write_text(text + "\n", encoding="utf-8")
