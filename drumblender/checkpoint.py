@@ -13,6 +13,12 @@ from drumblender.errors import DrumblenderError, UsageError, condense
 from drumblender.tasks.blender import TRAINING_ARGUMENTS, Blender
 
 PathLike = Union[str, Path]
+# Names of the class that adds training to Blender.
+TRAINED = (
+    "DrumBlender",
+    "drumblender.tasks.DrumBlender",
+    "drumblender.tasks.drumblender.DrumBlender",
+)
 
 
 def load_model(
@@ -55,6 +61,7 @@ def load_model(
     model = build_model(settings, source)
     check_weights(model, state, checkpoint, source)
     model.load_state_dict(model.adopt(state["state_dict"]))
+    model.play_as_trained(state)
     data_args = (settings.get("data") or {}).get("init_args") or {}
     model.analysis_settings = analysis_settings(data_args)
     model.num_samples = data_args.get("num_samples", 96000)
@@ -93,7 +100,7 @@ def build_model(config: Dict[str, Any], source: str) -> Blender:
         raise UsageError(f"There is no `model` section in {source}; give a whole configuration.")
     if "class_path" not in section:
         section = {"class_path": "drumblender.tasks.DrumBlender", "init_args": section}
-    if section["class_path"].split(".")[-1] == "DrumBlender":
+    if section["class_path"] in TRAINED:
         wiring = section.get("init_args") or {}
         wiring = {k: v for k, v in wiring.items() if k not in TRAINING_ARGUMENTS}
         section = {"class_path": "drumblender.tasks.Blender", "init_args": wiring}

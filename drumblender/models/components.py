@@ -58,8 +58,12 @@ class FiLM(nn.Module):
         self.norm = nn.BatchNorm1d(input_channels, affine=False) if use_batch_norm else None
         self.net = nn.Linear(film_embedding_size, 2 * input_channels)
 
+    def coefficients(self, embedding: Tensor) -> Tuple[Tensor, Tensor]:
+        """Scale and shift of each channel, (B, C, 1) both."""
+        return self.net(embedding).unsqueeze(-1).chunk(2, dim=1)
+
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        gamma, beta = self.net(embedding).unsqueeze(-1).chunk(2, dim=1)
+        gamma, beta = self.coefficients(embedding)
         if self.norm is not None:
             x = self.norm(x)
         return gamma * x + beta

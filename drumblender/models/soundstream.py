@@ -8,6 +8,7 @@ from typing import Optional, Sequence
 from torch import Tensor, nn
 
 from drumblender.models.components import AttentionPooling, FiLM, Pad
+from drumblender.models.fused import conv1d, elu_unit
 
 
 class ResidualUnit(nn.Module):
@@ -40,10 +41,12 @@ class ResidualUnit(nn.Module):
         self.activation = nn.ELU()
 
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
-        y = self.net(x)
-        if self.film is not None:
-            y = self.film(y, embedding)
-        return self.activation(y) + x
+        pad, conv, elu, mix = self.net
+        if self.film is None:
+            tensors = (conv.weight, conv.bias, mix.weight, mix.bias)
+            return elu_unit(x, *tensors, conv.dilation[0], pad.padding)
+        y = mix(elu(conv1d(x, conv.weight, conv.bias, conv.dilation[0], pad.padding)))
+        return self.activation(self.film(y, embedding)) + x
 
 
 class EncoderBlock(nn.Module):

@@ -9,12 +9,13 @@ special: take each control from another recording.
 """
 
 from dataclasses import dataclass
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence, Union
 
 import torch
 from torch import Tensor, nn
 
 from drumblender.errors import UsageError
+from drumblender.synths import ModalSynth
 
 # Arguments of DrumBlender that only training and testing need.
 TRAINING_ARGUMENTS = ("loss_fn", "test_metrics", "float32_matmul_precision")
@@ -170,19 +171,27 @@ class Blender(nn.Module):
         )
 
     def synthesize(
-        self, controls: Controls, num_samples: int, generator: Optional[torch.Generator] = None
+        self,
+        controls: Controls,
+        num_samples: int,
+        generator: Union[None, torch.Generator, Sequence[torch.Generator]] = None,
     ) -> Parts:
         """Make sound of controls.
 
         Args:
             controls: from :meth:`encode`, of one recording or of several.
             num_samples: length N of the output.
-            generator: where the noise is drawn from; the global one when None.
+            generator: where the noise is drawn from; the global one when None. With one for each
+                sound, their noise does not depend on what else is in the batch.
         """
         modal = self.modal_synth(controls.modal, num_samples)
         noise = transient = None
         if self.noise_synth is not None:
-            noise = self.noise_synth(controls.noise, num_samples, generator=generator)
+            if generator is None or isinstance(generator, torch.Generator):
+                noise = self.noise_synth(controls.noise, num_samples, generator=generator)
+            else:
+                rows = zip(controls.noise.split(1), generator)
+                noise = torch.cat([self.noise_synth(n, num_samples, generator=g) for n, g in rows])
         if self.transient_synth is not None:
             x = modal + noise if self.transient_takes_noise else modal
             transient = self.transient_synth(x, controls.transient)
@@ -192,6 +201,14 @@ class Blender(nn.Module):
 
     def forward(self, audio: Tensor, params: Tensor) -> Tensor:
         return self.synthesize(self.encode(audio, params), audio.shape[-1]).sum
+
+    def play_as_trained(self, checkpoint: Dict[str, Any]) -> None:
+        """Round phases for a published checkpoint, which tells itself by its lack of configuration.
+
+        Its networks were trained on what rounded phases sound like, and its figures are of that.
+        """
+        if isinstance(self.modal_synth, ModalSynth):
+            self.modal_synth.round_phase = "configuration" not in checkpoint
 
     def adopt(self, state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
         """A checkpoint's weights with this model's own loss and metrics, which hold constants only.

@@ -90,3 +90,4 @@ class DrumBlender(Blender, pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
         checkpoint["state_dict"] = self.adopt(checkpoint["state_dict"])
+        self.play_as_trained(checkpoint)

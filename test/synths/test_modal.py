@@ -1,6 +1,11 @@
+import importlib.util
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
+import plain
 import pytest
 import torch
 
@@ -54,9 +59,112 @@ def test_modes_at_or_above_nyquist_are_silent():
     assert alone.abs().max() > 0.9
 
 
-def test_gradients_are_right_in_float64():
+@pytest.mark.parametrize(
+    ("num_samples", "frames", "highest"),
+    [(96000, 376, 0.3), (96000, 376, 3.1), (48000, 188, 5.0), (44100, 101, 3.1), (5, 9, 1.0)],
+)
+def test_phase_does_not_drift_from_float64(num_samples, frames, highest):
     generator = torch.Generator().manual_seed(0)
-    freqs = torch.rand(1, 2, 4, dtype=torch.float64, generator=generator).requires_grad_()
-    amps = torch.rand(1, 2, 4, dtype=torch.float64, generator=generator).requires_grad_()
-    phase = torch.rand(1, 2, 1, dtype=torch.float64, generator=generator).requires_grad_()
-    assert torch.autograd.gradcheck(lambda f, a, p: modal_synth(f, a, 20, p), (freqs, amps, phase))
+    freqs = highest * torch.rand(2, 16, frames, generator=generator)
+    amps = torch.rand(2, 16, frames, generator=generator)
+    phase = 6 * torch.rand(2, 16, 1, generator=generator)
+    truth = plain.modal_synth(freqs.double(), amps.double(), num_samples, phase.double())
+    error = (modal_synth(freqs, amps, num_samples, phase) - truth).abs().max()
+    assert error < 1e-5 * truth.abs().max()
+
+
+def test_a_single_high_mode_keeps_its_phase_for_a_minute():
+    omega = torch.full((1, 1, 11251), 3.1)
+    n = torch.arange(1, 60 * 48000 + 1, dtype=torch.float64)
+    y = modal_synth(omega, torch.ones_like(omega), len(n))[0, 0]
+    assert (y - torch.sin(omega[0, 0, 0].double() * n)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("highest", [1.0, 4.0])
+def test_gradients_are_right_in_float64(highest):
+    generator = torch.Generator().manual_seed(0)
+    freqs = (
+        highest * torch.rand(2, 3, 5, dtype=torch.float64, generator=generator)
+    ).requires_grad_()
+    amps = torch.rand(2, 3, 5, dtype=torch.float64, generator=generator).requires_grad_()
+    phase = torch.rand(2, 3, 1, dtype=torch.float64, generator=generator).requires_grad_()
+    assert torch.autograd.gradcheck(lambda f, a, p: modal_synth(f, a, 43, p), (freqs, amps, phase))
+
+
+def test_gradients_are_nearer_to_the_truth_than_those_of_a_running_sum():
+    generator = torch.Generator().manual_seed(0)
+    inputs = [torch.rand(1, 8, 94, generator=generator) for _ in range(2)]
+    inputs.append(torch.rand(1, 8, 1, generator=generator))
+    cotangent = torch.randn(1, 1, 24000, generator=generator)
+
+    def gradients(synth, dtype):
+        freqs, amps, phase = (x.to(dtype).requires_grad_() for x in inputs)
+        y = synth(freqs, amps, 24000, phase)
+        return torch.autograd.grad(y, (freqs, amps, phase), cotangent.to(dtype))
+
+    truth = gradients(plain.modal_synth, torch.float64)
+    fast = gradients(modal_synth, torch.float32)
+    slow = gradients(plain.modal_synth, torch.float32)
+    for a, b, c in zip(truth, fast, slow):
+        assert (b - a).norm() < (c - a).norm()
+        assert (b - a).norm() < 1e-5 * a.norm()
+
+
+def test_memory_does_not_grow_with_modes_times_samples():
+    kept = 0
+
+    def count(tensor):
+        nonlocal kept
+        kept += tensor.untyped_storage().nbytes()
+        return tensor
+
+    freqs = torch.rand(1, 64, 376, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda x: x):
+        modal_synth(freqs, torch.rand(1, 64, 376, requires_grad=True), 96000)
+    assert kept < 0.3 * 4 * 64 * 96000  # a running sum keeps about five such tensors
+
+
+def test_several_threads_give_what_one_does():
+    generator = torch.Generator().manual_seed(0)
+    freqs, amps = torch.rand(2, 1, 8, 20, generator=generator)
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for number in (1, 4):
+            torch.set_num_threads(number)
+            results.append(modal_synth(freqs, amps, 5000))
+    finally:
+        torch.set_num_threads(threads)
+    torch.testing.assert_close(*results, atol=1e-5, rtol=0)
+
+
+def test_rounded_phase_is_what_published_models_compute():
+    generator = torch.Generator().manual_seed(0)
+    freqs, amps = torch.rand(2, 1, 8, 20, generator=generator)
+    expected = plain.modal_synth(freqs, amps, 5000, torch.zeros(1, 8, 1))
+    actual = modal_synth(freqs, amps, 5000, round_phase=True)
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)
+
+
+KERNELS = """
+import contextlib, torch
+from drumblender.synths import bank_triton, modal
+torch.cuda.device_of = lambda x: contextlib.nullcontext()
+generator = torch.Generator().manual_seed(0)
+angles = torch.rand(5, 20, 3, generator=generator) * torch.tensor([6.0, 2.0, 0.01])
+angles[2, 3, 1] = 5.0  # above Nyquist
+envelopes = torch.rand(5, 2, 20, generator=generator)
+steps, grad = torch.arange(37.0) - 18, torch.randn(5, 37, generator=generator)
+played = modal._play(angles, envelopes, steps, True)
+pairs = [(bank_triton.forward(angles, envelopes, steps), played)]
+arguments = grad, angles, envelopes, steps
+pairs += zip(bank_triton.backward(*arguments), modal._differentiate(*arguments, True, True))
+for kernel, torch_only in pairs:
+    torch.testing.assert_close(kernel, torch_only, atol=2e-6 * torch_only.abs().max(), rtol=0)
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="no Triton here")
+def test_kernels_for_gpus_compute_the_same():
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}  # which Triton reads at its import
+    subprocess.run([sys.executable, "-c", KERNELS], env=environment, check=True)

@@ -1,0 +1,320 @@
+"""Blocks of the networks with a backward of their own: the same mathematics, less memory and time.
+
+Autograd keeps every intermediate of a block and passes over each of them. Here a block keeps its
+input and one tensor more; what is cheap (1x1 convolutions, activations, modulation) is computed
+again in the backward, in place where possible, and padding is never kept. Dilated convolutions run
+with time folded into two axes, in which their backward takes half the time.
+"""
+
+from typing import NamedTuple, Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import Function
+
+# From this dilation on folding is faster, forward and backward together.
+LEAST_FOLDED = 4
+
+
+class _Layout(NamedTuple):
+    """How a padded input (B, C, T + left + right) lies in memory for a dilated convolution.
+
+    With T = n d, sample t sits at (t // d, t % d) of an (n, d) grid, and a convolution of dilation
+    d over t is one of dilation 1 along the first axis.
+    """
+
+    padding: Tuple[int, int]
+    dilation: int
+    kernel_size: int
+
+    @property
+    def is_folded(self) -> bool:
+        return self.dilation >= LEAST_FOLDED
+
+    def pad(self, x: Tensor) -> Tensor:
+        left, right = self.padding
+        if not self.is_folded:
+            return F.pad(x, (left, right)) if left or right else x
+        right += -(x.shape[-1] + left + right) % self.dilation
+        return F.pad(x, (left, right)).unflatten(-1, (-1, self.dilation))
+
+    def kernel(self, weight: Tensor) -> Tensor:
+        return weight.unsqueeze(-1) if self.is_folded else weight
+
+    def shrinkage(self) -> int:
+        """By how much a convolution makes the signal shorter."""
+        return self.dilation * (self.kernel_size - 1) - sum(self.padding)
+
+    def forward(self, x: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
+        if not self.is_folded:
+            return F.conv1d(self.pad(x), weight, bias, dilation=self.dilation)
+        y = F.conv2d(self.pad(x), self.kernel(weight), bias).flatten(2)
+        return y[..., : x.shape[-1] - self.shrinkage()].contiguous()
+
+    def backward(
+        self, grad: Tensor, x: Tensor, weight: Tensor, needs_x: bool, needs_weight: bool
+    ) -> Tuple[Optional[Tensor], Optional[Tensor]]:
+        """Gradients of input and weight for the gradient of the output."""
+        if not (needs_x or needs_weight):
+            return None, None
+        padded = self.pad(x)
+        if self.is_folded:
+            rows = padded.shape[-2] - self.kernel_size + 1
+            grad = F.pad(grad, (0, rows * self.dilation - grad.shape[-1]))
+            grad = grad.unflatten(-1, (-1, self.dilation))
+        dimensions = padded.ndim - 2
+        grad_padded, grad_weight, _ = torch.ops.aten.convolution_backward(
+            grad,
+            padded,
+            self.kernel(weight),
+            None,
+            [1] * dimensions,
+            [0] * dimensions,
+            [1] * dimensions if self.is_folded else [self.dilation],
+            False,
+            [0] * dimensions,
+            1,
+            [needs_x, needs_weight, False],
+        )
+        if needs_x:
+            left = self.padding[0]
+            grad_padded = grad_padded.flatten(2)[..., left : left + x.shape[-1]].contiguous()
+        if needs_weight:
+            grad_weight = grad_weight.view_as(weight)
+        return grad_padded, grad_weight
+
+
+class _Conv(Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias, layout):
+        ctx.save_for_backward(x, weight)
+        ctx.layout = layout
+        return layout.forward(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, weight = ctx.saved_tensors
+        needs_x, needs_weight, needs_bias, _ = ctx.needs_input_grad
+        grad = grad.contiguous()
+        grads = ctx.layout.backward(grad, x, weight, needs_x, needs_weight)
+        return (*grads, grad.sum((0, 2)) if needs_bias else None, None)
+
+
+def conv1d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Optional[Tensor] = None,
+    dilation: int = 1,
+    padding: Tuple[int, int] = (0, 0),
+) -> Tensor:
+    """``F.conv1d`` of a zero-padded signal; what it keeps for the backward is not padded.
+
+    Shape:
+        - x: (B, C, T)
+        - weight: (D, C, K)
+        - bias: (D,)
+        - Output: (B, D, T + sum(padding) - dilation * (K - 1))
+
+    >>> x, w = torch.randn(1, 2, 50), torch.randn(3, 2, 5)
+    >>> plain = F.conv1d(F.pad(x, (32, 0)), w, dilation=8)
+    >>> torch.allclose(conv1d(x, w, None, 8, (32, 0)), plain, atol=1e-5)
+    True
+    """
+    x, weight, bias = _autocast(x, weight, bias)
+    return _Conv.apply(x, weight, bias, _Layout(padding, dilation, weight.shape[-1]))
+
+
+class Statistics(NamedTuple):
+    """Per channel (1, C, 1): what a batch norm subtracts, and its biased variance."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+class _FilmBlock(Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias, gamma, beta, mix, mix_bias, layout, normalize, fixed, eps):
+        u = layout.forward(x, weight, bias)
+        statistics = fixed
+        if normalize:
+            if fixed is None:
+                mean = u.mean((0, 2), keepdim=True, dtype=beta.dtype)
+                u -= mean
+                # A norm or var() would add up in an order that loses three digits.
+                power = torch.linalg.vecdot(u, u).to(beta.dtype)[..., None]
+                statistics = Statistics(mean, power.mean(0, keepdim=True) / u.shape[2])
+            else:
+                u -= fixed.mean
+            rstd = (statistics.variance + eps).rsqrt()
+            scale = gamma * rstd
+        else:
+            rstd = None
+            scale = gamma
+        y = torch.baddbmm(mix_bias[:, None], mix.squeeze(-1).expand(len(x), -1, -1), x)
+        y += F.gelu(_modulate(u, scale, beta))
+        ctx.save_for_backward(x, u, weight, mix, scale, beta, rstd)
+        ctx.layout, ctx.normalize = layout, normalize and fixed is None
+        ctx.set_materialize_grads(False)
+        mean, variance = statistics if ctx.normalize else (None, None)
+        if ctx.normalize:
+            ctx.mark_non_differentiable(mean, variance)
+        return y, mean, variance
+
+    @staticmethod
+    def backward(ctx, grad, *_):
+        if grad is None:
+            return (None,) * 11
+        x, u, weight, mix, scale, beta, rstd = ctx.saved_tensors
+        needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        grad = grad.contiguous()
+        batch, channels, length = u.shape
+        inner = torch.ops.aten.gelu_backward(grad, _modulate(u, scale, beta))
+        grad_beta = inner.sum(-1, keepdim=True, dtype=beta.dtype)
+        along = torch.linalg.vecdot(inner, u).unsqueeze(-1).to(beta.dtype)
+        grad_gamma = along if rstd is None else along * rstd
+        if ctx.normalize:
+            # The derivative of (u - mean) / sqrt(variance + eps), whose u here is centered already.
+            count = batch * length
+            shift = (scale * grad_beta).sum(0, keepdim=True) / count
+            slope = (scale * along).sum(0, keepdim=True) * rstd.square() / count
+            inner = inner.mul_(scale).sub_(shift).addcmul_(u, -slope.to(u.dtype))
+        else:
+            inner = inner.mul_(scale)
+        grad_bias = None
+        if needs_bias:  # Batch statistics take any bias away.
+            grad_bias = inner.new_zeros(channels) if ctx.normalize else inner.sum((0, 2))
+        grad_x, grad_weight = ctx.layout.backward(inner, x, weight, needs_x, needs_weight)
+        del inner
+        if needs_x:
+            grad_x.baddbmm_(mix.squeeze(-1).t().expand(batch, -1, -1), grad)
+        grad_mix = torch.bmm(grad, x.transpose(1, 2)).sum(0).unsqueeze(-1)
+        grad_mix_bias = grad.sum((0, 2))
+        grads = (grad_x, grad_weight, grad_bias, grad_gamma, grad_beta, grad_mix, grad_mix_bias)
+        return (*grads, None, None, None, None)
+
+
+def _modulate(u: Tensor, scale: Tensor, beta: Tensor) -> Tensor:
+    return torch.addcmul(beta.to(u.dtype), u, scale.to(u.dtype))
+
+
+def film_block(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    mix: Tensor,
+    mix_bias: Tensor,
+    dilation: int,
+    padding: Tuple[int, int],
+    normalize: bool,
+    fixed: Optional[Statistics] = None,
+    eps: float = 1e-5,
+) -> Tuple[Tensor, Optional[Statistics]]:
+    """``gelu(gamma * norm(conv(x)) + beta) + mix(x)``.
+
+    Keeps x and conv(x).
+
+    Args:
+        x: input.
+        weight: of the dilated convolution.
+        bias: of the dilated convolution.
+        gamma: scale of each channel.
+        beta: shift of each channel.
+        mix: weight of the 1x1 convolution.
+        mix_bias: bias of the 1x1 convolution.
+        dilation: of the convolution.
+        padding: zeros before and after the signal, as many in all as the convolution takes away.
+        normalize: by a batch norm without affine parameters.
+        fixed: statistics to normalize by; those of the batch when None.
+        eps: of the batch norm.
+
+    Shape:
+        - x: (B, C, T)
+        - gamma, beta: (B, D, 1)
+        - Output: (B, D, T), and the statistics of the batch where they were used
+    """
+    x, weight, bias, mix, mix_bias = _autocast(x, weight, bias, mix, mix_bias)
+    layout = _Layout(padding, dilation, weight.shape[-1])
+    tensors = (x, weight, bias, _full(gamma), _full(beta), mix, mix_bias)
+    y, mean, variance = _FilmBlock.apply(*tensors, layout, normalize, fixed, eps)
+    return y, None if mean is None else Statistics(mean, variance)
+
+
+class _EluUnit(Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias, mix, mix_bias, layout):
+        h = F.elu(layout.forward(x, weight, bias), inplace=True)
+        ctx.save_for_backward(x, h, weight, mix, mix_bias)
+        ctx.layout = layout
+        return _mixed(h, mix, mix_bias).add_(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, h, weight, mix, mix_bias = ctx.saved_tensors
+        grad = grad.contiguous()
+        # From the result y of an ELU its derivative is 1 or y + 1.
+        inner = _elu_backward(grad, _mixed(h, mix, mix_bias))
+        grad_mix = torch.bmm(inner, h.transpose(1, 2)).sum(0).unsqueeze(-1)
+        grad_mix_bias = inner.sum((0, 2))
+        inner = torch.matmul(mix.squeeze(-1).t(), inner)
+        inner = _elu_backward(inner, h)
+        needs_x, needs_weight = ctx.needs_input_grad[:2]
+        grad_x, grad_weight = ctx.layout.backward(inner, x, weight, needs_x, needs_weight)
+        if needs_x:
+            grad_x += grad
+        return grad_x, grad_weight, inner.sum((0, 2)), grad_mix, grad_mix_bias, None
+
+
+def _mixed(h: Tensor, mix: Tensor, mix_bias: Tensor) -> Tensor:
+    mixed = torch.baddbmm(mix_bias[:, None], mix.squeeze(-1).expand(len(h), -1, -1), h)
+    return F.elu(mixed, inplace=True)
+
+
+def _elu_backward(grad: Tensor, result: Tensor) -> Tensor:
+    return torch.ops.aten.elu_backward(grad, 1.0, 1.0, 1.0, True, result)
+
+
+def elu_unit(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    mix: Tensor,
+    mix_bias: Tensor,
+    dilation: int,
+    padding: Tuple[int, int],
+) -> Tensor:
+    """``elu(mix(elu(conv(x)))) + x``, the residual unit of SoundStream's encoder.
+
+    Keeps x and elu(conv(x)).
+
+    Args:
+        x: input.
+        weight: of the dilated convolution.
+        bias: of the dilated convolution.
+        mix: weight of the 1x1 convolution.
+        mix_bias: bias of the 1x1 convolution.
+        dilation: of the convolution.
+        padding: zeros before and after the signal, as many in all as the convolution takes away.
+
+    Shape:
+        - x: (B, C, T)
+        - Output: (B, C, T)
+    """
+    tensors = _autocast(x, weight, bias, mix, mix_bias)
+    return _EluUnit.apply(*tensors, _Layout(padding, dilation, weight.shape[-1]))
+
+
+def _autocast(*tensors: Optional[Tensor]) -> Tuple[Optional[Tensor], ...]:
+    """What autocast does to the arguments of a convolution, which it cannot see in here."""
+    kind = tensors[0].device.type
+    if not torch.is_autocast_enabled(kind):
+        return tensors
+    dtype = torch.get_autocast_dtype(kind)
+    return tuple(None if t is None else t.to(dtype) for t in tensors)
+
+
+def _full(x: Tensor) -> Tensor:
+    """Modulation and statistics stay in float32 under autocast."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
