@@ -42,7 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_argument(
         "--verify", action="store_true", help="check every sound; exit with 1 if one is wrong"
     )
-    actions.add_argument("--archive", metavar="PATH", help="write the dataset to PATH (.tar.gz)")
+    actions.add_argument(
+        "--archive", metavar="PATH", help="write the dataset to PATH (.tar.gz or .tar.zst)"
+    )
     actions.add_argument("--upload", metavar="PATH", help="upload PATH to the bucket")
     options = parser.add_argument_group("options")
     options.add_argument(
@@ -71,12 +73,14 @@ def _dataset(argv: List[str]) -> None:
         raise UsageError("--shard makes no whole dataset; merge all shards first, with --merge.")
     data = _datamodule(args.config)
 
+    from drumblender.data import archives
     from drumblender.data import preprocess as build
-    from drumblender.data import storage
 
+    if args.archive:
+        archives.check_name(Path(args.archive))
     where = (data.data_dir, data.meta_file, data.settings)
     if args.preprocess:
-        print(build.preprocess(data.raw_folder(), *where, args.num_workers, args.device, shard))
+        data.preprocess(args.num_workers, args.device, shard)
     if args.preprocess_features:
         print(build.preprocess_features(*where, args.num_workers, args.device))
     if args.merge:
@@ -90,9 +94,8 @@ def _dataset(argv: List[str]) -> None:
         files = data.write_archive(Path(args.archive))
         print(f"{args.archive}: {files} files of {data.data_dir}.")
     if args.upload:
-        url, bucket = data.object_store()
-        key = storage.upload(url, bucket, Path(args.upload), args.force)
-        print(f"Uploaded {key} to {bucket}.")
+        store = data.object_store()
+        print(f"Uploaded {store.upload(Path(args.upload), args.force)} to {store.bucket}.")
     if not shard and not only_upload:
         print(data.describe())
 

@@ -30,6 +30,10 @@ _LONGEST_READ = 16 << 20
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
+class DamagedArchive(DrumblenderError):
+    """An archive that is not what it was when it was written, or never was one."""
+
+
 def create_archive(folder: Path, destination: Path, top: str, leave_out: Sequence[str] = ()) -> int:
     """Write a folder to an archive whose bytes depend on nothing but the files' contents.
 
@@ -205,7 +209,7 @@ def _unsafe(archive: Path, member: tarfile.TarInfo, why: str) -> DrumblenderErro
 
 
 def _damaged(archive: Path, error: BaseException) -> DrumblenderError:
-    return DrumblenderError(
+    return DamagedArchive(
         f"{archive} is damaged or no tar archive ({error}); remove it and run the command again."
     )
 

@@ -12,26 +12,36 @@ from typing import Any, Iterator
 
 from drumblender.errors import DrumblenderError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextlib.contextmanager
 def in_one_step(path: Path) -> Iterator[Path]:
     """A temporary path that becomes ``path`` when the block ends without an exception."""
     temporary = path.with_name(path.name + ".tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses to ``path`` into a sentence."""
+    try:
+        yield
     except OSError as error:
         if error.errno is None:  # of a network library, not of the disk
             raise
-        remedy = "make room" if error.errno == errno.ENOSPC else "check the folder's permissions"
+        remedy = "make room" if error.errno in _FULL else "check the folder's permissions"
         raise DrumblenderError(
             f"{path} cannot be written ({error.strerror or error}); {remedy} and run the same "
             "command again, and it goes on where it stopped."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def write(path: Path, data: bytes) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Type
+from typing import Any, Dict, List, Optional, Type
 
 import pytorch_lightning as pl
 import torch
@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch.utils.data import DataLoader
 
 from drumblender.analysis.modal import AnalysisSettings
-from drumblender.data import atomic, storage
+from drumblender.data import archives, atomic, storage
 from drumblender.data.audio import AudioDataset, AudioWithParametersDataset
 from drumblender.data.build import JOURNAL_FILE, DatasetSettings, read_settings, refuse_other
 from drumblender.data.parallel import available_cores
@@ -45,6 +45,10 @@ class AudioDataModule(pl.LightningDataModule):
         bucket: in that store.
         archive: of the preprocessed dataset, in the working directory and in the bucket.
         archive_url: address of the archive that needs no credentials.
+        region: of the store, where it has several.
+        prefix: of the recordings in the bucket, which become the raw folder.
+        sha256: of the archive, to check it by.
+        raw_meta_file: raw metadata, where it is not ``meta_file`` in the raw folder.
     """
 
     def __init__(
@@ -62,6 +66,10 @@ class AudioDataModule(pl.LightningDataModule):
         bucket: Optional[str] = None,
         archive: Optional[str] = None,
         archive_url: Optional[str] = None,
+        region: Optional[str] = None,
+        prefix: Optional[str] = None,
+        sha256: Optional[str] = None,
+        raw_meta_file: Optional[str] = None,
     ):
         super().__init__()
         self.data_dir = Path(data_dir)
@@ -77,6 +85,10 @@ class AudioDataModule(pl.LightningDataModule):
         self.bucket = bucket
         self.archive = archive
         self.archive_url = archive_url
+        self.region = region
+        self.prefix = prefix
+        self.sha256 = sha256
+        self.raw_meta_file = Path(raw_meta_file).absolute() if raw_meta_file else None
         self.settings = DatasetSettings(sample_rate, num_samples)
 
     def check_options(self) -> None:
@@ -95,16 +107,24 @@ class AudioDataModule(pl.LightningDataModule):
         self.check_options()
         if not self.is_prepared():
             archive = self.archive_path()
-            on_network = self.archive_url or (self.url and self.bucket and self.archive)
+            in_store = bool(self.url and self.bucket)
             if archive and archive.is_file():
                 self.unpack()
-            elif self.raw_dir and self.raw_dir.exists():
-                print(preprocess(self.raw_dir, self.data_dir, self.meta_file, self.settings))
-            elif on_network:
+            elif self.raw_dir and self.raw_dir.exists() and not storage.is_unfinished(self.raw_dir):
+                self.preprocess()
+            elif self.archive_url or (in_store and self.archive):
                 self.unpack()
+            elif self.raw_dir and in_store and self.prefix:
+                self.preprocess()
             else:
                 raise DrumblenderError(self._nothing_there())
         self.check_settings()
+
+    def preprocess(self, *options) -> None:
+        """Make the dataset of the raw folder, which is downloaded if it is not there."""
+        raw_dir = self.raw_folder()
+        where = (self.data_dir, self.meta_file, self.settings)
+        print(preprocess(raw_dir, *where, *options, raw_meta_file=self.raw_meta_file))
 
     def is_prepared(self) -> bool:
         """Whether the dataset stands in ``data_dir``."""
@@ -121,13 +141,19 @@ class AudioDataModule(pl.LightningDataModule):
         with atomic.exclusive(self.data_dir):
             if self.is_prepared():  # by the process that this one waited for
                 return
-            if archive.is_file():
-                pass
+            downloaded = not archive.is_file()
+            if not downloaded:
+                storage.check_sha256(archive, self.sha256)
             elif self.archive_url:
-                storage.download_public(self.archive_url, archive)
+                storage.download_public(self.archive_url, archive, self.sha256)
             else:
-                storage.download(self.url, self.bucket, self.archive, archive)
-            storage.unpack(archive, self.data_dir, self.meta_file, self._check_whole)
+                self.object_store().download(self.archive, archive, self.sha256)
+            try:
+                archives.unpack(archive, self.data_dir, self.meta_file, self._check_whole)
+            except archives.DamagedArchive:
+                if downloaded:
+                    archive.unlink()  # so that the next run gets what is there by then
+                raise
 
     def check_settings(self) -> None:
         """Refuse a dataset that was made with other settings than the configuration's."""
@@ -136,25 +162,27 @@ class AudioDataModule(pl.LightningDataModule):
             refuse_other(self.data_dir, stored, self.settings, any_version=True)
 
     def raw_folder(self) -> Path:
-        """The folder to preprocess."""
+        """The folder to preprocess, downloaded if it has a prefix and is not there as a whole."""
         if self.raw_dir is None:
             raise UsageError(
                 "The configuration names no raw folder; set data_dir_unprocessed to the folder "
                 "of your recordings."
             )
+        if self.prefix and (storage.is_unfinished(self.raw_dir) or not self.raw_dir.exists()):
+            self.object_store().download_folder(self.prefix, self.raw_dir)
         return self.raw_dir
 
-    def object_store(self) -> Tuple[str, str]:
-        """Endpoint and bucket."""
+    def object_store(self) -> storage.Store:
+        """The bucket that the configuration names."""
         if not (self.url and self.bucket):
             raise UsageError("The configuration names no object store; set url and bucket.")
-        return self.url, self.bucket
+        return storage.Store(self.url, self.bucket, self.region)
 
     def write_archive(self, path: Path) -> int:
         """Write the dataset to an archive; gives the number of files."""
         # The folder's name is not among the bytes, nor is what tells of this machine's raw files.
         top = Path(self.meta_file).stem
-        return storage.create_archive(self.data_dir, path, top, leave_out=(JOURNAL_FILE,))
+        return archives.create_archive(self.data_dir, path, top, leave_out=(JOURNAL_FILE,))
 
     def verify(self, num_workers: Optional[int] = None) -> List[str]:
         """What is wrong with the dataset, one sentence each."""
@@ -262,6 +290,10 @@ class ModalDataModule(AudioDataModule):
         bucket: Optional[str] = None,
         archive: Optional[str] = None,
         archive_url: Optional[str] = None,
+        region: Optional[str] = None,
+        prefix: Optional[str] = None,
+        sha256: Optional[str] = None,
+        raw_meta_file: Optional[str] = None,
         save_modal_audio: bool = False,
         **analysis,
     ):
@@ -279,6 +311,10 @@ class ModalDataModule(AudioDataModule):
             bucket=bucket,
             archive=archive,
             archive_url=archive_url,
+            region=region,
+            prefix=prefix,
+            sha256=sha256,
+            raw_meta_file=raw_meta_file,
         )
         if save_modal_audio:
             rank_zero_warn(

@@ -39,6 +39,7 @@ from drumblender.data.build import (
     take_over,
 )
 from drumblender.data.parallel import Workers
+from drumblender.data.storage import UNFINISHED, is_unfinished
 from drumblender.errors import DrumblenderError, UsageError
 
 PathLike = Union[str, Path]
@@ -75,6 +76,11 @@ def preprocess(
         raise UsageError(
             f"data_dir {data_dir} lies inside the raw folder {raw_dir}, whose files it would "
             "become; set another data_dir."
+        )
+    if is_unfinished(raw_dir):
+        raise DrumblenderError(
+            f"{raw_dir} is a download that was stopped; set url, bucket and prefix to finish it, "
+            f"or remove {raw_dir / UNFINISHED} to use what is there."
         )
     sounds = {sound.key: sound for sound in raw.find_sounds(raw_dir, raw_meta_file or meta_file)}
     library = {"sounds": len(sounds), "digest": raw.fingerprint(sounds)}

@@ -1,19 +1,31 @@
 """Small libraries of real sound files, and the configurations that make datasets of them."""
 
+import importlib.util
 import json
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
 import boto3
 import numpy as np
 import pytest
 import soundfile
 import yaml
-from moto.server import ThreadedMotoServer
 
-from drumblender.data import storage
+from drumblender.data import storage, transfer
 
 RATE = 8000
 NUM_SAMPLES = 4000
 BUCKET = "drums"
+ACCESS, SECRET = "an-access-key", "a-secret-key"
+HERE = Path(__file__).parent
+
+# Test folders are no packages.
+_spec = importlib.util.spec_from_file_location("drumblender_test_proxy", HERE / "proxy.py")
+proxies = sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(proxies)
 
 
 def decaying_sine(frequency, seconds=0.5, rate=RATE, channels=1, silence=0.0):
@@ -98,28 +110,52 @@ class Project:
 
 @pytest.fixture(scope="session")
 def server():
-    """An S3 server on loopback, and its address."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
+    """An S3 server in a process of its own on loopback: its address."""
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    address = next(
+        match[0]
+        for match in (re.search(r"http://[\d.:]+", line) for line in process.stderr)
+        if match
+    )
+    # It writes a line for each request, which somebody has to read.
+    threading.Thread(target=process.stderr.read, daemon=True).start()
+    yield address
+    process.terminate()
+    process.wait()
 
 
 @pytest.fixture
-def store(server, monkeypatch, tmp_path):
-    """The address of a server with one bucket, credentials in the environment."""
+def store(server, client, monkeypatch, tmp_path):
+    """A bucket of that server, credentials in the environment."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(storage.ACCESS_KEY, "an-access-key")
-    monkeypatch.setenv(storage.SECRET_KEY, "a-secret-key")
-    client = boto3.client(
+    monkeypatch.setenv(storage.ACCESS_KEY, ACCESS)
+    monkeypatch.setenv(storage.SECRET_KEY, SECRET)
+    client.create_bucket(Bucket=BUCKET)
+    yield storage.Store(server, BUCKET)
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+        keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
+        if keys:
+            client.delete_objects(Bucket=BUCKET, Delete={"Objects": keys})
+    client.delete_bucket(Bucket=BUCKET)
+
+
+@pytest.fixture
+def client(server):
+    """A client of the server that owes nothing to the package."""
+    return boto3.client(
         "s3",
         endpoint_url=server,
         region_name="us-east-1",
         aws_access_key_id="x",
         aws_secret_access_key="y",
     )
-    client.create_bucket(Bucket=BUCKET)
-    yield server
-    for item in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
-        client.delete_object(Bucket=BUCKET, Key=item["Key"])
-    client.delete_bucket(Bucket=BUCKET)
+
+
+@pytest.fixture
+def proxy(store, monkeypatch):
+    """A proxy in front of the server, which does what is wrong as it is told; no pauses."""
+    monkeypatch.setattr(transfer, "_PAUSE_S", 0.0)
+    with proxies.proxy_to(store.url) as proxy:
+        proxy.store = storage.Store(proxy.address, BUCKET)
+        yield proxy

@@ -173,7 +173,7 @@ def test_an_archive_can_be_written_and_used(project):
 
 
 def test_a_dataset_travels_through_the_object_store(project, store, capsys):
-    project.fill(packs=1, sounds=3).configure(url=store, bucket="drums", archive="v1.tar.gz")
+    project.fill(packs=1, sounds=3).configure(url=store.url, bucket="drums", archive="v1.tar.gz")
     assert main([str(project.config), "--archive", "v1.tar.gz", "--upload", "v1.tar.gz"]) == 0
     assert "Uploaded v1.tar.gz to drums." in capsys.readouterr().out
     expected = project.files()

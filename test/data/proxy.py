@@ -1,0 +1,135 @@
+"""A server between a command and an object store that goes wrong as it is told."""
+
+import contextlib
+import http.client
+import http.server
+import threading
+from dataclasses import dataclass, field
+from typing import List, Optional
+from urllib.parse import urlsplit
+
+
+@dataclass
+class Rule:
+    """What goes wrong, with which requests.
+
+    Attributes:
+        status: to answer instead.
+        after: bytes of the body after which the connection ends (or stalls, or the body does).
+        how: ``cut``, ``stall`` or ``end`` (a shorter body that claims to be whole).
+        times: how often; always when None.
+        method: of the requests.
+        path: a part of theirs.
+    """
+
+    status: Optional[int] = None
+    after: Optional[int] = None
+    how: str = "cut"
+    times: Optional[int] = 1
+    method: str = "GET"
+    path: str = ""
+
+
+@dataclass
+class Proxy:
+    """The proxy's address, its rules, and the requests that came."""
+
+    address: str = ""
+    rules: List[Rule] = field(default_factory=list)
+    requests: list = field(default_factory=list)  # (method, path, headers)
+    stalled: threading.Event = field(default_factory=threading.Event)
+    release: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fail(self, **rule):
+        """Add a rule."""
+        self.rules.append(Rule(**rule))
+
+    def rule_for(self, method, path):
+        with self.lock:
+            for rule in self.rules:
+                if rule.method == method and rule.path in path and rule.times != 0:
+                    if rule.times is not None:
+                        rule.times -= 1
+                    return rule
+        return None
+
+    def ranges(self):
+        """The Range headers of all downloads, in order."""
+        return [h.get("Range") for m, p, h in self.requests if m == "GET" and "list-type" not in p]
+
+
+@contextlib.contextmanager
+def proxy_to(upstream):
+    """A proxy on loopback in front of the server at ``upstream``."""
+    proxy = Proxy()
+    host = urlsplit(upstream).netloc
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def forward(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.headers.get("Expect", "").lower() == "100-continue":
+                pass  # http.server has answered it
+            with proxy.lock:
+                proxy.requests.append((self.command, self.path, dict(self.headers)))
+            rule = proxy.rule_for(self.command, self.path)
+            if rule is not None and rule.status is not None:
+                return self.answer(rule.status, [("Content-Length", "0")], b"", self.command)
+            connection = http.client.HTTPConnection(host, timeout=60)
+            connection.putrequest(self.command, self.path, True, True)
+            for name, value in self.headers.items():
+                if name.lower() not in ("connection", "expect"):
+                    connection.putheader(name, value)
+            connection.endheaders(body)
+            response = connection.getresponse()
+            content = response.read()
+            headers = [
+                (name, value)
+                for name, value in response.getheaders()
+                if name.lower() not in ("connection", "transfer-encoding", "date", "server")
+            ]
+            if not any(name.lower() == "content-length" for name, _ in headers):
+                headers.append(("Content-Length", str(len(content))))
+            if rule is not None and rule.how == "end":
+                content = content[: rule.after]
+                headers = [(n, v) for n, v in headers if n.lower() != "content-length"]
+                headers.append(("Content-Length", str(len(content))))
+                rule = None
+            if rule is None:
+                return self.answer(response.status, headers, content, self.command)
+            self.answer(response.status, headers, content[: rule.after], self.command)
+            self.wfile.flush()
+            if rule.how == "stall":
+                proxy.stalled.set()
+                proxy.release.wait(60)
+            self.close_connection = True
+
+        def answer(self, status, headers, content, method):
+            self.send_response(status)
+            for name, value in headers:
+                self.send_header(name, value)
+            self.end_headers()
+            if method != "HEAD":
+                self.wfile.write(content)
+
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = forward
+
+        def log_message(self, *args):
+            pass
+
+        def handle(self):
+            with contextlib.suppress(ConnectionError):
+                super().handle()
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    proxy.address = f"http://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield proxy
+    finally:
+        proxy.release.set()
+        server.shutdown()
+        server.server_close()
