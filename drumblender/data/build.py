@@ -8,6 +8,7 @@ file becomes depends on nothing but the file and the settings.
 
 import contextlib
 import functools
+import hashlib
 import io
 import json
 import shutil
@@ -50,6 +51,7 @@ JOURNAL_FILE = "journal.jsonl"
 FILES = "audio"  # folder of the WAV and feature files
 DEVICES = "analyzed_on"  # in the settings file, beside the settings
 FILE_FIELDS = ("filename", "feature_file")
+_MOST_DUPLICATES_SHOWN = 20  # the metadata has them all
 
 # Sounds that are read at once for a device; the analysis divides them if they are too many.
 _BATCH = 256
@@ -99,6 +101,7 @@ class Report:
     done: int
     reused: int
     skipped: List[Tuple[str, str]]
+    duplicates: Dict[str, str]
     seconds: float
     devices: Sequence[str] = ()
 
@@ -109,10 +112,13 @@ class Report:
                 f"Its features were measured on {' and '.join(self.devices)}: "
                 "the same modes, but not to the last digit."
             )
+        shown = list(self.duplicates.items())[:_MOST_DUPLICATES_SHOWN]
+        lines += [f"duplicate {key}: is the same sound as {first}" for key, first in shown]
         where = f" (listed in {self.data_dir / SKIPPED_FILE})" if self.skipped else ""
+        same = f", {len(self.duplicates)} duplicates" if self.duplicates else ""
         lines.append(
             f"{self.data_dir}: {self.done} done, {self.reused} reused, "
-            f"{len(self.skipped)} skipped{where}, in {self.seconds:.1f} s."
+            f"{len(self.skipped)} skipped{where}{same}, in {self.seconds:.1f} s."
         )
         return "\n".join(lines)
 
@@ -311,6 +317,25 @@ class Build:
                 {**self.settings.to_json(), DEVICES: sorted(self.devices)},
             )
 
+    def mark_duplicates(self, metadata: Metadata) -> None:
+        """Say of each sound that another one is the same, by the content of its audio file.
+
+        The first key of those that are the same gets no mark. Recordings that differ in format,
+        name or further channels may become the same sound.
+        """
+        alike: Dict[Stamp, List[str]] = {}
+        for key in sorted(metadata):
+            metadata[key].pop("duplicate_of", None)
+            alike.setdefault(self.journal[metadata[key]["filename"]][1], []).append(key)
+        for keys in alike.values():
+            firsts: Dict[bytes, str] = {}
+            for key in keys if len(keys) > 1 else ():
+                # Checksums of 32 bits meet by chance in a library of 100 000.
+                content = (self.folder / metadata[key]["filename"]).read_bytes()
+                first = firsts.setdefault(hashlib.sha256(content).digest(), key)
+                if first != key:
+                    metadata[key]["duplicate_of"] = first
+
     def remove_strays(self, metadata: Metadata) -> None:
         """Remove what is half-written, or of a sound that is gone."""
         wanted = {name for item in metadata.values() for name in files_of(item)}
@@ -354,6 +379,11 @@ class Build:
             done=len(metadata) - reused,
             reused=reused,
             skipped=sorted(skipped.values()),
+            duplicates={
+                key: item["duplicate_of"]
+                for key, item in metadata.items()
+                if "duplicate_of" in item
+            },
             seconds=time.monotonic() - self._start,
             devices=sorted(self.devices),
         )

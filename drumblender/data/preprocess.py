@@ -115,6 +115,7 @@ def preprocess(
         skipped = {key: (sounds[key].name, reason) for key, reason in build.failures.items()}
         if sounds and not metadata:
             raise _nothing_left(raw_dir, skipped)
+        build.mark_duplicates(metadata)
         build.remove_strays(metadata)
         reused = sum(audio[key].reused and features[key].reused for key in metadata)
         report = build.finish(meta_file, metadata, skipped, library, reused)
@@ -221,6 +222,7 @@ def merge(data_dir: Path, meta_file: str, settings: DatasetSettings) -> Report:
                 "one; copy or make the shards again."
             )
         metadata = dict(sorted(metadata.items()))
+        build.mark_duplicates(metadata)
         report = build.finish(meta_file, metadata, skipped, library, len(metadata))
         for folder in shards:
             shutil.rmtree(folder)

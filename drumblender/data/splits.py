@@ -60,10 +60,12 @@ def split(
 ) -> Dict[str, List[str]]:
     """Divide keys into 80 % train, 10 % val and 10 % test.
 
-    A single sound is in every split: such a dataset exists to be overfitted.
+    A single sound is in every split: such a dataset exists to be overfitted. Sounds that are the
+    same (``duplicate_of`` in the metadata) stay together; they count as the first of them, so that
+    a dataset without such sounds is divided as it always was.
 
     Args:
-        metadata: key -> {``type``, ``sample_pack_key``, ...}.
+        metadata: key -> {``type``, ``sample_pack_key``, ..., ``duplicate_of`` if so}.
         keys: those to divide.
         strategy: ``random``, or ``sample_pack`` for splits that share no sample pack.
         seed: any integer.
@@ -80,10 +82,14 @@ def split(
             f"dataset_kwargs.split_strategy is {strategy!r}; "
             f"choose one of {', '.join(sorted(_STRATEGIES))}."
         )
-    if len(keys) == 1:
-        return {name: list(keys) for name in SPLITS}
-    parts = _STRATEGIES[strategy](metadata, keys, seed)
-    return {name: sorted(parts[name]) for name in SPLITS}
+    same: Dict[str, List[str]] = {}
+    for key in sorted(keys):
+        same.setdefault(str(metadata[key].get("duplicate_of", key)), []).append(key)
+    groups = {members[0]: members for members in same.values()}
+    if len(groups) == 1:
+        return {name: sorted(keys) for name in SPLITS}
+    parts = _STRATEGIES[strategy](metadata, [key for key in keys if key in groups], seed)
+    return {name: sorted(key for first in parts[name] for key in groups[first]) for name in SPLITS}
 
 
 def _random(metadata: Metadata, keys: Sequence[str], seed: int) -> Dict[str, List[str]]:

@@ -62,6 +62,11 @@ def verify(
         for found in workers.map(check, list(metadata.items())):
             problems += found
             bar.update()
+    problems += [
+        f"The metadata of {key} says duplicate_of {item['duplicate_of']}, which is no sound."
+        for key, item in metadata.items()
+        if item.get("duplicate_of", key) not in metadata
+    ]
     return sorted(problems)
 
 

@@ -2,11 +2,13 @@ import io
 import json
 import shutil
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from drumblender.analysis.modal import AnalysisSettings, CQTModalAnalysis
-from drumblender.data import atomic
+from drumblender.data import atomic, build
 from drumblender.data.audio import load_audio, load_features
 from drumblender.data.build import DatasetSettings
 from drumblender.data.preprocess import merge, preprocess, preprocess_features
@@ -468,3 +470,52 @@ def test_a_dataset_is_prepared_by_one_process_at_a_time(project, capfd):
     assert waited > 0.2
     assert f"Waiting for another process that prepares {folder}" in capfd.readouterr().err
     assert list(folder.parent.iterdir()) == []
+
+
+def copies(project):
+    """Two kicks in packs of their own, and copies of them of other names, formats and channels."""
+    project.fill(packs=2, sounds=1)
+    raw = project.folder / "raw"
+    samples, rate = soundfile.read(raw / "pack 0" / "kick_0.wav")
+    soundfile.write(raw / "pack 1" / "zap.flac", samples, rate)
+    stereo = np.stack([samples, 0.3 * samples[::-1]], 1)
+    soundfile.write(raw / "pack 1" / "wide.aiff", stereo, rate)
+    return {("pack_1-wide", "pack_0-kick_0"), ("pack_1-zap", "pack_0-kick_0")}
+
+
+def found_copies(project):
+    return {
+        (key.rpartition("-")[0], item["duplicate_of"].rpartition("-")[0])
+        for key, item in project.metadata().items()
+        if "duplicate_of" in item
+    }
+
+
+def test_sounds_that_are_the_same_are_found_whatever_their_names_and_formats(project):
+    expected = copies(project)
+
+    report = run(project)
+
+    assert found_copies(project) == expected
+    assert "0 skipped, 2 duplicates" in str(report)
+    assert "duplicate pack_1-zap" in str(report)
+    assert verify(project.data_dir, "meta.json", SETTINGS) == []
+    (project.folder / "raw" / "pack 0" / "kick_0.wav").unlink()
+    run(project)
+    assert found_copies(project) == {("pack_1-zap", "pack_1-wide")}
+
+
+def test_merging_finds_copies_in_different_shards(project):
+    expected = copies(project)
+    make_shards(project)
+
+    merge(project.data_dir, "meta.json", SETTINGS)
+
+    assert found_copies(project) == expected
+
+
+def test_equal_checksums_do_not_make_sounds_the_same(project, monkeypatch):
+    project.fill(packs=1, sounds=3)
+    monkeypatch.setattr(build.zlib, "crc32", lambda data, value=0: 7)
+
+    assert run(project).duplicates == {}

@@ -107,3 +107,48 @@ def test_a_filter_that_nothing_passes_names_what_there_is():
 def test_an_unknown_strategy_is_an_error():
     with pytest.raises(UsageError, match=r"'packs'.*random, sample_pack"):
         split(METADATA, list(METADATA), "packs", seed=3)
+
+
+@pytest.mark.parametrize("strategy", ["random", "sample_pack"])
+def test_sounds_that_are_the_same_are_in_the_same_split(strategy):
+    # Each pack has copies of sounds of the pack before it.
+    metadata = {key: dict(item) for key, item in METADATA.items()}
+    for pack in range(1, 12):
+        for index in range(3):
+            first = metadata[f"{pack - 1}-{index}"].get("duplicate_of", f"{pack - 1}-{index}")
+            metadata[f"{pack}-{index}"]["duplicate_of"] = first
+
+    for seed in range(20):
+        parts = split(metadata, list(metadata), strategy, seed)
+        homes = {key: name for name, part in parts.items() for key in part}
+        assert sorted(homes) == sorted(metadata)
+        for key, item in metadata.items():
+            assert homes[key] == homes[item.get("duplicate_of", key)]
+        assert min(sizes(parts)) > 5
+
+
+def test_copies_stay_together_when_the_first_is_filtered_out():
+    metadata = {f"{i:02}": {"type": "acoustic"} for i in range(30)}
+    for key in ("11", "22"):
+        metadata[key]["duplicate_of"] = "00"
+    keys = [key for key in metadata if key != "00"]
+
+    for seed in range(20):
+        parts = split(metadata, keys, "random", seed)
+        assert any({"11", "22"} <= set(part) for part in parts.values())
+
+
+def test_copies_change_nothing_for_the_others():
+    metadata = {str(index): {} for index in range(50)}
+    before = split(metadata, list(metadata), "random", seed=5)
+    metadata["9-copy"] = {"duplicate_of": "9"}
+
+    after = split(metadata, list(metadata), "random", seed=5)
+
+    assert {n: [k for k in part if k != "9-copy"] for n, part in after.items()} == before
+
+
+def test_a_sound_and_its_copy_are_one_sound_and_in_every_split():
+    metadata = {"a": {}, "b": {"duplicate_of": "a"}}
+
+    assert split(metadata, ["b", "a"], "random", 0) == {name: ["a", "b"] for name in SPLITS}
