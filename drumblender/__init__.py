@@ -3,6 +3,24 @@
 The method is that of J. Shier, F. Caspe, A. Robertson, M. Sandler, C. Saitis and A. McPherson,
 "Differentiable Modelling of Percussive Audio with Transient and Spectral Synthesis",
 Forum Acusticum 2023.
+
+    import drumblender
+
+    voice = drumblender.load("model.ckpt")
+    kick, snare = voice.decompose("kick.wav"), voice.decompose("snare.wav")
+    drumblender.blend(kick, snare, 0.5).with_pitch(-2).write("between.wav")
+
+Names are imported when they are first used, so that commands answer at once.
 """
 
+from importlib import import_module
+
 __version__ = "0.1.0"
+
+__all__ = ["Sound", "Voice", "__version__", "blend", "load"]
+
+
+def __getattr__(name: str):
+    if name not in ("Sound", "Voice", "blend", "load"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("drumblender.voice"), name)

@@ -1,4 +1,4 @@
-"""Entry points: ``drumblender``, ``drumblender-synth`` and ``drumblender-analyze``.
+"""Entry points: ``drumblender`` and ``drumblender-analyze``.
 
 Argument parsing only. Whatever goes wrong ends in one sentence and an exit code: 2 for what was
 asked, 1 for what failed; ``--debug`` or ``DRUMBLENDER_DEBUG=1`` shows the traceback.
@@ -81,11 +81,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     return report_errors(_lightning, argv)
 
 
-def synth_main(argv: Optional[Sequence[str]] = None) -> int:
-    """``drumblender-synth``: resynthesize recordings with a trained model."""
-    return report_errors(_synth, argv)
-
-
 def analyze_main(argv: Optional[Sequence[str]] = None) -> int:
     """``drumblender-analyze``: see what the modal analysis finds in a recording."""
     return report_errors(_analyze, argv)
@@ -137,32 +132,6 @@ def _lightning(args: List[str]) -> None:
     from drumblender.training import DrumblenderCLI
 
     DrumblenderCLI([args[0], *resolve_files(args[1:])])
-
-
-def _synth(args: List[str]) -> None:
-    import argparse
-
-    parser = argparse.ArgumentParser(
-        prog="drumblender-synth", description="Resynthesize a recording with a trained model."
-    )
-    parser.add_argument("config", help="configuration (YAML) the model was trained with")
-    parser.add_argument("checkpoint", help="checkpoint of the model")
-    parser.add_argument("input", help="audio file")
-    parser.add_argument("output", help="audio file to write (.wav, .flac or .ogg)")
-    parser.add_argument("--seed", type=int, help="seed of the noise, for a repeatable output")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, ... (default: %(default)s)")
-    options = parser.parse_args(args)
-
-    from drumblender.inference import resynthesize_file
-
-    resynthesize_file(
-        options.config,
-        options.checkpoint,
-        options.input,
-        options.output,
-        seed=options.seed,
-        device=options.device,
-    )
 
 
 def _analyze(args: List[str]) -> None:

@@ -1,133 +1,588 @@
-"""From audio files to audio files with a trained model."""
+"""From audio files to audio files with a trained model: what ``drumblender-synth`` does.
 
+A request says what shall happen to every recording; a job is a recording and where it goes. Reading
+and analysis (:func:`~drumblender.voice.prepare`) need no model, so that other processes can do them
+while a GPU works. Without a GPU every process has a model of its own and does all by itself: there,
+batches are no faster than one sound at a time.
+"""
+
+import functools
+import hashlib
+import math
+import os
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
-import soundfile
 import torch
-from torch import Tensor
 
-from drumblender.analysis import CQTModalAnalysis
-from drumblender.checkpoint import load_model
-from drumblender.data.atomic import in_one_step
+from drumblender.analysis import AnalysisSettings
+from drumblender.audiofile import (
+    FORMATS,
+    SUFFIXES,
+    check_name,
+    check_samples,
+    read_audio,
+    read_channels,
+    write_audio,
+    write_samples,
+)
+from drumblender.data.parallel import Workers
+from drumblender.data.progress import progress
 from drumblender.data.recording import resample
 from drumblender.errors import DrumblenderError, UsageError
-from drumblender.signal import fit_length
-from drumblender.tasks import Blender, Parts
+from drumblender.voice import Recording, Sound, Voice, blend, load, prepare
+
+__all__ = ["FORMATS", "Changes", "Job", "Request", "read_audio", "resynthesize", "write_audio"]
 
 PathLike = Union[str, Path]
-# Encoders need some samples to see; shorter sounds are padded for them and cut again.
-SHORTEST = 4096
-FORMATS = {".wav": ("WAV", "PCM_24"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS")}
+# Recordings longer than a segment are taken apart segment by segment, which bounds memory; segments
+# overlap, and are faded into each other.
+SEGMENT_S = 20.0
+OVERLAP_S = 0.1
+# Sounds that go through the model together on a GPU.
+GPU_BATCH = 16
+# Fewer recordings than this do not deserve other processes, which take seconds to start.
+_FEW = 64
 
 
-def resynthesize(
-    model: Blender, audio: Tensor, generator: Optional[torch.Generator] = None
-) -> Parts:
-    """Take a sound apart and put it together again.
+@dataclass(frozen=True)
+class Changes:
+    """What is done to every sound; see the methods of :class:`~drumblender.voice.Sound`.
 
-    Args:
-        model: from :func:`~drumblender.checkpoint.load_model`.
-        audio: at the rate of ``model.analysis_settings``.
-        generator: where the noise is drawn from; the global one when None.
-
-    Shape:
-        - audio: (N,)
-        - Output: parts of shape (1, 1, N)
+    Attributes:
+        modal_gain: in dB.
+        noise_gain: in dB.
+        transient_gain: in dB.
+        pitch: in semitones.
+        pitch_noise: move the noise's bands as well.
+        decay: factor of T60.
+        brightness: in dB per octave.
+        attack: amount of transient.
+        humanize: amount of variation; None for none.
     """
-    length = max(SHORTEST, audio.shape[-1])
-    padded = fit_length(audio, length)
-    params = CQTModalAnalysis(model.analysis_settings)(padded)
-    with torch.inference_mode():
-        device = next(iter(model.state_dict().values()), padded).device
-        batch = padded.to(device)[None, None], params.to(device)[None]
-        parts = model.synthesize(model.encode(*batch), length, generator)
 
-    def cut(part: Optional[Tensor]) -> Optional[Tensor]:
-        return None if part is None else part[..., : audio.shape[-1]]
+    modal_gain: float = 0.0
+    noise_gain: float = 0.0
+    transient_gain: float = 0.0
+    pitch: float = 0.0
+    pitch_noise: bool = False
+    decay: float = 1.0
+    brightness: float = 0.0
+    attack: float = 1.0
+    humanize: Optional[float] = None
 
-    return Parts(cut(parts.modal), cut(parts.noise), cut(parts.transient))
+    def apply(self, sound: Sound) -> Sound:
+        sound = sound.with_gain(
+            modal=self.modal_gain, noise=self.noise_gain, transient=self.transient_gain
+        )
+        sound = sound.with_pitch(self.pitch, self.pitch_noise).with_attack(self.attack)
+        return sound.with_decay(self.decay).with_brightness(self.brightness)
 
 
-def resynthesize_file(
-    config: PathLike,
-    checkpoint: PathLike,
-    source: PathLike,
-    destination: PathLike,
-    seed: Optional[int] = None,
-    device: str = "auto",
-) -> None:
-    """Resynthesize one recording: its first channel, whole, at its own sample rate.
+@dataclass(frozen=True)
+class Request:
+    """What shall happen, the same for all recordings.
+
+    Attributes:
+        config: configuration file, or the checkpoint when it is the only one.
+        checkpoint: or None.
+        device: as of :func:`~drumblender.voice.load`.
+        seed: of everything random; other noise each time when None.
+        changes: of each sound.
+        parts: (name, file) of parts to take from other recordings.
+        variations: how many to write of each; 0 for the sound itself.
+        stereo: keep channels.
+        sample_rate: of what is written; the recording's when None.
+        bits: 16, 24 or 32.
+        normalize: scale to full scale.
+        stems: folder for the parts, or None.
+        plot: write a picture beside each sound.
+    """
+
+    config: Path
+    checkpoint: Optional[Path] = None
+    device: str = "auto"
+    seed: Optional[int] = None
+    changes: Changes = Changes()
+    parts: Tuple[Tuple[str, Path], ...] = ()
+    variations: int = 0
+    stereo: bool = False
+    sample_rate: Optional[int] = None
+    bits: int = 24
+    normalize: bool = False
+    stems: Optional[Path] = None
+    plot: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recording and where it goes.
+
+    Attributes:
+        source: the recording.
+        destination: the file to write; variations are numbered.
+        stems: folder of its stems, or None.
+    """
+
+    source: Path
+    destination: Path
+    stems: Optional[Path] = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a job: what to say, or why it failed."""
+
+    job: Job
+    notes: Tuple[str, ...] = ()
+    error: Optional[str] = None
+
+
+def resynthesize(request: Request, jobs: Sequence[Job], num_workers: Optional[int] = None) -> None:
+    """Do all jobs; what fails does not stop the others, and is listed at the end.
 
     Args:
-        config: of the model.
-        checkpoint: of the model.
-        source: any file that libsndfile reads.
-        destination: .wav or .flac (24 bits) or .ogg.
-        seed: of the noise; another noise each time when None.
-        device: "auto" for a GPU if there is one.
+        request: what shall happen.
+        jobs: from :func:`plan`.
+        num_workers: processes; all cores when None.
 
     Raises:
-        UsageError: for a name that no format goes with.
-        DrumblenderError: when a file cannot be read or written.
+        DrumblenderError: when a job failed, or all would.
     """
-    destination = Path(destination)
-    if destination.suffix.lower() not in FORMATS:
-        raise UsageError(f"{destination}: the name must end in one of {', '.join(FORMATS)}.")
-    audio, rate = read_audio(source)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = load_model(config, checkpoint, device)
-    model_rate = model.analysis_settings.sample_rate
-    generator = torch.Generator()
-    if seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(seed)
-    y = resynthesize(model, resample(audio, rate, model_rate), generator).sum[0, 0].cpu()
-    y = fit_length(resample(y, model_rate, rate), len(audio))
-    write_audio(destination, y, rate)
-    print(f"{destination}: {len(y) / rate:.2f} s at {rate} Hz")
-
-
-def read_audio(path: PathLike) -> Tuple[Tensor, int]:
-    """First channel (N,) and sample rate of an audio file."""
-    path = Path(path)
-    if not path.is_file():
-        raise DrumblenderError(f"{path} does not exist or is no file; check the path.")
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, TypeError) as error:
-        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
+    many = len(jobs) > 1
+    reports = []
+    with progress("Resynthesis", len(jobs), disable=not many) as bar:
+        for report in _reports(request, jobs, num_workers):
+            bar.update()
+            reports.append(report)
+            for note in report.notes:
+                bar.write(note, file=sys.stdout)
+            if many and report.error:
+                bar.write(f"failed: {report.error}", file=sys.stderr)
+    failed = sorted(r for r in (report.error for report in reports) if r)
+    if failed and not many:
+        raise DrumblenderError(failed[0])
+    if many:
+        print(f"{len(jobs) - len(failed)} of {len(jobs)} recordings resynthesized.")
+    if failed:
+        print("\n".join(["Failed:", *(f"  {reason}" for reason in failed)]), file=sys.stderr)
         raise DrumblenderError(
-            f"{path} is broken or no audio ({reason}); give a file such as WAV, FLAC or OGG."
-        ) from None
-    if not len(samples):
-        raise DrumblenderError(f"{path} holds no samples; give a recording.")
-    if not np.isfinite(samples).all():
-        raise DrumblenderError(f"{path} holds samples that are not numbers; export it again.")
-    return torch.from_numpy(samples[:, 0].copy()), rate
-
-
-def write_audio(path: Path, audio: Tensor, sample_rate: int) -> None:
-    """Write a mono file in one step; what exceeds full scale is scaled down, and said."""
-    container, subtype = FORMATS[path.suffix.lower()]
-    if not audio.isfinite().all():
-        raise DrumblenderError(
-            f"{path} is not written, because the model gives values that are not numbers; take "
-            "another checkpoint, or train with a lower learning rate."
+            f"{len(failed)} of {len(jobs)} recordings failed, for the reasons listed above; mend "
+            "or remove them, and run the same command again."
         )
-    peak = float(audio.abs().max())
-    if peak > 1:
-        audio = audio / peak
-        if peak > 1.005:  # less cannot be heard
-            print(f"{path}: scaled by {-20 * np.log10(peak):.1f} dB, as it exceeded full scale.")
-    with in_one_step(path) as temporary:
-        try:
-            soundfile.write(temporary, audio.numpy(), sample_rate, subtype, format=container)
-        except soundfile.SoundFileError as error:
+
+
+def blend_files(
+    request: Request,
+    sources: Sequence[PathLike],
+    output: PathLike,
+    amount: float = 0.5,
+    steps: Optional[int] = None,
+) -> None:
+    """Write a blend of two recordings, or a series from one to the other.
+
+    Args:
+        request: what else shall happen.
+        sources: the two.
+        output: file to write; those of a series are numbered.
+        amount: 0 for the first to 1 for the second.
+        steps: in a series, from 0 to 1.
+    """
+    a, b = (Path(source) for source in sources)
+    output = Path(output)
+    check_name(output, request.bits)
+    blends = [(amount, Job(a, output, request.stems))]
+    if steps:
+        names = [f"{number:0{len(str(steps))}d}" for number in range(1, steps + 1)]
+        blends = [
+            (
+                index / (steps - 1),
+                Job(
+                    a,
+                    output.with_name(f"{output.stem}_{name}{output.suffix}"),
+                    request.stems and request.stems / name,
+                ),
+            )
+            for index, name in enumerate(names)
+        ]
+    check_overwriting([job for _, job in blends], [a, b])
+    studio = Studio(request)
+    one, other = studio.whole(a, "to blend"), studio.whole(b, "to blend")
+    inputs = [(x.name, x.recording[:, 0], x.sample_rate) for x in (one, other)]
+    for x, job in progress("Blends", len(blends), disable=not steps, iterable=blends):
+        (report,) = studio.produce([(job, [blend(one, other, x)])], inputs)
+        if report.error:
+            raise DrumblenderError(report.error)
+        print(*report.notes, sep="\n", end="\n" if report.notes else "")
+
+
+class Studio:
+    """A model at work in one process."""
+
+    def __init__(self, request: Request):
+        self.request = request
+        self.voice: Voice = load(request.config, request.checkpoint, request.device)
+        self._check()
+        self.others = {p: self.whole(path, "to take a part from") for p, path in request.parts}
+
+    def whole(self, path: Path, purpose: str) -> Sound:
+        """A recording taken apart in one piece."""
+        (segments,) = self.take_apart([_prepare(self.request, self.voice.settings, path)])
+        if len(segments) > 1:
             raise DrumblenderError(
-                f"{path} cannot be written ({getattr(error, 'error_string', error)}); check that "
-                "its folder exists and can be written to."
-            ) from None
+                f"{path} is longer than {SEGMENT_S:g} s, too long {purpose}; cut it."
+            )
+        return segments[0]
+
+    def _check(self) -> None:
+        """Raise where this model cannot do what is asked of it."""
+        changes = self.request.changes
+        needs = [(f"--{part}", part) for part, _ in self.request.parts]
+        needs += [("--noise_gain", "noise")] * (changes.noise_gain != 0)
+        needs += [("--pitch_noise", "noise")] * changes.pitch_noise
+        needs += [("--transient_gain", "transient")] * (changes.transient_gain != 0)
+        needs += [("--attack", "transient")] * (changes.attack != 1)
+        for option, part in needs:
+            if part not in self.voice.parts:
+                raise UsageError(
+                    f"{option} needs a {part} part, which this model does not make (only "
+                    f"{' and '.join(self.voice.parts)}); leave it out, or take another model."
+                )
+
+    def take_apart(self, prepared: Sequence[List[Recording]]) -> List[List[Sound]]:
+        """Sounds of recordings, as many for each as it has segments."""
+        flat = [recording for segments in prepared for recording in segments]
+        seeds = [
+            derive_seed(self.request.seed, f"{r.name} {index}" if index else r.name)
+            for segments in prepared
+            for index, r in enumerate(segments)
+        ]
+        sounds = iter(self.voice.decompose_prepared(flat, seeds))
+        return [[next(sounds) for _ in segments] for segments in prepared]
+
+    def work(self, jobs: Sequence[Job], prepared: Sequence[List[Recording]]) -> List[Report]:
+        """Take recordings apart, change them, write them."""
+        todo = []
+        for job, segments in zip(jobs, self.take_apart(prepared)):
+            for part, other in self.others.items():
+                segments = [getattr(s, f"with_{part}")(other) for s in segments]
+            todo.append((job, segments))
+        return self.produce(todo)
+
+    def produce(
+        self,
+        todo: Sequence[Tuple[Job, List[Sound]]],
+        inputs: Optional[List[Tuple[str, np.ndarray, int]]] = None,
+    ) -> List[Report]:
+        """Change, render and write sounds; sounds in segments are joined.
+
+        Args:
+            todo: jobs with their sounds.
+            inputs: what pictures show above (name, samples, sample rate); the recording when None.
+        """
+        reports = []
+        products: List[Tuple[int, Path, Optional[Path], List[Sound]]] = []
+        for index, (job, segments) in enumerate(todo):
+            reports.append(Report(job))
+            if len(segments) > 1 and (self.others or not self._keeps_time()):
+                reports[index] = Report(
+                    job,
+                    error=f"{job.source} is longer than {SEGMENT_S:g} s, too long for --decay, "
+                    "--humanize, --variations and parts of other recordings; cut it.",
+                )
+                continue
+            for number, name, sounds in self._versions(segments):
+                path, stems = job.destination, job.stems
+                if number:
+                    path = path.with_name(f"{path.stem}_{name}{path.suffix}")
+                    stems = stems and stems / name
+                products.append((index, path, stems, sounds))
+        flat = [sound for *_, sounds in products for sound in sounds]
+        parts = iter(self.voice.render(flat))
+        for index, path, stems, sounds in products:
+            made = [next(parts) for _ in sounds]
+            try:
+                notes = self._write(reports[index].job, path, stems, sounds, made, inputs)
+                reports[index] = Report(reports[index].job, (*reports[index].notes, *notes))
+            except DrumblenderError as error:
+                reports[index] = Report(reports[index].job, reports[index].notes, str(error))
+        return reports
+
+    def _keeps_time(self) -> bool:
+        changes = self.request.changes
+        return changes.decay == 1 and changes.humanize is None and not self.request.variations
+
+    def _versions(self, segments: List[Sound]) -> Iterator[Tuple[int, str, List[Sound]]]:
+        """The variations of a sound, numbered from 1; or number 0, the sound itself."""
+        request, seed = self.request, self.request.seed
+        segments = [request.changes.apply(sound) for sound in segments]
+        amount = request.changes.humanize
+        count = request.variations
+        if not count and amount is None:
+            yield 0, "", segments
+            return
+        for number in range(1, max(1, count) + 1):
+            each = derive_seed(seed, f"{segments[0].name} variation {number}")
+            sounds = [s.with_variation(1.0 if amount is None else amount, each) for s in segments]
+            yield (number if count else 0), f"{number:0{len(str(count))}d}", sounds
+
+    def _write(
+        self,
+        job: Job,
+        path: Path,
+        folder: Optional[Path],
+        sounds: List[Sound],
+        parts: List[Any],
+        inputs: Optional[List[Tuple[str, np.ndarray, int]]],
+    ) -> List[str]:
+        request = self.request
+        rate = request.sample_rate or sounds[0].sample_rate
+        stems = _join([s.stems_of(p, rate) for s, p in zip(sounds, parts)], rate)
+        output = sum(stems.values())
+        check_samples(path, output)
+        notes = []
+        peak = float(np.abs(output).max())
+        loudest = peak
+        if folder is not None:
+            loudest = max(peak, *(float(np.abs(x).max()) for x in stems.values()))
+        if (request.normalize and loudest > 0) or (loudest > 1 and request.bits != 32):
+            output = output / loudest
+            stems = {name: x / loudest for name, x in stems.items()}
+            if not request.normalize and loudest > 1.005:  # less cannot be heard
+                what = "it" if loudest == peak else "a stem of it"
+                notes.append(
+                    f"{path}: scaled by {-20 * math.log10(loudest):.1f} dB, as {what} exceeded "
+                    "full scale."
+                )
+        elif loudest > 1.005:
+            notes.append(f"{path}: exceeds full scale by {20 * math.log10(loudest):.1f} dB.")
+        if sounds[0].gains == (0.0, 0.0, 0.0) and len(sounds) == 1:
+            notes.append(f"{path}: is silent, as {job.source} never exceeds -60 dB.")
+        if len(sounds) > 1:
+            notes.append(
+                f"{path}: made in {len(sounds)} segments of {SEGMENT_S:g} s, faded into each other."
+            )
+        write_samples(path, output, rate, request.bits)
+        if folder is not None:
+            # What is lossy would not add up.
+            suffix = ".wav" if path.suffix.lower() == ".ogg" else path.suffix
+            for name, stem in stems.items():
+                write_samples(folder / f"{name}{suffix}", stem, rate, request.bits)
+        if request.plot:
+            self._plot(path.with_suffix(".png"), path.name, rate, output, stems, sounds, inputs)
+        return notes
+
+    def _plot(self, path, title, rate, output, stems, sounds, inputs) -> None:
+        from drumblender.plotting import plot_parts, save_figure
+
+        if inputs is None:
+            recorded = [{"": s.recording[:, 0]} for s in sounds]
+            its_rate = sounds[0].sample_rate
+            inputs = [("Input", _join(recorded, its_rate)[""], its_rate)]
+        signals = [
+            (name, resample(torch.from_numpy(np.ascontiguousarray(x)), its_rate, rate))
+            for name, x, its_rate in inputs
+        ]
+        made = [("Output", output), *((name.capitalize(), x) for name, x in stems.items())]
+        signals += [(name, torch.from_numpy(_first(x))) for name, x in made]
+        save_figure(plot_parts(signals, rate, title), path)
+
+
+def plan(
+    inputs: Sequence[PathLike], output: PathLike, request: Request, suffix: str = "wav"
+) -> Tuple[List[Job], List[str]]:
+    """Say what goes where.
+
+    One file goes to a file. Several, and those of folders, go to a folder, with their sub-folders,
+    under their own names.
+
+    Args:
+        inputs: files and folders.
+        output: a file, or a folder.
+        request: what shall happen, of which the folder of stems and other recordings count.
+        suffix: of files in a folder.
+
+    Returns:
+        Jobs, and what to say about them.
+
+    Raises:
+        UsageError: when something would be overwritten that is to be read.
+        DrumblenderError: when there is nothing to do.
+    """
+    sources, target, stems = [Path(x) for x in inputs], Path(output), request.stems
+    others = [path for _, path in request.parts]
+    if len(sources) == 1 and not sources[0].is_dir() and not target.is_dir():
+        check_name(target, request.bits)
+        jobs = [Job(sources[0], target, stems)]
+        check_overwriting(jobs, [*sources, *others])
+        return jobs, []
+    if target.is_file():
+        raise UsageError(f"{target} is a file, but several recordings need a folder; name one.")
+    apart = [path.resolve() for path in (target, stems) if path is not None]
+    notes, found = [], []
+    for source in sources:
+        if not source.is_dir():
+            found.append((source, Path(source.name)))
+            continue
+        files = [path for path in sorted(source.rglob("*")) if path.is_file()]
+        files = [
+            p for p in files if not any(x.startswith(".") for x in p.relative_to(source).parts)
+        ]
+        if source.resolve() not in apart:  # results of an earlier run are no recordings
+            files = [p for p in files if not any(a in p.resolve().parents for a in apart)]
+        sound = [path for path in files if path.suffix.lower() in SUFFIXES]
+        if not sound:
+            raise DrumblenderError(
+                f"There are no audio files in {source}; give a folder of WAV, FLAC or OGG files."
+            )
+        if len(sound) < len(files):
+            notes.append(f"{source}: {len(files) - len(sound)} files that are no audio left out.")
+        found += [(path, path.relative_to(source)) for path in sound]
+    taken: Dict[str, int] = {}
+    jobs = []
+    for path, relative in found:
+        name = relative.with_suffix("")
+        wanted, count = name, 1
+        while str(name).casefold() in taken:
+            count += 1
+            name = wanted.with_name(f"{wanted.name}-{count}")
+        taken[str(name).casefold()] = 1
+        destination = target / name.with_name(f"{name.name}.{suffix}")
+        if count > 1:
+            notes.append(f"{path}: written as {destination}, as another one has its name.")
+        jobs.append(Job(path, destination, stems and stems / name))
+    check_overwriting(jobs, [*others, *(path for path, _ in found)])
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DrumblenderError(
+            f"Folder {target} cannot be made ({error.strerror}); name another one."
+        ) from None
+    if not os.access(target, os.W_OK):
+        raise DrumblenderError(f"Folder {target} cannot be written to; name another one.")
+    return jobs, notes
+
+
+def check_overwriting(jobs: Sequence[Job], sources: Sequence[Path]) -> None:
+    """Raise where a recording would be overwritten."""
+    read = {path.resolve() for path in sources}
+    for job in jobs:
+        written = [job.destination]
+        if job.stems:
+            suffix = job.destination.suffix
+            written += [job.stems / f"{n}{suffix}" for n in ("modal", "noise", "transient")]
+        for path in written:
+            if path.resolve() in read:
+                raise UsageError(f"{path} would overwrite a recording; give another OUTPUT.")
+
+
+def derive_seed(seed: Optional[int], name: str) -> Optional[int]:
+    """A seed for one recording, the same alone and among others; None without a seed.
+
+    >>> derive_seed(1, "kick.wav") == derive_seed(1, "snare.wav")
+    False
+    """
+    if seed is None:
+        return None
+    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4], "big") >> 1
+
+
+def _reports(request: Request, jobs: Sequence[Job], num_workers: Optional[int]) -> Iterator[Report]:
+    workers = Workers(num_workers)
+    parallel = workers.count > 1 and len(jobs) >= _FEW
+    cpu = request.device == "cpu" or (request.device == "auto" and not torch.cuda.is_available())
+    studio = _studio(request)  # here, so that what is wrong with the request is said once
+    prepared = functools.partial(_prepared, request, studio.voice.settings)
+    if parallel and cpu:
+        with workers:
+            yield from workers.map(functools.partial(_alone, request), jobs)
+        return
+    size = 1 if cpu else GPU_BATCH
+    with workers:
+        ready = workers.map(prepared, jobs) if parallel else map(prepared, jobs)
+        batch: List[Tuple[Job, List[Recording]]] = []
+        for job, recordings, error in ready:
+            if error:
+                yield Report(job, error=error)
+                continue
+            batch.append((job, recordings))
+            if len(batch) == size:
+                yield from _guarded(studio, batch)
+                batch = []
+        if batch:
+            yield from _guarded(studio, batch)
+
+
+@functools.lru_cache(maxsize=1)
+def _studio(request: Request) -> Studio:
+    return Studio(request)
+
+
+def _alone(request: Request, job: Job) -> Report:
+    """All of one job, in a process that has a model of its own."""
+    studio = _studio(request)
+    job, recordings, error = _prepared(request, studio.voice.settings, job)
+    if error:
+        return Report(job, error=error)
+    return _guarded(studio, [(job, recordings)])[0]
+
+
+def _prepared(
+    request: Request, settings: AnalysisSettings, job: Job
+) -> Tuple[Job, List[Recording], Optional[str]]:
+    try:
+        return job, _prepare(request, settings, job.source), None
+    except (DrumblenderError, OSError, RuntimeError, MemoryError) as error:
+        return job, [], _reason(job, error)
+
+
+def _guarded(studio: Studio, batch: Sequence[Tuple[Job, List[Recording]]]) -> List[Report]:
+    """Work; where a batch fails, one by one, so that one does not take the others with it."""
+    try:
+        return studio.work([job for job, _ in batch], [recordings for _, recordings in batch])
+    except UsageError:
+        raise
+    except (DrumblenderError, OSError, RuntimeError, MemoryError) as error:
+        if len(batch) == 1:
+            return [Report(batch[0][0], error=_reason(batch[0][0], error))]
+        return [report for one in batch for report in _guarded(studio, [one])]
+
+
+def _reason(job: Job, error: BaseException) -> str:
+    if isinstance(error, DrumblenderError):
+        return str(error)
+    return f"{job.source}: {' '.join(str(error).split()) or type(error).__name__}"
+
+
+def _prepare(request: Request, settings: AnalysisSettings, path: Path) -> List[Recording]:
+    """A recording in segments, mostly one."""
+    samples, rate = read_channels(path)
+    length, hop = round(SEGMENT_S * rate), round((SEGMENT_S - OVERLAP_S) * rate)
+    last = len(samples) - length
+    starts = range(0, last + hop, hop) if last > 0 else [0]
+    return [
+        prepare(samples[start : start + length], settings, rate, request.stereo, path.name)
+        for start in starts
+    ]
+
+
+def _join(segments: List[Dict[str, np.ndarray]], rate: int) -> Dict[str, np.ndarray]:
+    """Fade segments into each other."""
+    joined = dict(segments[0])
+    for index, segment in enumerate(segments[1:], start=1):
+        start = round(index * (SEGMENT_S - OVERLAP_S) * rate)
+        for name, piece in segment.items():
+            before = joined[name]
+            shared = len(before) - start
+            fade = np.linspace(0, 1, shared, dtype=np.float32)
+            fade = fade.reshape(-1, *[1] * (piece.ndim - 1))
+            middle = before[start:] * (1 - fade) + piece[:shared] * fade
+            joined[name] = np.concatenate([before[:start], middle, piece[shared:]])
+    return joined
+
+
+def _first(x: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(x if x.ndim == 1 else x[:, 0])

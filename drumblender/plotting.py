@@ -290,3 +290,31 @@ def plot_modes(
     below.grid(color="0.9", linewidth=0.6)
     below.set_xlabel("Time (s)")
     return figure
+
+
+def plot_parts(
+    signals: LabeledSignals, sample_rate: float, title: Optional[str] = None
+) -> "Figure":
+    """Waveform and spectrogram of each signal in a row; all rows share axes and color scale.
+
+    Args:
+        signals: (label, signal) each, such as a recording, its resynthesis and the parts of it.
+        sample_rate: in Hz.
+        title: above the figure.
+
+    Shape:
+        - each signal: (N,), (1, N) or (1, 1, N); lengths may differ
+    """
+    signals = _prepare(signals)
+    figure = _figure(11.0, 0.8 + 2.1 * len(signals), title)
+    axes = figure.subplots(
+        len(signals), 2, sharex=True, sharey="col", width_ratios=[1, 1.25], squeeze=False
+    )
+    _draw_spectrograms(figure, axes[:, 1], signals, sample_rate)
+    for (waveform, spectrogram), (label, x) in zip(axes, signals):
+        _draw_waveform(waveform, x, sample_rate, label)
+        waveform.set_ylabel("Amplitude")
+        spectrogram.set_ylabel("Frequency (Hz)")
+    for axis in axes[-1]:
+        axis.set_xlabel("Time (s)")
+    return figure

@@ -1,7 +1,9 @@
+import csv
 import importlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from drumblender.checkpoint import build_model, load_model
-from drumblender.cli import main, resolve_files, synth_main
+from drumblender.cli import main, resolve_files
 from drumblender.config import load_config
 from drumblender.tasks import Blender, DrumBlender
 from drumblender.training import DrumblenderCLI
@@ -158,22 +160,6 @@ def test_a_published_model_is_tested_on_another_dataset(
     assert "test/loss" in capsys.readouterr().out
 
 
-def test_a_sound_is_resynthesized_at_its_own_rate_and_length(experiment, checkpoint, tmp_path):
-    source = drum(tmp_path / "Trommel ä.wav", 110)
-    samples, _ = soundfile.read(source)
-    soundfile.write(source, np.stack([samples, samples], 1), 22050)
-    for name in ("first.wav", "second.flac"):
-        command = [str(experiment), str(checkpoint), str(source), str(tmp_path / name)]
-        assert synth_main([*command, "--seed", "3", "--device", "cpu"]) == 0
-    first, rate = soundfile.read(tmp_path / "first.wav")
-    second, _ = soundfile.read(tmp_path / "second.flac")
-    assert (rate, first.shape) == (22050, samples.shape)
-    assert soundfile.info(tmp_path / "first.wav").subtype == "PCM_24"
-    np.testing.assert_allclose(first, second, atol=2**-22)  # formats round differently
-    assert np.isfinite(first).all()
-    assert np.abs(first).max() > 0
-
-
 def bad_inputs(library, experiment):
     config = yaml.safe_load(experiment.read_text())
 
@@ -253,24 +239,6 @@ def test_a_checkpoint_of_another_model_is_refused(experiment, checkpoint, tmp_pa
     assert name in message
 
 
-def test_sounds_that_cannot_be_read_are_named(experiment, checkpoint, tmp_path, capsys):
-    (tmp_path / "text.wav").write_text("no sound")
-    (tmp_path / "empty.wav").write_bytes(b"")
-    for source in ("text.wav", "empty.wav", "absent.wav"):
-        command = [
-            str(experiment),
-            str(checkpoint),
-            str(tmp_path / source),
-            str(tmp_path / "o.wav"),
-        ]
-        assert synth_main(command) == 1
-        assert source in capsys.readouterr().err
-    command[2:] = [str(drum(tmp_path / "good.wav", 100)), str(tmp_path / "out.mp3")]
-    assert synth_main(command) == 2
-    assert "out.mp3" in capsys.readouterr().err
-    assert not list(tmp_path.glob("o*"))
-
-
 def test_debug_shows_the_traceback(tmp_path):
     with pytest.raises(Exception, match="absent"):
         main(["fit", "-c", "absent.yaml", "--debug"])
@@ -287,10 +255,10 @@ def test_configuration_files_resolve_before_other_options(repository):
     assert "percussion" not in args[1]
 
 
-@pytest.mark.parametrize("command", ["main", "synth_main", "analyze_main"])
+@pytest.mark.parametrize("command", ["cli.main", "cli.analyze_main", "synth_cli.main"])
 def test_help_answers_without_importing_what_takes_seconds(command):
     code = (
-        f"import sys; from drumblender.cli import {command}\n"
+        "import sys; from drumblender import cli, synth_cli\n"
         f"try: code = {command}(['--help'])\n"
         "except SystemExit as stop: code = stop.code\n"
         "assert not code and 'torch' not in sys.modules"
@@ -306,6 +274,48 @@ def test_a_run_goes_on_where_a_checkpoint_was_saved(experiment, checkpoint, libr
     (last,) = tmp_path.rglob("last.ckpt")
     state = torch.load(last, weights_only=True)
     assert (state["epoch"], state["global_step"]) == (2, 6)
+
+
+def test_a_resumed_run_gives_what_an_uninterrupted_one_does(experiment, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # The scheduler acts on every loss that is no best, and acts before and after the interruption.
+    options = [
+        "--lr_scheduler.patience=0",
+        "--lr_scheduler.threshold=0.5",
+        "--trainer.logger=pytorch_lightning.loggers.CSVLogger",
+    ]
+
+    def train(folder, epochs, *more):
+        log = f"--trainer.logger.save_dir={folder}"
+        command = ["fit", "-c", str(experiment), *options, log, f"--trainer.max_epochs={epochs}"]
+        assert main([*command, *more]) == 0
+
+    train("whole", 5)
+    train("parts", 2)
+    train("parts", 5, "--ckpt_path=last")
+    whole = torch.load(next(Path("whole").rglob("version_0/**/last.ckpt")), weights_only=True)
+    parts = torch.load(next(Path("parts").rglob("version_1/**/last.ckpt")), weights_only=True)
+    assert whole["global_step"] == parts["global_step"] == 10
+    import glob
+    for f in sorted(glob.glob("*/drumblender/version_*/metrics.csv")): print(f, open(f).read())
+    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+        torch.testing.assert_close(parts[part], whole[part], rtol=0, atol=0)
+    assert whole["lr_schedulers"][0]["_last_lr"][0] < 0.5e-4
+    stopping = next(key for key in whole["callbacks"] if key.startswith("EarlyStopping"))
+    assert parts["callbacks"][stopping] == whole["callbacks"][stopping]
+
+    def losses(folder, version):
+        with next(Path(folder).rglob(f"version_{version}/metrics.csv")).open() as file:
+            rows = list(csv.DictReader(file))
+        return {r["step"]: r["validation/loss"] for r in rows if r["validation/loss"]}
+
+    assert list(losses("parts", 1).items()) == list(losses("whole", 0).items())[2:]
+
+
+def test_last_says_so_when_there_is_no_checkpoint(experiment, tmp_path, capsys):
+    log = f"--trainer.logger.save_dir={tmp_path}"
+    assert main(["fit", "-c", str(experiment), log, "--ckpt_path=last"]) == 2
+    assert "there is no last.ckpt" in capsys.readouterr().err
 
 
 def configurations(folder):

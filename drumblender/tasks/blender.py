@@ -18,7 +18,13 @@ from drumblender.errors import UsageError
 from drumblender.synths import ModalSynth
 
 # Arguments of DrumBlender that only training and testing need.
-TRAINING_ARGUMENTS = ("loss_fn", "test_metrics", "float32_matmul_precision")
+TRAINING_ARGUMENTS = (
+    "loss_fn",
+    "test_metrics",
+    "float32_matmul_precision",
+    "compile",
+    "activation_checkpointing",
+)
 
 
 @dataclass(frozen=True)
@@ -174,7 +180,7 @@ class Blender(nn.Module):
         self,
         controls: Controls,
         num_samples: int,
-        generator: Union[None, torch.Generator, Sequence[torch.Generator]] = None,
+        generator: Union[torch.Generator, Sequence[torch.Generator], None] = None,
     ) -> Parts:
         """Make sound of controls.
 

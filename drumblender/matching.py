@@ -1,0 +1,101 @@
+"""From the modes of one drum to those of another: which belong together, and what lies between.
+
+Matching is an assignment problem (Kuhn and Munkres; solved by SciPy) on a cost in octaves and dB.
+"""
+
+import math
+from typing import List, Tuple
+
+import torch
+from torch import Tensor
+
+from drumblender.controls import hold_frequencies
+
+# Modes further apart than this are not one and the same, but fade.
+FARTHEST_OCTAVES = 1.0
+# A difference in level that weighs as much as an octave.
+DECIBELS_PER_OCTAVE = 60.0
+# What silence counts as, where amplitudes move on a scale of dB.
+FLOOR = 1e-5
+
+
+def match_modes(a: Tensor, b: Tensor) -> List[Tuple[int, int]]:
+    """Pairs of modes of two sounds that belong together.
+
+    The pairs with the least sum of distances in octaves, to which a difference in level adds: a
+    drum's fundamental goes to the other's, and not to a faint mode that happens to lie nearer. No
+    pair is farther apart than an octave.
+
+    Shape:
+        - a, b: (3, M, F) modal parameters; numbers of modes and frames may differ
+
+    >>> a = torch.ones(3, 2, 5) * torch.tensor([0.1, 0.2])[:, None]
+    >>> match_modes(a, a.flip(1))
+    [(0, 1), (1, 0)]
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    rows_a, log_a, level_a = _summarize(a)
+    rows_b, log_b, level_b = _summarize(b)
+    if not len(rows_a) or not len(rows_b):
+        return []
+    octaves = (log_a[:, None] - log_b).abs()
+    decibels = (level_a[:, None] - level_b).abs()
+    # With one price for every pair that is not to be, the solver leaves pairs out by itself.
+    cost = octaves + decibels / DECIBELS_PER_OCTAVE
+    limit = 2 * FARTHEST_OCTAVES
+    cost = torch.where(octaves > FARTHEST_OCTAVES, limit, cost.clamp(max=limit))
+    pairs = zip(*linear_sum_assignment(cost.numpy()))
+    return [(int(rows_a[i]), int(rows_b[j])) for i, j in pairs if cost[i, j] < limit]
+
+
+def blend_modes(a: Tensor, b: Tensor, amount: float) -> Tensor:
+    """Modes between those of two sounds.
+
+    Matched modes move: frequency on a logarithmic scale, amplitude in dB, phase the shorter way
+    around. The others fade: out those of ``a``, in those of ``b``.
+
+    Args:
+        a: modal parameters.
+        b: modal parameters of the same number of frames.
+        amount: 0 for ``a`` to 1 for ``b``.
+
+    Shape:
+        - a: (3, M, F)
+        - b: (3, L, F)
+        - Output: (3, at most M + L, F)
+    """
+    a, b = _canonical(a), _canonical(b)
+    pairs = match_modes(a, b)
+    matched_a, matched_b = {i for i, _ in pairs}, {j for _, j in pairs}
+    left_a = [i for i in range(a.shape[1]) if i not in matched_a and a[1, i].any()]
+    left_b = [j for j in range(b.shape[1]) if j not in matched_b and b[1, j].any()]
+    one, other = a[:, [i for i, _ in pairs]], b[:, [j for _, j in pairs]]
+    frequency = one[0] ** (1 - amount) * other[0] ** amount
+    heard = (one[1] > 0) | (other[1] > 0)
+    amplitude = one[1].clamp(min=FLOOR) ** (1 - amount) * other[1].clamp(min=FLOOR) ** amount
+    turn = torch.remainder(other[2] - one[2] + math.pi, 2 * math.pi) - math.pi
+    moving = torch.stack([frequency, amplitude * heard, one[2] + amount * turn])
+    fade = torch.tensor([1.0, 1 - amount, 1.0])[:, None, None]
+    rise = torch.tensor([1.0, amount, 1.0])[:, None, None]
+    return torch.cat([moving, a[:, left_a] * fade, b[:, left_b] * rise], dim=1)
+
+
+def _summarize(modal: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    """Of the modes that sound: rows, log2 of the mean frequency, level in dB."""
+    frequency, amplitude, _ = modal.double()
+    energy = amplitude.square().sum(-1)
+    mean = (frequency * amplitude.square()).sum(-1) / energy.clamp(min=1e-30)
+    rows = torch.nonzero((energy > 0) & (mean > 0))[:, 0]
+    level = 10 * energy[rows].log10()
+    return rows, mean[rows].log2(), level - (level.max() if len(rows) else 0)
+
+
+def _canonical(modal: Tensor) -> Tensor:
+    """Amplitudes not negative (a learned gain may be), frequencies everywhere, one phase."""
+    frequency, amplitude, phase = hold_frequencies(modal)
+    negative = (amplitude.sum(-1, keepdim=True) < 0).to(phase.dtype)
+    phase = (phase[:, :1] + math.pi * negative).expand_as(amplitude)
+    mean = (frequency.sum(-1) / (frequency > 0).sum(-1).clamp(min=1))[:, None]
+    frequency = torch.where(frequency > 0, frequency, mean.clamp(min=1e-6))
+    return torch.stack([frequency, amplitude.abs(), phase])

@@ -1,0 +1,185 @@
+"""``drumblender-synth``: resynthesize recordings, take them apart, change and blend them.
+
+Argument parsing only; what it does is in :mod:`drumblender.inference`.
+"""
+
+import argparse
+from pathlib import Path
+from typing import List, Optional, Sequence, Tuple
+
+from drumblender.cli import report_errors
+from drumblender.errors import UsageError
+
+PARTS = ("modal", "noise", "transient")
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """``drumblender-synth``: recordings in, sounds out, with a trained model."""
+    return report_errors(_synth, argv)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="drumblender-synth",
+        usage="drumblender-synth [CONFIG] CHECKPOINT INPUT [INPUT ...] OUTPUT [options]\n"
+        "       drumblender-synth [CONFIG] CHECKPOINT OUTPUT --blend A B [options]",
+        description="Resynthesize recordings with a trained model, take them apart, change and "
+        "blend them. CONFIG is the configuration of a model whose checkpoint does not carry it. "
+        "INPUT is a file or a folder; several, or a folder, go to a folder OUTPUT, with their "
+        "sub-folders. OUTPUT of one file ends in .wav, .flac or .ogg.",
+        epilog="--debug shows where an error comes from.",
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help=argparse.SUPPRESS)
+    take = parser.add_argument_group("parts")
+    take.add_argument(
+        "--stems", metavar="DIR", help="write modal, noise and transient to DIR; they add up"
+    )
+    for part in PARTS:
+        take.add_argument(f"--{part}", metavar="FILE", help=f"take the {part} part of FILE")
+    mix = parser.add_argument_group("blending")
+    mix.add_argument("--blend", nargs=2, metavar=("A", "B"), help="a sound between two")
+    mix.add_argument("--amount", type=float, metavar="X", help="0 for A to 1 for B (default: 0.5)")
+    mix.add_argument("--steps", type=int, metavar="N", help="write N blends from A to B, numbered")
+    controls = parser.add_argument_group("controls")
+    for part in PARTS:
+        controls.add_argument(
+            f"--{part}_gain", type=float, default=0.0, metavar="DB", help=f"level of {part}, in dB"
+        )
+    controls.add_argument(
+        "--pitch", type=float, default=0.0, metavar="ST", help="move the modes, in semitones"
+    )
+    controls.add_argument("--pitch_noise", action="store_true", help="move the noise with them")
+    controls.add_argument(
+        "--decay", type=float, default=1.0, metavar="FACTOR", help="multiply decay times (T60)"
+    )
+    controls.add_argument(
+        "--brightness",
+        "--tilt",
+        type=float,
+        default=0.0,
+        metavar="DB",
+        help="tilt the spectrum, in dB per octave about 1 kHz",
+    )
+    controls.add_argument(
+        "--attack", type=float, default=1.0, metavar="X", help="amount of transient; 0 for none"
+    )
+    controls.add_argument(
+        "--humanize", type=float, metavar="X", help="small variations of everything; 1 is usual"
+    )
+    controls.add_argument(
+        "--variations", type=int, metavar="N", help="write N humanized sounds of each, numbered"
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--stereo", action="store_true", help="keep channels, not the first only")
+    output.add_argument(
+        "--sample_rate", type=int, metavar="HZ", help="of the output (default: the input's)"
+    )
+    output.add_argument(
+        "--bits", type=int, choices=(16, 24, 32), default=24, help="32 are floats (default: 24)"
+    )
+    output.add_argument(
+        "--format", choices=("wav", "flac", "ogg"), default="wav", help="of files in a folder"
+    )
+    output.add_argument("--normalize", action="store_true", help="scale to full scale")
+    output.add_argument(
+        "--plot", action="store_true", help="write a picture (.png) beside each output"
+    )
+    run = parser.add_argument_group("running")
+    run.add_argument("--seed", type=int, help="repeat noise and variations (default: never)")
+    run.add_argument("--device", default="auto", help="cpu, cuda, ... (default: %(default)s)")
+    run.add_argument("--num_workers", type=int, metavar="N", help="processes (default: all cores)")
+    return parser
+
+
+def _synth(argv: List[str]) -> None:
+    options = _parser().parse_intermixed_args(argv)
+    _check_numbers(options)
+    model, inputs, output = _split(options)
+
+    from drumblender.inference import Changes, Request, blend_files, plan, resynthesize
+
+    changes = ("modal_gain", "noise_gain", "transient_gain", "pitch", "pitch_noise", "decay")
+    changes += ("brightness", "attack", "humanize")
+    parts = [(part, getattr(options, part)) for part in PARTS]
+    request = Request(
+        *model,
+        device=options.device,
+        seed=options.seed,
+        changes=Changes(**{name: getattr(options, name) for name in changes}),
+        parts=tuple((part, Path(path)) for part, path in parts if path),
+        variations=options.variations or 0,
+        stereo=options.stereo,
+        sample_rate=options.sample_rate,
+        bits=options.bits,
+        normalize=options.normalize,
+        stems=options.stems and Path(options.stems),
+        plot=options.plot,
+    )
+    if options.blend:
+        amount = 0.5 if options.amount is None else options.amount
+        return blend_files(request, options.blend, output, amount, options.steps)
+    jobs, notes = plan(inputs, output, request, options.format)
+    print(*notes, sep="\n", end="\n" if notes else "")
+    return resynthesize(request, jobs, options.num_workers)
+
+
+def _split(options: argparse.Namespace) -> Tuple[Tuple[Path, Optional[Path]], List[Path], Path]:
+    """Model (configuration and checkpoint, or checkpoint alone), inputs, output."""
+    paths = [Path(path) for path in options.paths]
+    models = 2 if _is_configuration(paths[0]) else 1
+    checkpoint, rest = paths[models - 1 : models], paths[models:]
+    given = [getattr(options, part) for part in PARTS]
+    if options.blend:
+        if any(given) or options.variations:
+            raise UsageError("--blend goes with no other recordings or variations; leave them out.")
+        if len(rest) != 1:
+            raise UsageError(
+                "--blend A B needs a CHECKPOINT and an OUTPUT, and no INPUT beside A and B; "
+                "see --help."
+            )
+        inputs = []
+    else:
+        if options.steps is not None or options.amount is not None:
+            raise UsageError("--amount and --steps are of --blend A B; give that, too.")
+        inputs = rest[:-1]
+        if not inputs and rest and all(given):
+            inputs = [Path(given[0])]  # nothing of any other recording would be heard
+        if not inputs:
+            raise UsageError(
+                "Give a CHECKPOINT (and its CONFIG in front, if it does not carry one), INPUT and "
+                "OUTPUT; see --help."
+            )
+    return (paths[0], checkpoint[0] if models == 2 else None), inputs, rest[-1]
+
+
+def _is_configuration(path: Path) -> bool:
+    """Whether a file is a configuration and no checkpoint, by its name or else its beginning."""
+    if path.suffix.lower() in (".yaml", ".yml", ".json"):
+        return True
+    if path.suffix.lower() in (".ckpt", ".pt", ".pth") or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return not file.read(4).startswith((b"PK", b"\x80"))
+
+
+def _check_numbers(options: argparse.Namespace) -> None:
+    def check(name: str, fits, what: str) -> None:
+        value = getattr(options, name)
+        if value is not None and not fits(value):
+            raise UsageError(f"--{name} is {value}; give {what}.")
+
+    for part in PARTS:
+        check(f"{part}_gain", lambda x: x <= 100, "decibels up to 100 (-inf mutes)")
+    check("pitch", lambda x: abs(x) <= 96, "semitones from -96 to 96")
+    check("decay", lambda x: 0.01 <= x <= 100, "a factor from 0.01 to 100")
+    check("brightness", lambda x: abs(x) <= 24, "decibels per octave from -24 to 24")
+    check("attack", lambda x: 0 <= x <= 100, "a factor from 0 to 100")
+    check("humanize", lambda x: 0 <= x <= 10, "an amount from 0 to 10")
+    check("amount", lambda x: 0 <= x <= 1, "0 for the first sound to 1 for the second")
+    check("steps", lambda x: x >= 2, "2 or more")
+    check("variations", lambda x: x >= 1, "1 or more")
+    check("sample_rate", lambda x: 1_000 <= x <= 768_000, "Hz from 1000 to 768000")
+    if options.steps is not None and options.amount is not None:
+        raise UsageError("--steps makes blends of all amounts from 0 to 1; leave out --amount.")
+    if options.format == "flac" and options.bits == 32:
+        raise UsageError("FLAC holds 16 or 24 bits, not 32; take --format wav.")

@@ -1,0 +1,380 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+
+from drumblender.checkpoint import build_model
+from drumblender.config import load_config
+from drumblender.inference import derive_seed
+from drumblender.synth_cli import main
+
+RATE = 16000
+LSB = 2.0**-23
+WIRINGS = {
+    "m + n": {"base": "01_noise_params.yaml"},
+    "T(m)": {"base": "02_transient_params.yaml"},
+    "T(m + n)": {"base": "03_noise_transient_params.yaml"},
+    "T(m) + n": {"base": "04_noise_parallel_transient_params.yaml"},
+    "m + n + T(m)": {"base": "05_all_parallel.yaml"},
+    "m": {"base": "06_modal.yaml"},
+}
+
+
+def write_checkpoint(folder, repository, wiring):
+    """A small untrained model of one of the real wirings, as training saves it."""
+    base = WIRINGS[wiring]["base"]
+    encoder = {"hidden_channels": 2, "strides": [4, 4]}
+    args = {}
+    if base[:2] not in ("02", "06"):
+        args["noise_synth"] = {"init_args": {"window_size": 32}}
+        args["noise_autoencoder"] = {"init_args": {**encoder, "output_channels": 17}}
+    if base[:2] not in ("01", "06"):
+        args["transient_autoencoder"] = {"init_args": {**encoder, "output_channels": 8}}
+        film = {"film_embedding_size": 8, "hidden_channels": 4, "num_layers": 3, "kernel_size": 5}
+        args["transient_synth"] = {"init_args": film}
+    if base[:2] == "06":
+        args["modal_autoencoder"] = {"init_args": {"num_modes": 16}}
+    analysis = {"sample_rate": RATE, "num_samples": 2 * RATE, "num_modes": 16, "min_length": 3}
+    analysis.update(hop_length=64, fmin=40, n_bins=84, bins_per_octave=12)
+    config = {
+        "base": str(repository / "cfg" / base),
+        "model": {"init_args": args},
+        "data": {
+            "class_path": "drumblender.data.ModalDataModule",
+            "init_args": {**analysis, "dataset_class": "x", "data_dir": "nowhere"},
+        },
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    config = json.loads(json.dumps(load_config(folder / "config.yaml")))
+    torch.manual_seed(0)
+    weights = build_model(config, "test").state_dict()
+    torch.save({"state_dict": weights, "configuration": config}, folder / "model.ckpt")
+    torch.save({"state_dict": weights}, folder / "weights.ckpt")
+    return folder / "model.ckpt"
+
+
+def drum(path, frequency=200.0, seconds=0.4, rate=RATE, channels=1, seed=0):
+    """A decaying tone with a noisy attack, behind a little silence."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(seconds * rate)) / rate
+    sound = 0.4 * np.exp(-12 * t) * np.sin(2 * np.pi * frequency * t)
+    sound += 0.1 * np.exp(-80 * t) * rng.standard_normal(len(t))
+    sound = np.concatenate([np.zeros(rate // 50), sound])
+    if channels > 1:
+        sound = np.stack([sound * 0.8**i for i in range(channels)], 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, sound, rate)
+    return path
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory, repository):
+    root = tmp_path_factory.mktemp("models")
+    return {
+        wiring: write_checkpoint(root / str(index), repository, wiring)
+        for index, wiring in enumerate(WIRINGS)
+    }
+
+
+@pytest.fixture(scope="module")
+def model(models):
+    return models["T(m) + n"]
+
+
+def synth(*args):
+    return main([str(arg) for arg in args])
+
+
+def read(path):
+    return soundfile.read(path, dtype="float64")[0]
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "seconds", "suffix"),
+    [
+        (8000, 1, 0.013, "wav"),
+        (44100, 2, 0.5, "aiff"),
+        (22050, 1, 3.3, "flac"),
+        (96000, 8, 0.2, "wav"),
+        (16000, 1, 1.0, "ogg"),
+        (44101, 1, 0.3, "wav"),
+    ],
+)
+def test_a_sound_keeps_its_rate_and_length(rate, channels, seconds, suffix, model, tmp_path):
+    source = drum(tmp_path / f"Trommel ä.{suffix}", 110, seconds, rate, channels)
+    assert synth(model, source, tmp_path / "out.wav") == 0
+    info, original = soundfile.info(tmp_path / "out.wav"), soundfile.info(source)
+    assert (info.samplerate, info.frames) == (rate, original.frames)
+    assert (info.channels, info.subtype) == (1, "PCM_24")
+    assert np.abs(read(tmp_path / "out.wav")).max() > 0
+
+
+def test_a_configuration_may_stand_in_front_of_its_checkpoint(model, tmp_path):
+    source = drum(tmp_path / "a.wav")
+    assert synth(model, source, tmp_path / "own.wav", "--seed", 1) == 0
+    config, weights = model.with_name("config.yaml"), model.with_name("weights.ckpt")
+    assert synth(config, weights, source, tmp_path / "given.flac", "--seed", 1) == 0
+    np.testing.assert_allclose(
+        read(tmp_path / "own.wav"), read(tmp_path / "given.flac"), atol=2 * LSB
+    )
+
+
+def test_formats_bits_and_rates_are_those_asked_for(model, tmp_path):
+    source = drum(tmp_path / "a.wav", rate=44100)
+    for name, bits, rate, subtype in [
+        ("a.flac", 16, 48000, "PCM_16"),
+        ("b.WAV", 32, 8000, "FLOAT"),
+        ("c.ogg", 24, 44100, "VORBIS"),
+    ]:
+        out = tmp_path / "new" / name
+        assert synth(model, source, out, "--bits", bits, "--sample_rate", rate) == 0
+        info = soundfile.info(out)
+        assert (info.subtype, info.samplerate) == (subtype, rate)
+        assert info.frames == round(soundfile.info(source).frames * rate / 44100)
+
+
+def test_a_seed_repeats_the_noise_and_without_one_it_differs(model, tmp_path):
+    source = drum(tmp_path / "a.wav")
+    outs = [tmp_path / f"{i}.wav" for i in range(4)]
+    for out, seed in zip(outs, [["--seed", 3], ["--seed", 3], [], []]):
+        assert synth(model, source, out, *seed) == 0
+    one, two, three, four = map(read, outs)
+    assert np.array_equal(one, two)
+    assert not np.array_equal(three, four)
+
+
+@pytest.mark.parametrize("wiring", WIRINGS)
+@pytest.mark.parametrize("how", [[], ["--normalize"], ["--modal_gain", 30, "--tilt", -1]])
+def test_stems_add_up_to_the_output(wiring, how, models, tmp_path, capsys):
+    source = drum(tmp_path / "a.wav", rate=44100, channels=2)
+    stems = tmp_path / "stems"
+    command = [models[wiring], source, tmp_path / "out.wav", "--stems", stems, "--stereo"]
+    assert synth(*command, *how) == 0
+    expected = {"modal"}
+    expected |= {"noise"} if "n" in wiring else set()
+    expected |= {"transient"} if "T" in wiring else set()
+    assert {path.stem for path in stems.iterdir()} == expected
+    output = read(tmp_path / "out.wav")
+    assert output.shape[1] == 2
+    total = sum(read(path) for path in stems.iterdir())
+    np.testing.assert_allclose(total, output, atol=3 * LSB)
+    assert np.abs(output).max() > 0.01
+    if "--modal_gain" in how:
+        assert "scaled by -" in capsys.readouterr().out
+    if how == ["--normalize"] and wiring == "m":
+        assert np.abs(output).max() == pytest.approx(1, abs=1e-6)
+
+
+def test_a_folder_gives_the_same_as_its_files_one_by_one(model, tmp_path, capsys):
+    folder = tmp_path / "in"
+    drum(folder / "kick.wav", 60)
+    drum(folder / "sub/ä/snare.flac", 180, 0.3)
+    drum(folder / "sub/tom.WAV", 110, 0.7, 44100)
+    (folder / "notes.txt").write_text("no sound")
+    (folder / ".hidden.wav").write_text("no sound")
+    assert synth(model, folder, tmp_path / "out", "--seed", 5, "--format", "flac") == 0
+    printed = capsys.readouterr().out
+    assert "1 files that are no audio" in printed
+    assert "3 of 3 recordings" in printed
+    made = sorted(p.relative_to(tmp_path / "out") for p in (tmp_path / "out").rglob("*.*"))
+    assert [str(p) for p in made] == ["kick.flac", "sub/tom.flac", "sub/ä/snare.flac"]
+    assert synth(model, folder / "sub/ä/snare.flac", tmp_path / "one.flac", "--seed", 5) == 0
+    np.testing.assert_allclose(
+        read(tmp_path / "one.flac"), read(tmp_path / "out/sub/ä/snare.flac"), atol=2 * LSB
+    )
+
+
+def test_one_bad_file_does_not_stop_the_others(model, tmp_path, capsys):
+    folder = tmp_path / "in"
+    drum(folder / "good.wav")
+    (folder / "text.wav").write_text("no sound")
+    (folder / "empty.wav").write_bytes(b"")
+    soundfile.write(folder / "nothing.wav", np.zeros(0), RATE)
+    soundfile.write(folder / "nan.wav", np.array([0.1, np.nan]), RATE, "FLOAT")
+    soundfile.write(folder / "silence.wav", np.zeros(5000), RATE)
+    assert synth(model, folder, tmp_path / "out") == 1
+    captured = capsys.readouterr()
+    for name in ("text", "empty", "nothing", "nan"):
+        assert f"{name}.wav" in captured.err.split("Failed:")[1]
+    assert captured.err.strip().splitlines()[-1].startswith("error: 4 of 6 recordings failed")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["good.wav", "silence.wav"]
+    assert not read(tmp_path / "out/silence.wav").any()
+    assert "silence.wav: is silent" in captured.out
+
+
+def test_names_that_meet_are_kept_apart_and_said(model, tmp_path, capsys):
+    for name in ("in/kick.wav", "in/kick.flac", "other/kick.wav"):
+        drum(tmp_path / name)
+    command = [model, tmp_path / "in", tmp_path / "other/kick.wav", tmp_path / "out"]
+    assert synth(*command) == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "kick-2.wav", "kick-3.wav", "kick.wav",
+    ]  # fmt: skip
+    assert "written as" in capsys.readouterr().out
+    # Results inside the folder of the recordings are no recordings of the next run.
+    assert synth(model, tmp_path / "in", tmp_path / "in/out") == 0
+    assert synth(model, tmp_path / "in", tmp_path / "in/out") == 0
+    assert len(list((tmp_path / "in/out").iterdir())) == 2
+
+
+def test_no_recording_is_overwritten(model, tmp_path, capsys):
+    source = drum(tmp_path / "a.wav")
+    drum(tmp_path / "s/modal.wav")
+    before = source.read_bytes()
+    assert synth(model, source, source) == 2
+    assert synth(model, tmp_path, tmp_path) == 2
+    assert synth(model, source, tmp_path / "b.wav", "--modal", tmp_path / "s/modal.wav",
+                 "--stems", tmp_path / "s") == 2  # fmt: skip
+    assert synth(model, source, "--blend", source, source) == 2
+    assert capsys.readouterr().err.count("would overwrite") == 4
+    assert source.read_bytes() == before
+
+
+def test_parts_come_from_other_recordings(model, tmp_path):
+    a, b = drum(tmp_path / "a.wav", 150), drum(tmp_path / "b.wav", 400, 0.6, seed=1)
+    run = ["--seed", 2, "--bits", 32, "--stems"]
+    assert synth(model, a, tmp_path / "1.wav", *run, tmp_path / "a") == 0
+    assert synth(model, a, tmp_path / "2.wav", *run, tmp_path / "mix", "--modal", b) == 0
+    assert synth(model, b, tmp_path / "3.wav", *run, tmp_path / "b") == 0
+    expected = read(tmp_path / "b/modal.wav")
+    np.testing.assert_allclose(read(tmp_path / "mix/modal.wav"), expected, atol=1e-4)
+    assert len(expected) == len(read(tmp_path / "2.wav"))
+    own = read(tmp_path / "a/noise.wav")
+    np.testing.assert_allclose(read(tmp_path / "mix/noise.wav")[: len(own) - 500],
+                               own[:-500], atol=1e-5)  # fmt: skip
+    command = ["--modal", a, "--noise", b, "--transient", b]
+    assert synth(model, tmp_path / "4.wav", *command) == 0
+    assert synth(model, tmp_path / "5.wav", *command[:4]) == 2
+
+
+def test_the_ends_of_a_blend_are_the_two_sounds(model, tmp_path):
+    a, b = drum(tmp_path / "a.wav", 150), drum(tmp_path / "b.wav", 210, 0.6, 44100, seed=1)
+    for source in (a, b):
+        assert synth(model, source, tmp_path / f"own_{source.name}", "--seed", 2) == 0
+    command = [model, tmp_path / "x.wav", "--blend", a, b, "--seed", 2]
+    assert synth(*command, "--steps", 3) == 0
+    for name, number in (("a", 1), ("b", 3)):
+        own, blended = (tmp_path / f"own_{name}.wav"), (tmp_path / f"x_{number}.wav")
+        assert own.read_bytes() == blended.read_bytes()
+    for amount, other in (("0", "a"), ("1", "b")):
+        assert synth(*command, "--amount", amount) == 0
+        assert (tmp_path / "x.wav").read_bytes() == (tmp_path / f"own_{other}.wav").read_bytes()
+    assert (tmp_path / "x_2.wav").exists()
+
+
+def test_variations_differ_a_little_and_repeat_with_a_seed(model, tmp_path):
+    source = drum(tmp_path / "a.wav")
+    for out in ("one", "two"):
+        assert synth(model, source, tmp_path / out / "x.wav", "--variations", 3, "--seed", 1) == 0
+    names = ["x_1.wav", "x_2.wav", "x_3.wav"]
+    assert sorted(p.name for p in (tmp_path / "one").iterdir()) == names
+    first, second = ([read(tmp_path / d / name) for name in names] for d in ("one", "two"))
+    for x, y in zip(first, second):
+        assert np.array_equal(x, y)
+    assert not np.array_equal(first[0][:4000], first[1][:4000])
+    levels = [20 * np.log10(np.std(x)) for x in first]
+    assert max(levels) - min(levels) < 6
+
+
+def test_a_long_recording_is_made_in_segments_whole(model, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    t = np.arange(int(41.3 * RATE))
+    hits = np.exp(-(t % RATE) / 800) * np.sin(2 * np.pi * 300 * t / RATE)
+    soundfile.write(tmp_path / "loop.wav", 0.3 * hits + 1e-5 * rng.standard_normal(len(t)), RATE)
+    command = [model, tmp_path / "loop.wav", tmp_path / "o.wav", "--stems", tmp_path / "stems"]
+    assert synth(*command) == 0
+    assert "made in 3 segments" in capsys.readouterr().out
+    modal, output = read(tmp_path / "stems/modal.wav"), read(tmp_path / "o.wav")
+    assert len(output) == len(t)
+    # The sinusoids follow the recording everywhere, at the seams, too.
+    error = (modal - 0.3 * hits * (np.abs(modal).max() > 0)).reshape(-1)
+    for start in range(0, len(t) - RATE, RATE):
+        part = slice(start, start + RATE)
+        assert np.std(error[part]) < 0.5 * np.std(hits[part]) * 0.3
+    assert synth(*command, "--decay", 2) == 1
+    assert "loop.wav is longer than 20 s" in capsys.readouterr().err
+
+
+def test_a_picture_is_written_beside_each_output(model, tmp_path):
+    pytest.importorskip("matplotlib")
+    a, b = drum(tmp_path / "in/a.wav", 150), drum(tmp_path / "in/b.wav", 210, rate=44100)
+    assert synth(model, tmp_path / "in", tmp_path / "out", "--plot") == 0
+    assert synth(model, tmp_path / "x.wav", "--blend", a, b, "--plot", "--sample_rate", 8000) == 0
+    for path in (tmp_path / "out/a.png", tmp_path / "out/b.png", tmp_path / "x.png"):
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["MODEL", "absent.wav", "o.wav"], 1, "absent.wav does not exist"),
+        (["MODEL", "text.wav", "o.wav"], 1, "text.wav is broken or no audio"),
+        (["MODEL", "a.wav", "o.mp3"], 2, "o.mp3: the name must end in"),
+        (["MODEL", "a.wav", "text.wav/o.wav"], 1, "o.wav cannot be written"),
+        (["MODEL", "a.wav", "a.wav", "text.wav"], 2, "text.wav is a file"),
+        (["MODEL", "empty", "o"], 1, "no audio files in empty"),
+        (["MODEL", "folder", "text.wav/o"], 1, "cannot be made"),
+        (["WEIGHTS", "a.wav", "o.wav"], 2, "carries no configuration"),
+        (["absent.ckpt", "a.wav", "o.wav"], 1, "absent.ckpt does not exist"),
+        (["MODEL", "a.wav"], 2, "INPUT and OUTPUT"),
+        (["MODEL", "a.wav", "o.wav", "--decay", "0"], 2, "--decay is 0.0; give"),
+        (["MODEL", "a.wav", "o.wav", "--pitch", "nan"], 2, "--pitch is nan; give"),
+        (["MODEL", "a.wav", "o.wav", "--amount", "0.5"], 2, "--blend"),
+        (["MODEL", "a.wav", "o.wav", "--blend", "a.wav", "a.wav"], 2, "no INPUT"),
+        (["MODEL", "o.wav", "--blend", "a.wav", "a.wav", "--amount", "2"], 2, "--amount is 2.0"),
+        (["MODEL", "a.wav", "o.flac", "--bits", "32"], 2, "FLAC holds 16 or 24"),
+        (["MODEL", "a.wav", "o.wav", "--device", "abc"], 2, "no device abc"),
+        (["MODEL", "a.wav", "o.ogg", "--sample_rate", "700000"], 1, "cannot be written"),
+        (["SINES", "a.wav", "o.wav", "--noise", "a.wav"], 2, "--noise needs a noise part"),
+        (["SINES", "a.wav", "o.wav", "--attack", "2"], 2, "--attack needs a transient part"),
+        (["SINES", "a.wav", "o.wav", "--pitch_noise"], 2, "--pitch_noise needs a noise part"),
+    ],
+)
+def test_errors_are_one_sentence(args, code, words, models, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    drum(tmp_path / "a.wav")
+    drum(tmp_path / "folder/a.wav")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.wav").write_text("no sound")
+    own = models["T(m) + n"]
+    paths = {"MODEL": own, "WEIGHTS": own.with_name("weights.ckpt"), "SINES": models["m"]}
+    assert synth(*[paths.get(arg, arg) for arg in args]) == code
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("error: ")
+    assert words in message
+    assert "defect" not in message
+    assert not [p for p in tmp_path.rglob("*") if p.name.startswith("o.") or ".tmp" in p.name]
+
+
+def test_making_sound_imports_neither_lightning_nor_metrics(model, tmp_path):
+    source = drum(tmp_path / "a.wav")
+    code = (
+        "import sys; from drumblender.synth_cli import main\n"
+        f"assert main({[str(model), str(source), str(tmp_path / 'o.wav')]!r}) == 0\n"
+        "heavy = {'pytorch_lightning', 'torchmetrics', 'matplotlib', 'scipy', 'tensorboard'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_many_recordings_are_made_in_processes_with_the_same_result(model, tmp_path):
+    for i in range(64):
+        drum(tmp_path / f"in/{i:02d}.wav", 100 + 5 * i, 0.05)
+    command = [model, tmp_path / "in"]
+    assert synth(*command, tmp_path / "two", "--seed", 1, "--num_workers", 2) == 0
+    assert synth(*command, tmp_path / "one", "--seed", 1, "--num_workers", 1) == 0
+    for i in range(64):
+        one, two = (read(tmp_path / d / f"{i:02d}.wav") for d in ("one", "two"))
+        np.testing.assert_allclose(one, two, atol=2 * LSB)
+
+
+def test_seeds_differ_from_file_to_file():
+    assert derive_seed(None, "a") is None
+    assert len({derive_seed(seed, name) for seed in (0, 1) for name in "ab"}) == 4
