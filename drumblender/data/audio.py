@@ -3,7 +3,8 @@
 On disk a dataset is ``<data_dir>/<meta_file>``, a JSON object of key -> {``filename``, ``type``,
 ``sample_pack_key``, ``instrument``, ``feature_file``}, with paths relative to ``data_dir``; mono
 WAV files that all have the same rate and length; and feature files, float32 tensors
-(3, modes, frames) written by ``torch.save``.
+(3, modes, frames) written by ``torch.save``. A pack of them (:mod:`.packed`) is read instead where
+there is one.
 """
 
 import json
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from drumblender.data import splits
+from drumblender.data import packed, splits
 from drumblender.errors import DrumblenderError, UsageError
 
 PathLike = Union[str, Path]
@@ -37,6 +38,9 @@ class AudioDataset(Dataset):
         split_strategy: ``random``, or ``sample_pack`` for splits that share no sample pack.
         sample_types: keep only these (``acoustic``, ``electronic``).
         instruments: keep only these (``kick``, ``snare``, ...).
+
+    Attributes:
+        pack: that is read; None when there is none that fits, then the files are.
 
     Shape:
         - Item: (1, num_samples), float32
@@ -74,7 +78,9 @@ class AudioDataset(Dataset):
                 f"{'sample packs' if split_strategy == 'sample_pack' else 'sounds'}, "
                 "so add some, filter less, or use the other strategy."
             )
-        self._check_files_exist()
+        self.pack = packed.find(self)
+        if self.pack is None:
+            self._check_files_exist()
         # What is wrong with one file is mostly wrong with all: say so now and in this process.
         self[0]
 
@@ -86,7 +92,15 @@ class AudioDataset(Dataset):
 
     def audio(self, index: int) -> Tensor:
         """The waveform of one sound, (1, num_samples)."""
-        return load_audio(self.path(index, "filename"), self.sample_rate, self.num_samples)
+        return self.read(index, "filename")
+
+    def read(self, index: int, field: str) -> Tensor:
+        """What the file of one sound that the metadata names under ``field`` holds."""
+        return self.load(index, field) if self.pack is None else self.pack.read(index, field)
+
+    def load(self, index: int, field: str) -> Tensor:
+        """As :meth:`read`, of the file itself."""
+        return load_audio(self.path(index, field), self.sample_rate, self.num_samples)
 
     def path(self, index: int, field: str) -> Path:
         """The file that the metadata of one sound names under ``field``."""
@@ -164,12 +178,17 @@ class AudioWithParametersDataset(AudioDataset):
 
     def parameters(self, index: int) -> Tensor:
         """The modal parameters of one sound, (3, modes, frames)."""
-        parameters = load_features(self.path(index, self.parameter_key))
+        parameters = self.read(index, self.parameter_key)
         if self.expected_num_modes is not None:
             missing = self.expected_num_modes - parameters.shape[1]
             # A negative padding cuts.
             parameters = F.pad(parameters, (0, 0, 0, missing))
         return parameters
+
+    def load(self, index: int, field: str) -> Tensor:
+        if field == self.parameter_key:
+            return load_features(self.path(index, field))
+        return super().load(index, field)
 
     def file_fields(self) -> Tuple[str, ...]:
         return (*super().file_fields(), self.parameter_key)

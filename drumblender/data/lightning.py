@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Type
 
@@ -13,7 +14,16 @@ from torch.utils.data import DataLoader
 from drumblender.analysis.modal import AnalysisSettings
 from drumblender.data import archives, atomic, storage
 from drumblender.data.audio import AudioDataset, AudioWithParametersDataset
-from drumblender.data.build import JOURNAL_FILE, DatasetSettings, read_settings, refuse_other
+from drumblender.data.build import (
+    JOURNAL_FILE,
+    DatasetSettings,
+    read_journal,
+    read_settings,
+    refuse_other,
+)
+from drumblender.data.packed import PACK_FILE
+from drumblender.data.packed import verify as verify_pack
+from drumblender.data.packed import write as write_pack
 from drumblender.data.parallel import available_cores
 from drumblender.data.preprocess import preprocess
 from drumblender.data.splits import SPLITS
@@ -22,6 +32,8 @@ from drumblender.errors import DrumblenderError, UsageError
 
 # More loading processes than this never made a batch come faster.
 _MOST_LOADERS = 8
+# Handing over a batch takes longer than reading it from a pack: four hand over thousands a second.
+_MOST_LOADERS_OF_PACKS = 4
 
 
 class AudioDataModule(pl.LightningDataModule):
@@ -180,14 +192,32 @@ class AudioDataModule(pl.LightningDataModule):
 
     def write_archive(self, path: Path) -> int:
         """Write the dataset to an archive; gives the number of files."""
-        # The folder's name is not among the bytes, nor is what tells of this machine's raw files.
+        # The folder's name is not among the bytes, nor is what tells of this machine's raw files,
+        # nor the pack, which holds everything again.
         top = Path(self.meta_file).stem
-        return archives.create_archive(self.data_dir, path, top, leave_out=(JOURNAL_FILE,))
+        return archives.create_archive(
+            self.data_dir, path, top, leave_out=(JOURNAL_FILE, PACK_FILE)
+        )
 
     def verify(self, num_workers: Optional[int] = None) -> List[str]:
         """What is wrong with the dataset, one sentence each."""
         parameter_key = self.dataset_kwargs.get("parameter_key", "feature_file")
-        return verify(self.data_dir, self.meta_file, self.settings, num_workers, parameter_key)
+        problems = verify(self.data_dir, self.meta_file, self.settings, num_workers, parameter_key)
+        return problems or verify_pack(self._whole(self.data_dir))
+
+    def pack(self) -> str:
+        """Put the dataset into one file, which training reads instead; says what was done."""
+        self.check_settings()
+        with atomic.exclusive(self.data_dir):
+            path = self.data_dir / PACK_FILE
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a pack that does not fit is what this is for
+                dataset = self._whole(self.data_dir)
+            if dataset.pack is not None:
+                return f"{path} holds the dataset as it is."
+            known = {name: stamp for name, (_, stamp) in read_journal(self.data_dir).items()}
+            write_pack(dataset, known)
+        return f"{path}: {len(dataset)} sounds, {path.stat().st_size / 2**20:.0f} MiB."
 
     def describe(self) -> str:
         """How many sounds there are, and how many in each split."""
@@ -235,7 +265,8 @@ class AudioDataModule(pl.LightningDataModule):
         if workers is None:
             # One batch is read sooner than a process starts.
             batches = -(-len(dataset) // self.batch_size)
-            workers = min(available_cores(), _MOST_LOADERS, batches - 1)
+            most = _MOST_LOADERS if dataset.pack is None else _MOST_LOADERS_OF_PACKS
+            workers = min(available_cores(), most, batches - 1)
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
@@ -246,9 +277,13 @@ class AudioDataModule(pl.LightningDataModule):
         )
 
     def _check_whole(self, folder: Path) -> None:
-        """Raise unless a folder is the whole dataset, filters aside."""
+        """Raise unless a folder is the whole dataset."""
+        self._whole(folder)
+
+    def _whole(self, folder: Path) -> AudioDataset:
+        """All sounds of a folder, filters aside."""
         filters = {"sample_types": None, "instruments": None}
-        self.dataset_class(
+        return self.dataset_class(
             folder,
             self.meta_file,
             self.settings.sample_rate,

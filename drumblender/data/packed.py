@@ -1,0 +1,319 @@
+"""A dataset in one file, which is read ten times faster than two files per sound.
+
+Most of the time that a published dataset takes to load goes into opening files, parsing headers and
+unpacking the archives of ``torch.save``; on a network disk it is all of it. Packed, a sound is one
+position in one file, where its tensors lie beside each other as they are in memory.
+
+The pack is a file in the format of safetensors [1], whose tensors are
+
+    data    float32 (total,)               all sounds, one after the other, field after field
+    begin   int64 (sounds, fields)         where in ``data`` a field of a sound begins
+    shape   int64 (sounds, fields, 3)      its shape, after -1 for dimensions that it has not
+    stamp   int64 (sounds, fields, 2)      size and time (ns) of the file that it was made of
+    crc     int64 (sounds, fields)         of its bytes
+    names   uint8                          JSON: key and file names of each sound
+
+It stands beside the files, is made of them, and holds the values that reading them gives. When one
+of them has changed since, the pack is not used. What it is read with is positioned reads into fresh
+tensors: a memory map saves a twentieth of a millisecond, but kills the process when the file is cut
+or the network disk fails, and shows every in-place change of an item in the next epoch.
+
+[1] https://huggingface.co/docs/safetensors
+"""
+
+import json
+import os
+import weakref
+import zlib
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drumblender.data import atomic
+from drumblender.data.progress import progress
+from drumblender.errors import DrumblenderError
+
+PACK_FILE = "packed.safetensors"
+_FORMAT = "drumblender pack 1"
+_DATA_START = 4096  # in the file; the header is padded to it
+_TYPES = {"F32": np.float32, "I64": np.int64, "U8": np.uint8}
+_REMEDY = "pack the dataset again with drumblender-dataset CONFIG --pack, or remove that file"
+
+
+class Unfit(Exception):
+    """A pack that does not hold a dataset as it is now; the message is the reason."""
+
+
+class Pack:
+    """Reads sounds of a pack; can be pickled, and used by processes that are forked or spawned.
+
+    Args:
+        path: of the pack.
+        dataset: whose sounds are read, by their index in it.
+
+    Raises:
+        Unfit: when the pack does not hold that dataset as it is now.
+    """
+
+    def __init__(self, path: Path, dataset: Any):
+        self.path = path
+        self._open()
+        self._identity = self._status()
+        header, metadata = self._header()
+        fields = json.loads(metadata["fields"])
+        wanted = list(dataset.file_fields())
+        if not set(wanted) <= set(fields):
+            raise Unfit(f"it holds {', '.join(fields)} but not {', '.join(wanted)}")
+        if metadata["sample_rate"] != str(dataset.sample_rate):
+            raise Unfit(f"it has sample_rate {metadata['sample_rate']}")
+        names = json.loads(self._array(header, "names").tobytes())
+        rows = {key: (row, dict(zip(fields, files))) for row, (key, *files) in enumerate(names)}
+        chosen = []
+        for key in dataset.keys:
+            row, files = rows.get(key, (None, None))
+            if row is None or any(dataset.metadata[key].get(f) != files[f] for f in wanted):
+                raise Unfit(f"the metadata of {key} is newer")
+            chosen.append(row)
+        columns = [fields.index(field) for field in wanted]
+        part = np.ix_(chosen, columns)
+        self._column = {field: column for column, field in enumerate(wanted)}
+        self._begin = self._array(header, "begin")[part]
+        self._shape = self._array(header, "shape")[part]
+        self._crc = self._array(header, "crc")[part]
+        lengths = self._shape[:, self._column["filename"], -1]
+        if (lengths != dataset.num_samples).any():
+            raise Unfit(f"it has num_samples {lengths[0]}")
+        stamps = self._array(header, "stamp")[part]
+        changed = _changed(dataset, wanted, stamps)
+        if changed is not None:
+            raise Unfit(f"{changed} has changed since")
+
+    def read(self, index: int, field: str) -> Tensor:
+        """One field of a sound, by its index in the dataset."""
+        column = self._column[field]
+        tensor = torch.empty([n for n in self._shape[index, column].tolist() if n >= 0])
+        start = _DATA_START + 4 * int(self._begin[index, column])
+        self._read_into(tensor.numpy().reshape(-1).view(np.uint8), start)
+        return tensor
+
+    def damaged(self) -> List[int]:
+        """Indices of the sounds whose bytes are not those that were written."""
+        return [
+            index
+            for index in range(len(self._begin))
+            if any(
+                zlib.crc32(self.read(index, field).numpy()) != self._crc[index, column]
+                for field, column in self._column.items()
+            )
+        ]
+
+    def __getstate__(self) -> Dict[str, Any]:
+        return {**self.__dict__, "_file": None}
+
+    def _open(self) -> None:
+        try:
+            self._file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise Unfit(f"it cannot be read ({error.strerror})") from error
+        weakref.finalize(self, os.close, self._file).atexit = False
+
+    def _status(self) -> List[int]:
+        return _stamp(os.fstat(self._file))
+
+    def _header(self) -> Tuple[Dict[str, Any], Dict[str, str]]:
+        try:
+            length = int(np.frombuffer(os.pread(self._file, 8, 0), "<u8")[0])
+            header = json.loads(os.pread(self._file, min(length, _DATA_START), 8))
+            metadata = header.pop("__metadata__")
+            end = 8 + length + max(entry["data_offsets"][1] for entry in header.values())
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
+            raise Unfit("it is broken") from error
+        if metadata.get("format") != _FORMAT:
+            raise Unfit(f"it has format {metadata.get('format')!r}, not {_FORMAT!r}")
+        if end != self._identity[0]:
+            raise Unfit("it is cut")
+        return header, metadata
+
+    def _array(self, header: Dict[str, Any], name: str) -> np.ndarray:
+        entry = header[name]
+        array = np.empty(entry["shape"], _TYPES[entry["dtype"]])
+        start = _DATA_START + entry["data_offsets"][0]
+        self._read_into(array.reshape(-1).view(np.uint8), start)
+        return array
+
+    def _read_into(self, buffer: np.ndarray, start: int) -> None:
+        if self._file is None:  # in another process
+            try:
+                self._open()
+            except Unfit as error:
+                raise DrumblenderError(f"{self.path} is gone: {error}; {_REMEDY}.") from error
+            if self._status() != self._identity:
+                raise DrumblenderError(f"{self.path} was replaced while in use; start again.")
+        view, file = memoryview(buffer), self._file
+        while len(view):
+            try:
+                # A position of its own for each read: forked processes share the file's.
+                count = _pread(file, view, start)
+            except OSError as error:
+                raise DrumblenderError(
+                    f"{self.path} cannot be read ({error.strerror}); {_REMEDY}."
+                ) from error
+            if not count:
+                raise DrumblenderError(f"{self.path} was cut while in use; {_REMEDY}.")
+            view, start = view[count:], start + count
+
+
+def find(dataset: Any) -> Optional[Pack]:
+    """The pack of a dataset; None when there is none, and with a warning when it does not fit."""
+    path = dataset.data_dir / PACK_FILE
+    if not path.exists():
+        return None
+    try:
+        return Pack(path, dataset)
+    except Unfit as reason:
+        from pytorch_lightning.utilities import rank_zero_warn
+
+        rank_zero_warn(
+            f"{path} is not used, because {reason}; {_REMEDY}. Single files load more slowly.",
+            stacklevel=4,
+        )
+        return None
+
+
+def write(dataset: Any, known: Mapping[str, Sequence[int]]) -> Path:
+    """Pack a dataset, and check what was written.
+
+    Args:
+        dataset: of all its sounds.
+        known: file name -> size and CRC-32, where that is known, that it has to have.
+
+    Raises:
+        DrumblenderError: when a file is missing, broken or not what it was, or the disk is full.
+    """
+    path = dataset.data_dir / PACK_FILE
+    fields = dataset.file_fields()
+    size = len(dataset), len(fields)
+    index = {name: np.zeros((*size, *more), np.int64) for name, more in _INDEX.items()}
+    names = []
+    total = 0
+    with atomic.in_one_step(path) as temporary:
+        with temporary.open("wb") as file, progress("Pack", len(dataset)) as bar:
+            file.write(bytes(_DATA_START))
+            for row, key in enumerate(dataset.keys):
+                names.append([key, *(dataset.metadata[key][field] for field in fields)])
+                for column, field in enumerate(fields):
+                    source = dataset.path(row, field)
+                    # Before it is read: what changes in between is another file then.
+                    index["stamp"][row, column] = _stamp(source.stat())
+                    _check_known(source, known.get(names[-1][column + 1]))
+                    tensor = dataset.load(row, field)
+                    data = tensor.contiguous().numpy().astype("<f4", copy=False)
+                    index["shape"][row, column] = (-1,) * (3 - data.ndim) + data.shape
+                    index["begin"][row, column] = total
+                    index["crc"][row, column] = zlib.crc32(data)
+                    file.write(data.data)
+                    total += data.size
+                bar.update()
+            _finish(file, total, {**index, "names": json.dumps(names)}, dataset, fields)
+        try:
+            damaged = Pack(temporary, dataset).damaged()
+        except Unfit as reason:
+            raise DrumblenderError(
+                f"{path} could not be made, because {reason}; run the same command again."
+            ) from reason
+        if damaged:
+            raise DrumblenderError(
+                f"{path} was not written as it should be; check the disk and run it again."
+            )
+    return path
+
+
+def verify(dataset: Any) -> List[str]:
+    """What is wrong with the pack of a dataset, one sentence each."""
+    path = dataset.data_dir / PACK_FILE
+    if not path.exists():
+        return []
+    try:
+        damaged = Pack(path, dataset).damaged()
+    except (Unfit, DrumblenderError) as error:
+        return [f"{path} is of no use: {error}; {_REMEDY}."]
+    return [f"{path} is damaged where {dataset.keys[index]} is; {_REMEDY}." for index in damaged]
+
+
+_INDEX = {"begin": (), "shape": (3,), "stamp": (2,), "crc": ()}
+
+
+def _finish(file, total: int, tensors: Dict[str, Any], dataset: Any, fields) -> None:
+    """Write what says where things are, and the header."""
+    header: Dict[str, Any] = {
+        "__metadata__": {
+            "format": _FORMAT,
+            "fields": json.dumps(list(fields)),
+            "sample_rate": str(dataset.sample_rate),
+        }
+    }
+    header["data"] = {"dtype": "F32", "shape": [total], "data_offsets": [0, 4 * total]}
+    end = 4 * total
+    for name, values in tensors.items():
+        is_text = isinstance(values, str)
+        array = np.frombuffer(values.encode(), np.uint8) if is_text else values.astype("<i8")
+        header[name] = {
+            "dtype": "U8" if is_text else "I64",
+            "shape": list(array.shape),
+            "data_offsets": [end, end + array.nbytes],
+        }
+        file.write(array.tobytes())
+        end += array.nbytes
+    text = json.dumps(header).encode().ljust(_DATA_START - 8)
+    file.seek(0)
+    file.write(np.array(len(text), "<u8").tobytes() + text)
+    file.flush()
+    os.fsync(file.fileno())
+    if hasattr(os, "posix_fadvise"):  # so that the check reads what the disk has
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _check_known(path: Path, known: Optional[Sequence[int]]) -> None:
+    if known is None:
+        return
+    data = path.read_bytes()
+    if (len(data), zlib.crc32(data)) != tuple(known):
+        raise DrumblenderError(
+            f"{path} has changed since it was made; see drumblender-dataset CONFIG --verify."
+        )
+
+
+def _changed(dataset: Any, fields: List[str], stamps: np.ndarray) -> Optional[Path]:
+    """A file that is not what was packed; those that are not there any more are not missed."""
+    # One listing per folder: on a network disk a million calls of stat are slow.
+    listings: Dict[str, Dict[str, List[int]]] = {}
+    for key, row in zip(dataset.keys, stamps.tolist()):
+        for field, stamp in zip(fields, row):
+            folder, name = os.path.split(dataset.metadata[key][field])
+            if folder not in listings:
+                listings[folder] = _list(dataset.data_dir / folder)
+            if listings[folder].get(name, stamp) != stamp:
+                return dataset.data_dir / folder / name
+    return None
+
+
+def _list(folder: Path) -> Dict[str, List[int]]:
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        return {entry.name: _stamp(entry.stat()) for entry in entries if entry.is_file()}
+
+
+def _stamp(status: os.stat_result) -> List[int]:
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _pread(file: int, view: memoryview, start: int) -> int:
+    if hasattr(os, "preadv"):
+        return os.preadv(file, [view], start)
+    data = os.pread(file, len(view), start)
+    view[: len(data)] = data
+    return len(data)
