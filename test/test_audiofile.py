@@ -4,7 +4,7 @@ import soundfile
 import torch
 
 from drumblender.errors import DrumblenderError
-from drumblender.inference import read_audio, write_audio
+from drumblender.audiofile import read_audio, write_audio
 
 
 def test_what_exceeds_full_scale_is_scaled_and_said(tmp_path, capsys):

@@ -1,0 +1,68 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from drumblender.matching import blend_modes, match_modes
+
+
+def modes(frequencies, levels=None, frames=6):
+    """Modal parameters of constant modes: frequency in rad/sample, level in dB."""
+    frequency = torch.tensor(frequencies, dtype=torch.float32)[:, None].expand(-1, frames)
+    levels = torch.zeros(len(frequencies)) if levels is None else torch.tensor(levels)
+    amplitude = (10 ** (levels.float() / 20))[:, None].expand(-1, frames)
+    return torch.stack([frequency, amplitude, torch.zeros_like(amplitude)])
+
+
+def test_the_same_modes_in_another_order_find_each_other():
+    rng = np.random.default_rng(0)
+    a = modes(np.exp(rng.uniform(-4, 0, 20)).tolist(), rng.uniform(-40, 0, 20).tolist())
+    order = torch.from_numpy(rng.permutation(20))
+    pairs = dict(match_modes(a, a[:, order]))
+    assert len(pairs) == 20
+    for i, j in pairs.items():
+        assert order[j] == i
+
+
+def test_the_matching_is_the_best_of_all():
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        a, b = (np.exp2(rng.uniform(-5, -4.2, 5)) for _ in range(2))
+
+        def cost(pairs, a=a, b=b):
+            return sum(abs(np.log2(a[i] / b[j])) for i, j in pairs)
+
+        best = min(cost(enumerate(p)) for p in itertools.permutations(range(5)))
+        found = match_modes(modes(a.tolist()), modes(b.tolist()))
+        assert len(found) == 5
+        assert cost(found) == pytest.approx(best, abs=1e-5)
+
+
+def test_modes_farther_apart_than_an_octave_fade():
+    a, b = modes([0.01, 0.1]), modes([0.011, 0.5])
+    assert match_modes(a, b) == [(0, 0)]
+    between = blend_modes(a, b, 0.25)
+    assert between[0, 1:, 0].tolist() == pytest.approx([0.1, 0.5])
+    assert between[1, 1:, 0].tolist() == pytest.approx([0.75, 0.25])
+
+
+def test_loud_modes_go_to_loud_ones():
+    kick, tom = modes([0.010, 0.017], [0.0, -50.0]), modes([0.0105, 0.018], [-50.0, 0.0])
+    assert set(match_modes(kick, tom)) == {(0, 1), (1, 0)}
+
+
+def test_matched_modes_move_in_octaves_decibels_and_the_shorter_way_around():
+    a, b = modes([0.1], [0.0]), modes([0.15], [-20.0])
+    a[2], b[2] = 3.0, -3.0
+    frequency, amplitude, phase = blend_modes(a, b, 0.3)[:, 0, 0].tolist()
+    assert frequency == pytest.approx(0.1 * 1.5**0.3, rel=1e-5)
+    assert 20 * math.log10(amplitude) == pytest.approx(-6.0, abs=1e-4)
+    assert phase == pytest.approx(3.0 + 0.3 * (2 * math.pi - 6.0), abs=1e-5)
+
+
+def test_silence_matches_nothing():
+    silent = torch.zeros(3, 4, 6)
+    assert match_modes(silent, modes([0.1])) == []
+    assert blend_modes(silent, silent, 0.5).shape == (3, 0, 6)
