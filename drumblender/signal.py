@@ -25,6 +25,20 @@ def rad_to_hz(omega, sample_rate: float):
     return omega * (sample_rate / (2 * math.pi))
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """16-bit floats as float32; others as they are.
+
+    >>> at_least_float32(torch.zeros(1, dtype=torch.bfloat16)).dtype
+    torch.float32
+    """
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def full_precision(x: Tensor) -> torch.autocast:
+    """Context in which autocast does nothing on the device of x: for phases, spectra and losses."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
 def sine(frequency: float, num_samples: int, sample_rate: float, phase: float = 0.0) -> Tensor:
     """A sine of unit amplitude.
 

@@ -290,16 +290,15 @@ def test_a_resumed_run_gives_what_an_uninterrupted_one_does(experiment, tmp_path
         command = ["fit", "-c", str(experiment), *options, log, f"--trainer.max_epochs={epochs}"]
         assert main([*command, *more]) == 0
 
-    train("whole", 5)
+    train("whole", 4)
     train("parts", 2)
-    train("parts", 5, "--ckpt_path=last")
+    train("parts", 4, "--ckpt_path=last")
     whole = torch.load(next(Path("whole").rglob("version_0/**/last.ckpt")), weights_only=True)
     parts = torch.load(next(Path("parts").rglob("version_1/**/last.ckpt")), weights_only=True)
-    assert whole["global_step"] == parts["global_step"] == 10
-    import glob
-    for f in sorted(glob.glob("*/drumblender/version_*/metrics.csv")): print(f, open(f).read())
-    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+    assert whole["global_step"] == parts["global_step"] == 8
+    for part in ("state_dict", "optimizer_states"):
         torch.testing.assert_close(parts[part], whole[part], rtol=0, atol=0)
+    assert parts["lr_schedulers"] == whole["lr_schedulers"]
     assert whole["lr_schedulers"][0]["_last_lr"][0] < 0.5e-4
     stopping = next(key for key in whole["callbacks"] if key.startswith("EarlyStopping"))
     assert parts["callbacks"][stopping] == whole["callbacks"][stopping]

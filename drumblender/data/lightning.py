@@ -8,8 +8,9 @@ from typing import Any, Dict, List, Optional, Type
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
 from pytorch_lightning.utilities import rank_zero_warn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler
 
 from drumblender.analysis.modal import AnalysisSettings
 from drumblender.data import archives, atomic, storage
@@ -261,19 +262,42 @@ class AudioDataModule(pl.LightningDataModule):
         return self._loader(self.test_dataset)
 
     def _loader(self, dataset: AudioDataset, shuffle: bool = False) -> DataLoader:
+        sampler = self._sampler(dataset, shuffle)
         workers = self.num_workers
         if workers is None:
             # One batch is read sooner than a process starts.
-            batches = -(-len(dataset) // self.batch_size)
+            batches = -(-len(dataset if sampler is None else sampler) // self.batch_size)
+            sharing = self.trainer.num_devices if self.trainer else 1
             most = _MOST_LOADERS if dataset.pack is None else _MOST_LOADERS_OF_PACKS
-            workers = min(available_cores(), most, batches - 1)
+            workers = max(0, min(max(1, available_cores() // sharing), most, batches - 1))
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
-            shuffle=shuffle,
+            sampler=sampler,
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
+        )
+
+    def _sampler(self, dataset: AudioDataset, shuffle: bool) -> Optional[DistributedSampler]:
+        """Which sounds this process gets, in which order.
+
+        The order of an epoch follows from the seed and the epoch's number alone, so that a resumed
+        run goes on with it. In validation and test no sound counts twice for the sake of processes
+        that get equally many.
+        """
+        processes, rank = 1, 0
+        if self.trainer:
+            processes, rank = self.trainer.world_size, self.trainer.global_rank
+        if shuffle:
+            seed = int(os.environ.get("PL_GLOBAL_SEED") or 0)
+            return DistributedSampler(dataset, processes, rank, shuffle=True, seed=seed)
+        if processes == 1:
+            return None
+        if len(dataset) < processes:  # each needs one to take part in the mean
+            return DistributedSampler(dataset, processes, rank, shuffle=False)
+        return UnrepeatedDistributedSampler(
+            dataset, num_replicas=processes, rank=rank, shuffle=False
         )
 
     def _check_whole(self, folder: Path) -> None:

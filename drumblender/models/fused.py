@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from drumblender.signal import at_least_float32, full_precision
+
 # From this dilation on folding is faster, forward and backward together.
 LEAST_FOLDED = 4
 
@@ -134,15 +136,18 @@ class Statistics(NamedTuple):
 
 class _FilmBlock(Function):
     @staticmethod
-    def forward(ctx, x, weight, bias, gamma, beta, mix, mix_bias, layout, normalize, fixed, eps):
-        u = layout.forward(x, weight, bias)
+    def forward(
+        ctx, x, weight, bias, gamma, beta, mix, mix_bias, layout, normalize, fixed, eps, dtype
+    ):
+        u = layout.forward(x.to(dtype), weight.to(dtype), bias.to(dtype))
         statistics = fixed
         if normalize:
             if fixed is None:
-                mean = u.mean((0, 2), keepdim=True, dtype=beta.dtype)
+                mean = u.mean((0, 2), keepdim=True, dtype=x.dtype)
                 u -= mean
                 # A norm or var() would add up in an order that loses three digits.
-                power = torch.linalg.vecdot(u, u).to(beta.dtype)[..., None]
+                wide = u.to(x.dtype)
+                power = torch.linalg.vecdot(wide, wide)[..., None]
                 statistics = Statistics(mean, power.mean(0, keepdim=True) / u.shape[2])
             else:
                 u -= fixed.mean
@@ -152,7 +157,7 @@ class _FilmBlock(Function):
             rstd = None
             scale = gamma
         y = torch.baddbmm(mix_bias[:, None], mix.squeeze(-1).expand(len(x), -1, -1), x)
-        y += F.gelu(_modulate(u, scale, beta))
+        y += F.gelu(torch.addcmul(beta, u.to(x.dtype), scale))
         ctx.save_for_backward(x, u, weight, mix, scale, beta, rstd)
         ctx.layout, ctx.normalize = layout, normalize and fixed is None
         ctx.set_materialize_grads(False)
@@ -164,38 +169,38 @@ class _FilmBlock(Function):
     @staticmethod
     def backward(ctx, grad, *_):
         if grad is None:
-            return (None,) * 11
+            return (None,) * 12
         x, u, weight, mix, scale, beta, rstd = ctx.saved_tensors
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
-        grad = grad.contiguous()
+        grad, dtype, u = grad.contiguous(), u.dtype, u.to(x.dtype)
         batch, channels, length = u.shape
-        inner = torch.ops.aten.gelu_backward(grad, _modulate(u, scale, beta))
-        grad_beta = inner.sum(-1, keepdim=True, dtype=beta.dtype)
-        along = torch.linalg.vecdot(inner, u).unsqueeze(-1).to(beta.dtype)
+        inner = torch.ops.aten.gelu_backward(grad, torch.addcmul(beta, u, scale))
+        grad_beta = inner.sum(-1, keepdim=True)
+        along = torch.linalg.vecdot(inner, u).unsqueeze(-1)
         grad_gamma = along if rstd is None else along * rstd
         if ctx.normalize:
             # The derivative of (u - mean) / sqrt(variance + eps), whose u here is centered already.
             count = batch * length
             shift = (scale * grad_beta).sum(0, keepdim=True) / count
             slope = (scale * along).sum(0, keepdim=True) * rstd.square() / count
-            inner = inner.mul_(scale).sub_(shift).addcmul_(u, -slope.to(u.dtype))
+            inner = inner.mul_(scale).sub_(shift).addcmul_(u, -slope)
         else:
             inner = inner.mul_(scale)
         grad_bias = None
         if needs_bias:  # Batch statistics take any bias away.
             grad_bias = inner.new_zeros(channels) if ctx.normalize else inner.sum((0, 2))
-        grad_x, grad_weight = ctx.layout.backward(inner, x, weight, needs_x, needs_weight)
-        del inner
+        low = (inner.to(dtype), x.to(dtype), weight.to(dtype))
+        grad_x, grad_weight = ctx.layout.backward(*low, needs_x, needs_weight)
+        del inner, low
         if needs_x:
+            grad_x = grad_x.to(x.dtype)
             grad_x.baddbmm_(mix.squeeze(-1).t().expand(batch, -1, -1), grad)
         grad_mix = torch.bmm(grad, x.transpose(1, 2)).sum(0).unsqueeze(-1)
         grad_mix_bias = grad.sum((0, 2))
+        if needs_weight:
+            grad_weight = grad_weight.to(weight.dtype)
         grads = (grad_x, grad_weight, grad_bias, grad_gamma, grad_beta, grad_mix, grad_mix_bias)
-        return (*grads, None, None, None, None)
-
-
-def _modulate(u: Tensor, scale: Tensor, beta: Tensor) -> Tensor:
-    return torch.addcmul(beta.to(u.dtype), u, scale.to(u.dtype))
+        return (*grads, None, None, None, None, None)
 
 
 def film_block(
@@ -214,7 +219,8 @@ def film_block(
 ) -> Tuple[Tensor, Optional[Statistics]]:
     """``gelu(gamma * norm(conv(x)) + beta) + mix(x)``.
 
-    Keeps x and conv(x).
+    Keeps x and conv(x). Under autocast the dilated convolution runs in 16 bits; statistics,
+    modulation and the path past it, through which the sound goes, stay in float32.
 
     Args:
         x: input.
@@ -235,10 +241,11 @@ def film_block(
         - gamma, beta: (B, D, 1)
         - Output: (B, D, T), and the statistics of the batch where they were used
     """
-    x, weight, bias, mix, mix_bias = _autocast(x, weight, bias, mix, mix_bias)
     layout = _Layout(padding, dilation, weight.shape[-1])
-    tensors = (x, weight, bias, _full(gamma), _full(beta), mix, mix_bias)
-    y, mean, variance = _FilmBlock.apply(*tensors, layout, normalize, fixed, eps)
+    dtype = _autocast_dtype(x)
+    tensors = [at_least_float32(t) for t in (x, weight, bias, gamma, beta, mix, mix_bias)]
+    with full_precision(x):
+        y, mean, variance = _FilmBlock.apply(*tensors, layout, normalize, fixed, eps, dtype)
     return y, None if mean is None else Statistics(mean, variance)
 
 
@@ -308,13 +315,10 @@ def elu_unit(
 
 def _autocast(*tensors: Optional[Tensor]) -> Tuple[Optional[Tensor], ...]:
     """What autocast does to the arguments of a convolution, which it cannot see in here."""
-    kind = tensors[0].device.type
-    if not torch.is_autocast_enabled(kind):
-        return tensors
-    dtype = torch.get_autocast_dtype(kind)
+    dtype = _autocast_dtype(tensors[0])
     return tuple(None if t is None else t.to(dtype) for t in tensors)
 
 
-def _full(x: Tensor) -> Tensor:
-    """Modulation and statistics stay in float32 under autocast."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+def _autocast_dtype(x: Tensor) -> torch.dtype:
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype

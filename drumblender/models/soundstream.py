@@ -6,6 +6,7 @@ Read from top to bottom: residual unit, block, encoder, encoder with attention p
 from typing import Optional, Sequence
 
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from drumblender.models.components import AttentionPooling, FiLM, Pad
 from drumblender.models.fused import conv1d, elu_unit
@@ -104,10 +105,16 @@ class SoundStreamEncoder(nn.Module):
         - Input: (B, input_channels, T)
         - Output: (B, E, T // prod(strides)), transposed with ``transpose_output``.
 
+    Attributes:
+        activation_checkpointing: keep only what goes into each block for the backward, and run the
+            block again there; not with ``film_batch_norm``.
+
     >>> import torch
     >>> SoundStreamEncoder(1, 4, 16, strides=[2, 4])(torch.zeros(1, 1, 64)).shape
     torch.Size([1, 16, 8])
     """
+
+    activation_checkpointing = False
 
     def __init__(
         self,
@@ -125,6 +132,8 @@ class SoundStreamEncoder(nn.Module):
         super().__init__()
         self.transpose_output = transpose_output
         self.film_conditioning = film_conditioning
+        # A block that runs twice would move its batch norms' running statistics twice.
+        self.film_batch_norm = film_conditioning and film_batch_norm
         self.input = nn.Sequential(
             Pad(kernel_size, causal=causal),
             nn.Conv1d(input_channels, hidden_channels, kernel_size),
@@ -148,7 +157,10 @@ class SoundStreamEncoder(nn.Module):
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
         x = self.input(x)
         for block in self.encoder_blocks:
-            x = block(x, embedding)
+            if self.activation_checkpointing and self.training and not self.film_batch_norm:
+                x = checkpoint(block, x, embedding, use_reentrant=False)
+            else:
+                x = block(x, embedding)
         x = self.output(x)
         return x.transpose(1, 2) if self.transpose_output else x
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from drumblender.errors import UsageError
 from drumblender.models.components import FiLM, GatedActivation, Pad, TFiLM
 from drumblender.models.fused import Statistics, conv1d, film_block
+from drumblender.signal import at_least_float32, full_precision
 
 ACTIVATIONS = {
     "gelu": nn.GELU,
@@ -201,7 +202,9 @@ class TCN(nn.Module):
                 "TCN: film_conditioning is on but there is no embedding; configure an encoder "
                 "for it (transient_autoencoder) or set film_conditioning: false."
             )
-        x = self.in_projection(x)
+        with full_precision(x):  # The whole sound goes through these two.
+            x = self.in_projection(at_least_float32(x))
         for block in self.net:
             x = block(x, embedding)
-        return self.out_projection(x)
+        with full_precision(x):
+            return self.out_projection(at_least_float32(x))

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 
+from drumblender.signal import at_least_float32, full_precision
 from drumblender.synths import bank_triton
 
 # Samples per block at most: the phase turns by no more than 32 pi to either side of the middle,
@@ -309,5 +310,6 @@ class ModalSynth(nn.Module):
     round_phase = False
 
     def forward(self, params: Tensor, num_samples: int) -> Tensor:
-        freqs, amps, phases = params.unbind(1)
-        return modal_synth(freqs, amps, num_samples, phases[..., :1], self.round_phase)
+        freqs, amps, phases = at_least_float32(params).unbind(1)
+        with full_precision(params):
+            return modal_synth(freqs, amps, num_samples, phases[..., :1], self.round_phase)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drumblender.errors import UsageError
-from drumblender.signal import fit_length
+from drumblender.signal import at_least_float32, fit_length, full_precision
 
 
 def band_impulse_responses(bands: Tensor, window_size: int) -> Tensor:
@@ -99,6 +99,14 @@ class NoiseGenerator(nn.Module):
                 f"NoiseGenerator: {bands.shape[-1]} bands need a window_size of at least "
                 f"{2 * (bands.shape[-1] - 1)}, not {size}."
             )
+        bands = at_least_float32(bands)
+        with full_precision(bands):
+            return self._filtered(bands, num_samples, generator)
+
+    def _filtered(
+        self, bands: Tensor, num_samples: int, generator: Optional[torch.Generator]
+    ) -> Tensor:
+        size = self.window_size
         responses = band_impulse_responses(bands, size)
         # The generator decides the device, so that a seed means the same noise on CPU and GPU.
         device = bands.device if generator is None else generator.device

@@ -1,13 +1,18 @@
 """The LightningModule that trains and tests :class:`~drumblender.tasks.blender.Blender`."""
 
+import os
 from typing import Any, Dict, Optional, Tuple, Union
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from drumblender.errors import UsageError
+from drumblender.models.soundstream import SoundStreamEncoder
+from drumblender.signal import at_least_float32, full_precision
 from drumblender.tasks.blender import Blender
 
 
@@ -20,6 +25,9 @@ class DrumBlender(Blender, pl.LightningModule):
         loss_fn: (resynthesis, target) -> scalar.
         test_metrics: metrics (resynthesis, target) for ``drumblender test``, by name.
         float32_matmul_precision: passed to ``torch.set_float32_matmul_precision``.
+        compile: compile encoders and transient network with ``torch.compile``.
+        activation_checkpointing: compute what the encoders' blocks keep for the backward again
+            there: less memory, a quarter more time.
 
     Raises:
         UsageError: for a wiring that cannot work.
@@ -32,6 +40,8 @@ class DrumBlender(Blender, pl.LightningModule):
         *,
         test_metrics: Optional[Union[Dict[str, Metric], MetricCollection]] = None,
         float32_matmul_precision: Optional[str] = None,
+        compile: bool = False,
+        activation_checkpointing: bool = False,
         **wiring,
     ):
         super().__init__(modal_synth, **wiring)
@@ -47,11 +57,29 @@ class DrumBlender(Blender, pl.LightningModule):
             # Without groups: metrics that agree on a first batch of silence would be taken for one.
             test_metrics = MetricCollection(test_metrics, compute_groups=False)
         self.test_metrics = test_metrics
+        for module in self.modules():
+            if isinstance(module, SoundStreamEncoder):
+                module.activation_checkpointing = activation_checkpointing
+        if compile:
+            for net in (
+                self.encoder,
+                self.modal_autoencoder,
+                self.noise_autoencoder,
+                self.transient_autoencoder,
+                self.transient_synth,
+            ):
+                if net is not None:
+                    net.compile()
+        # Schedulers that acted on a metric already, and the epoch in which they last did.
+        self._acted: Dict[Any, int] = {}
+        # Of the noise in each step. The seed of the configuration; another one each time without.
+        self.noise_seed = int(os.environ.get("PL_GLOBAL_SEED") or torch.initial_seed() % 2**32)
 
     def _step(self, batch: Tuple[Tensor, Tensor], stage: str) -> Dict[str, Tensor]:
         audio, params = batch
         resynthesis = self(audio, params)
-        loss = self.loss_fn(resynthesis, audio)
+        with full_precision(audio):
+            loss = self.loss_fn(at_least_float32(resynthesis), at_least_float32(audio))
         self.log(
             f"{stage}/loss",
             loss,
@@ -62,6 +90,21 @@ class DrumBlender(Blender, pl.LightningModule):
             batch_size=len(audio),
         )
         return {"loss": loss, "target": audio, "resynthesis": resynthesis.detach()}
+
+    def _seed(self, *position: int) -> None:
+        """Seed what a step draws by its position, so that a resumed run draws the same."""
+        entropy = [self.noise_seed, self.global_rank, *position]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+
+    def on_train_batch_start(self, batch, batch_idx: int) -> None:
+        self._seed(0, self.current_epoch, batch_idx)
+
+    def on_validation_batch_start(self, batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        # The same noise in every epoch: a loss that is lower is lower by training, not by chance.
+        self._seed(1, batch_idx)
+
+    def on_test_batch_start(self, batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self._seed(2, batch_idx)
 
     def training_step(self, batch, batch_idx: int):
         return self._step(batch, "train")
@@ -75,6 +118,26 @@ class DrumBlender(Blender, pl.LightningModule):
             self.test_metrics.update(outputs["resynthesis"], outputs["target"])
         return outputs
 
+    def on_validation_epoch_end(self) -> None:
+        """Let schedulers that watch a metric act before checkpoints are saved.
+
+        Lightning lets them act after that, and a resumed run would leave out one action.
+        """
+        if self.trainer.sanity_checking or self.trainer.state.fn != TrainerFn.FITTING:
+            return
+        if not self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            return
+        for config in self.trainer.lr_scheduler_configs:
+            metric = self.trainer.callback_metrics.get(config.monitor)
+            due = config.interval == "epoch" and (self.current_epoch + 1) % config.frequency == 0
+            if config.reduce_on_plateau and due and metric is not None:
+                config.scheduler.step(metric)
+                self._acted[config.scheduler] = self.current_epoch
+
+    def lr_scheduler_step(self, scheduler, metric) -> None:
+        if self._acted.get(scheduler) != self.current_epoch:
+            super().lr_scheduler_step(scheduler, metric)
+
     def on_test_epoch_end(self) -> None:
         if self.test_metrics is not None:
             values = self.test_metrics.compute()
@@ -85,9 +148,11 @@ class DrumBlender(Blender, pl.LightningModule):
         return self(*batch)
 
     def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
+        checkpoint["noise_seed"] = self.noise_seed
         if self.configuration is not None:
             checkpoint["configuration"] = self.configuration
 
     def on_load_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
         checkpoint["state_dict"] = self.adopt(checkpoint["state_dict"])
         self.play_as_trained(checkpoint)
+        self.noise_seed = checkpoint.get("noise_seed", self.noise_seed)

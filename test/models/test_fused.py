@@ -128,14 +128,15 @@ def test_a_frozen_block_passes_gradients_through_and_gets_none():
     assert all(p.grad is None for p in module.parameters())
 
 
-@pytest.mark.parametrize("make", [tcn_block, unit])
-def test_autocast_computes_in_16_bits_and_stays_near(make):
+@pytest.mark.parametrize(("make", "dtype"), [(tcn_block, torch.float32), (unit, torch.bfloat16)])
+def test_autocast_computes_in_16_bits_and_stays_near(make, dtype):
     module = make()
     x, embedding = torch.randn(2, 16, 2000), torch.randn(2, 4)
     exact = module(x, embedding)
     with torch.autocast("cpu", torch.bfloat16):
         y = module(x, embedding)
-    assert y.dtype == torch.bfloat16
-    assert (y - exact).norm() < 0.02 * exact.norm()
+    # Sound goes through a TCN's block, past its convolution; only features go through an encoder's.
+    assert y.dtype == dtype
+    assert 1e-4 * exact.norm() < (y - exact).norm() < 0.02 * exact.norm()
     y.float().square().mean().backward()
     assert all(p.grad.dtype == torch.float32 for p in module.parameters())
