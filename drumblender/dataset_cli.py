@@ -14,7 +14,7 @@ from drumblender.errors import DrumblenderError, UsageError, condense
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """``drumblender-dataset``: download, preprocess, merge, verify, archive and upload datasets."""
+    """``drumblender-dataset``: begin, download, preprocess, check, archive and upload datasets."""
     return report_errors(_dataset, argv)
 
 
@@ -28,6 +28,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("config", help="YAML of a dataset, or of an experiment with a data section")
     actions = parser.add_argument_group("actions")
+    actions.add_argument(
+        "--init",
+        metavar="FOLDER",
+        help="write CONFIG for the sounds in FOLDER, and metadata to edit; show what is recognized",
+    )
     actions.add_argument(
         "--preprocess", action="store_true", help="make the dataset of its raw folder, or update it"
     )
@@ -46,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
         "--verify", action="store_true", help="check every sound; exit with 1 if one is wrong"
     )
     actions.add_argument(
+        "--stats",
+        action="store_true",
+        help="show what is in each split, and write a picture of it, DATA_DIR.png",
+    )
+    actions.add_argument(
         "--archive", metavar="PATH", help="write the dataset to PATH (.tar.gz or .tar.zst)"
     )
     actions.add_argument("--upload", metavar="PATH", help="upload PATH to the bucket")
@@ -62,17 +72,24 @@ def _parser() -> argparse.ArgumentParser:
         help="preprocess only the K-th of N parts, into DATA_DIR.shard-K-of-N",
     )
     options.add_argument(
-        "--force", action="store_true", help="let --upload replace what the bucket has"
+        "--force",
+        action="store_true",
+        help="let --upload and --init replace what is there",
     )
     return parser
 
 
 def _dataset(argv: List[str]) -> None:
     args = _parser().parse_args(argv)
+    if args.init:
+        from drumblender.data.begin import write_configuration
+
+        return print(write_configuration(Path(args.config), Path(args.init), args.force))
     shard = _parse_shard(args.shard)
     if shard and not args.preprocess:
         raise UsageError("--shard is a part of preprocessing; add --preprocess.")
     whole = args.merge or args.preprocess_features or args.pack or args.verify or args.archive
+    whole = whole or args.stats
     if shard and whole:
         raise UsageError("--shard makes no whole dataset; merge all shards first, with --merge.")
     data = _datamodule(args.config)
@@ -89,13 +106,20 @@ def _dataset(argv: List[str]) -> None:
         print(build.preprocess_features(*where, args.num_workers, args.device))
     if args.merge:
         print(build.merge(*where))
-    only_upload = args.upload and not (args.archive or args.verify or args.pack)
+    only_upload = args.upload and not (args.archive or args.verify or args.pack or args.stats)
     if not (args.preprocess or args.preprocess_features or args.merge or only_upload):
         data.prepare_data()
     if args.pack:
         print(data.pack())
     if args.verify:
         _verify(data, args.num_workers)
+    if args.stats:
+        from drumblender.data import stats
+
+        summary = stats.summarize(data)
+        picture = data.data_dir.with_name(data.data_dir.name + ".png")
+        stats.write_picture(summary, picture)
+        print(f"{summary}\n\n{picture} shows it.")
     if args.archive:
         files = data.write_archive(Path(args.archive))
         print(f"{args.archive}: {files} files of {data.data_dir}.")

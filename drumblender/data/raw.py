@@ -111,6 +111,12 @@ def find_sounds(raw_dir: Path, meta_file: PathLike) -> List[RawSound]:
     return sorted(sounds.values(), key=lambda sound: sound.key)
 
 
+def pack_folders(raw_dir: Path) -> Dict[str, List[str]]:
+    """Pack -> the folders and files that are it where no metadata says otherwise."""
+    packs = _packs_of_folders(raw_dir, read_kits(raw_dir, _files(raw_dir, PurePosixPath("."))))
+    return {pack: content["folders"] for pack, content in packs.items()}
+
+
 def unpack_archives(raw_dir: Path, sounds: Iterable[RawSound], folder: Path) -> Dict[str, Path]:
     """Unpack the archives that hold sounds, and give the file to read for each such sound.
 

@@ -1,0 +1,93 @@
+import json
+import re
+
+import pytest
+
+from drumblender.data.raw import find_sounds
+from drumblender.dataset_cli import main
+
+
+def fill(project):
+    """A library as people have them: packs in folders, a kit, names that say nothing."""
+    raw = project.folder / "raw"
+    for name in (
+        "Acoustic/Snares/01.wav",
+        "Acoustic/Snares/02.wav",
+        "Acoustic/BD hard.wav",
+        "TR-808/CH 1.wav",
+        "TR-808/zzz.wav",
+        "TR-808/Ünïcode „Tom“.wav",
+        "Kits/Mine/x.wav",
+        "clap.wav",
+    ):
+        project.write_sound(raw / name)
+    (raw / "Kits" / "Mine" / "kit.sfz").write_text("<region> sample=x.wav region_label=Ride Bell")
+    (raw / "README.txt").write_text("hello")
+    return raw
+
+
+def test_init_writes_what_was_recognized_and_preprocessing_takes_it(project, capsys):
+    raw = fill(project)
+    recognized = find_sounds(raw, "no metadata")
+
+    assert main(["own/drums.yaml", "--init", "raw"]) == 0
+
+    # A person corrects one instrument, and a file comes later.
+    table = capsys.readouterr().out
+    metadata = project.folder / "own" / "drums.json"
+    assert find_sounds(raw, metadata) == recognized
+    text = metadata.read_text(encoding="utf-8")
+    assert text.count('"unknown"') == 1
+    metadata.write_text(text.replace('"unknown"', '"kick"'), encoding="utf-8")
+    project.write_sound(raw / "Acoustic" / "new snare.wav", 300.0)
+    command = ["own/drums.yaml", "--preprocess", "--num_workers", "1"]
+    assert main(command) == 0
+    items = json.loads((project.folder / "dataset/drums/metadata.json").read_text()).values()
+    found = sorted((i["sample_pack_key"], i["type"], i["instrument"]) for i in items)
+    assert found == [
+        ("Acoustic", "acoustic", "kick"),
+        ("Acoustic", "acoustic", "snare"),
+        ("Acoustic", "acoustic", "snare"),
+        ("Acoustic", "acoustic", "snare"),
+        ("Mine", "acoustic", "cymbals"),
+        ("TR-808", "electronic", "hihat"),
+        ("TR-808", "electronic", "kick"),
+        ("TR-808", "electronic", "tom"),
+        ("raw", "acoustic", "clap"),
+    ]
+    rows = {re.split(r"  +", line)[0]: line.split() for line in table.splitlines()}
+    assert rows["TR-808"] == ["TR-808", "electronic", "1", "1", "1", "3"]
+    assert rows["all"][-1] == "8"
+    assert "1 further files are no sounds by their names" in table
+
+
+def test_one_entry_says_it_of_a_folder_that_is_named_after_its_instrument(project):
+    fill(project)
+    main(["drums.yaml", "--init", "raw"])
+
+    folders = json.loads((project.folder / "drums.json").read_text())["Acoustic"]["folders"]
+
+    assert folders == {
+        "Acoustic": {"path": "Acoustic"},
+        "Acoustic/BD hard.wav": {"path": "Acoustic/BD hard.wav", "instrument": "kick"},
+        "Acoustic/Snares": {"path": "Acoustic/Snares", "instrument": "snare"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["data.yaml", "--init", "raw"], "data.yaml is there already; .*--force"),
+        (["data.txt", "--init", "raw"], "data.txt has to end in .yaml"),
+        (["new.yaml", "--init", "nowhere"], "no raw folder nowhere"),
+    ],
+)
+def test_init_overwrites_nothing_and_needs_a_folder(project, capsys, args, message):
+    fill(project)
+    before = project.config.read_text()
+
+    assert main(args) in (1, 2)
+
+    assert re.search(message, capsys.readouterr().err)
+    assert project.config.read_text() == before
+    assert main(["data.yaml", "--init", "raw", "--force"]) == 0
