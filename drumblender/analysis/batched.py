@@ -55,7 +55,9 @@ def analyze(audio: Tensor, cqt: CQT, settings: AnalysisSettings) -> Tensor:
 def _sounds_at_once(num_samples: int, settings: AnalysisSettings, device: torch.device) -> int:
     memory = _MEMORY_OF_CPU
     if device.type == "cuda":
-        memory = int(_MEMORY_PART * torch.cuda.mem_get_info(device)[0])
+        # What PyTorch keeps for reuse is free, too.
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        memory = int(_MEMORY_PART * (torch.cuda.mem_get_info(device)[0] + kept))
     return max(1, memory // _bytes_per_sound(num_samples, settings))
 
 

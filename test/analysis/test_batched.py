@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
+from drumblender.analysis import AnalysisSettings, CQTModalAnalysis, batched
 from drumblender.signal import fit_length
 from drumblender.synths import ModalSynth
 
@@ -87,6 +87,26 @@ def test_a_sound_that_is_no_sound_disturbs_no_other(together):
     x[1] = 1e38
     found = together(x)
     assert_same_modes(found[::2], expected[::2])
+
+
+def test_a_batch_that_is_too_large_for_the_device_is_divided(together, monkeypatch):
+    x = made_up()
+    expected = together(x)
+    analyze, sizes = batched._analyze, []
+
+    def small_device(part, *args):
+        sizes.append(len(part))
+        if len(part) > 2:
+            raise torch.OutOfMemoryError("no room")
+        return analyze(part, *args)
+
+    monkeypatch.setattr(batched, "_analyze", small_device)
+    assert_same_modes(together(x), expected)
+    assert sizes == [6, 3, 1, 1, 1, 1, 1, 1]
+    monkeypatch.setattr(batched, "_MEMORY_OF_CPU", 1)
+    del sizes[:]
+    together(x[:2])
+    assert sizes == [1, 1]
 
 
 @pytest.mark.parametrize("num_samples", [1, 200, 600, 1000, 7777])
