@@ -12,9 +12,9 @@ from torch import Tensor
 from drumblender.controls import hold_frequencies
 
 # Modes further apart than this are not one and the same, but fade.
-FARTHEST_OCTAVES = 1.0
+FARTHEST_OCTAVES = 2.0
 # A difference in level that weighs as much as an octave.
-DECIBELS_PER_OCTAVE = 60.0
+DECIBELS_PER_OCTAVE = 30.0
 # What silence counts as, where amplitudes move on a scale of dB.
 FLOOR = 1e-5
 
@@ -22,9 +22,9 @@ FLOOR = 1e-5
 def match_modes(a: Tensor, b: Tensor) -> List[Tuple[int, int]]:
     """Pairs of modes of two sounds that belong together.
 
-    The pairs with the least sum of distances in octaves, to which a difference in level adds: a
-    drum's fundamental goes to the other's, and not to a faint mode that happens to lie nearer. No
-    pair is farther apart than an octave.
+    The pairs with the least sum of distances in octaves, weighted by loudness. A difference in level
+    adds to a distance, so that a drum's fundamental goes to the other's, and not to a faint mode
+    that happens to lie nearer. No pair is farther apart than two octaves.
 
     Shape:
         - a, b: (3, M, F) modal parameters; numbers of modes and frames may differ
@@ -41,12 +41,22 @@ def match_modes(a: Tensor, b: Tensor) -> List[Tuple[int, int]]:
         return []
     octaves = (log_a[:, None] - log_b).abs()
     decibels = (level_a[:, None] - level_b).abs()
-    # With one price for every pair that is not to be, the solver leaves pairs out by itself.
+    # What is heard counts more: the faint modes are many.
+    weight_a, weight_b = (10 ** (level / 40) for level in (level_a, level_b))
     cost = octaves + decibels / DECIBELS_PER_OCTAVE
-    limit = 2 * FARTHEST_OCTAVES
-    cost = torch.where(octaves > FARTHEST_OCTAVES, limit, cost.clamp(max=limit))
-    pairs = zip(*linear_sum_assignment(cost.numpy()))
-    return [(int(rows_a[i]), int(rows_b[j])) for i, j in pairs if cost[i, j] < limit]
+    cost = cost * torch.maximum(weight_a[:, None], weight_b)
+    cost[octaves > FARTHEST_OCTAVES] = math.inf
+    # Two modes that fade cost as much as their whole way would, and so does one that is left over.
+    alone_a, alone_b = (FARTHEST_OCTAVES * weight for weight in (weight_a, weight_b))
+    apart = alone_a[:, None] + alone_b
+    count = max(cost.shape)
+    square = torch.zeros(count, count, dtype=cost.dtype)
+    square[: len(alone_a)] += alone_a[:, None]
+    square[:, : len(alone_b)] += alone_b
+    square[: len(alone_a), : len(alone_b)] = torch.minimum(cost, apart)
+    pairs = zip(*linear_sum_assignment(square.numpy()))
+    inside = [(i, j) for i, j in pairs if i < len(alone_a) and j < len(alone_b)]
+    return [(int(rows_a[i]), int(rows_b[j])) for i, j in inside if cost[i, j] < apart[i, j]]
 
 
 def blend_modes(a: Tensor, b: Tensor, amount: float) -> Tensor:

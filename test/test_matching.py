@@ -40,7 +40,7 @@ def test_the_matching_is_the_best_of_all():
         assert cost(found) == pytest.approx(best, abs=1e-5)
 
 
-def test_modes_farther_apart_than_an_octave_fade():
+def test_modes_farther_apart_than_two_octaves_fade():
     a, b = modes([0.01, 0.1]), modes([0.011, 0.5])
     assert match_modes(a, b) == [(0, 0)]
     between = blend_modes(a, b, 0.25)
