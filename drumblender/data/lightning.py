@@ -33,8 +33,9 @@ from drumblender.errors import DrumblenderError, UsageError
 
 # More loading processes than this never made a batch come faster.
 _MOST_LOADERS = 8
-# Handing over a batch takes longer than reading it from a pack: four hand over thousands a second.
-_MOST_LOADERS_OF_PACKS = 4
+# A pack is read sooner than a batch is handed over by another process. A GPU shall not wait even
+# so, and four hand over thousands of sounds a second; a processor has its cores for training.
+_MOST_LOADERS_OF_PACKS = {True: 4, False: 0}  # with a GPU, without
 
 
 class AudioDataModule(pl.LightningDataModule):
@@ -263,12 +264,12 @@ class AudioDataModule(pl.LightningDataModule):
 
     def _loader(self, dataset: AudioDataset, shuffle: bool = False) -> DataLoader:
         sampler = self._sampler(dataset, shuffle)
-        workers = self.num_workers
+        workers, on_gpu = self.num_workers, torch.cuda.is_available()
         if workers is None:
             # One batch is read sooner than a process starts.
             batches = -(-len(dataset if sampler is None else sampler) // self.batch_size)
             sharing = self.trainer.num_devices if self.trainer else 1
-            most = _MOST_LOADERS if dataset.pack is None else _MOST_LOADERS_OF_PACKS
+            most = _MOST_LOADERS if dataset.pack is None else _MOST_LOADERS_OF_PACKS[on_gpu]
             workers = max(0, min(max(1, available_cores() // sharing), most, batches - 1))
         return DataLoader(
             dataset,
@@ -276,7 +277,7 @@ class AudioDataModule(pl.LightningDataModule):
             sampler=sampler,
             num_workers=workers,
             persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=on_gpu,
         )
 
     def _sampler(self, dataset: AudioDataset, shuffle: bool) -> Optional[DistributedSampler]:

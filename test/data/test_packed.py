@@ -313,8 +313,13 @@ def test_an_archive_does_not_hold_everything_twice(project):
         assert not [name for name in archive.getnames() if PACK_FILE in name]
 
 
-@pytest.mark.parametrize(("is_packed", "cores", "workers"), [(0, 64, 8), (1, 64, 4), (1, 1, 1)])
-def test_loading_processes_follow_cores_and_pack(published, monkeypatch, is_packed, cores, workers):
+@pytest.mark.parametrize(
+    ("is_packed", "on_gpu", "cores", "workers"),
+    [(False, False, 64, 8), (True, True, 64, 4), (True, True, 2, 2), (True, False, 64, 0)],
+)
+def test_loading_processes_follow_machine_and_pack(
+    published, monkeypatch, is_packed, on_gpu, cores, workers
+):
     if is_packed:
         pack(published)
 
@@ -322,7 +327,11 @@ def test_loading_processes_follow_cores_and_pack(published, monkeypatch, is_pack
         def __len__(self):
             return 10000
 
+    monkeypatch.setattr("torch.cuda.is_available", lambda: on_gpu)
     monkeypatch.setattr("drumblender.data.lightning.available_cores", lambda: cores)
     data = AudioDataModule(str(published), "meta.json", RATE, NUM_SAMPLES, dataset_class=Long)
     data.setup("fit")
-    assert data.val_dataloader().num_workers == workers
+    loader = data.val_dataloader()
+    assert loader.num_workers == workers
+    assert loader.persistent_workers == (workers > 0)
+    assert loader.pin_memory == on_gpu
