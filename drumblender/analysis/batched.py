@@ -40,6 +40,12 @@ def analyze(audio: Tensor, cqt: CQT, settings: AnalysisSettings) -> Tensor:
     Shape:
         - audio: (B, N), float32
         - Output: (B, 3, num_modes, N // hop_length + 1), float32, on the device of ``audio``
+
+    >>> s = AnalysisSettings(sample_rate=8000, hop_length=100, n_bins=60, bins_per_octave=8)
+    >>> tone = torch.sin(0.1 * torch.arange(4000.0))
+    >>> parameters = analyze(torch.stack([tone, 0 * tone]), CQT(8000, 100, 20.0, 60, 8), s)
+    >>> parameters.shape, round(parameters[0, 0, 0, 20].item(), 3), parameters[1].any().item()
+    (torch.Size([2, 3, 64, 41]), 0.1, False)
     """
     at_once = _sounds_at_once(audio.shape[-1], settings, audio.device)
     while True:

@@ -58,7 +58,11 @@ class Plan(NamedTuple):
 
 
 def plan(num_samples: int, num_frames: int, highest: float) -> Plan:
-    """How to split a signal into bands; arguments as of :func:`split`."""
+    """How to split a signal into bands; arguments as of :func:`split`.
+
+    >>> plan(96000, 376, 0.5).index.shape
+    (4, 6015)
+    """
     length = num_frames * RATE
     num_bins = num_samples // 2 + 1
     keep = min((length - 1) // 2, num_bins - 1)
