@@ -198,7 +198,7 @@ class AudioDataModule(pl.LightningDataModule):
         # nor the pack, which holds everything again.
         top = Path(self.meta_file).stem
         return archives.create_archive(
-            self.data_dir, path, top, leave_out=(JOURNAL_FILE, PACK_FILE)
+            self.data_dir, path, top, leave_out=(JOURNAL_FILE, PACK_FILE, f"{PACK_FILE}.tmp")
         )
 
     def verify(self, num_workers: Optional[int] = None) -> List[str]:

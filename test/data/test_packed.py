@@ -204,6 +204,32 @@ def test_a_broken_file_is_named_and_leaves_no_pack(published):
     assert not list(published.glob("packed*"))
 
 
+def test_a_stop_leaves_the_pack_that_was_there(published, monkeypatch):
+    path = pack(published)
+    before = path.read_bytes()
+    dataset = open_dataset(published)
+    load = AudioWithParametersDataset.load
+
+    def interrupt(self, index, field):
+        if index == 5:
+            raise KeyboardInterrupt
+        return load(self, index, field)
+
+    monkeypatch.setattr(AudioWithParametersDataset, "load", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        packed.write(dataset, {})
+    assert path.read_bytes() == before
+    assert [p.name for p in published.glob("packed*")] == [PACK_FILE]
+
+
+def test_what_a_killed_run_left_does_no_harm(published):
+    (published / f"{PACK_FILE}.tmp").write_bytes(b"half" * 100000)
+    expected = open_dataset(published)[0]
+    pack(published)
+    assert same(open_dataset(published)[0], expected)
+    assert [p.name for p in published.glob("packed*")] == [PACK_FILE]
+
+
 def test_a_file_that_is_not_what_was_made_is_refused(published):
     dataset = open_dataset(published)
     with pytest.raises(DrumblenderError, match=r"3\.wav has changed since it was made"):
