@@ -124,7 +124,10 @@ def conv1d(
     True
     """
     x, weight, bias = _autocast(x, weight, bias)
-    return _Conv.apply(x, weight, bias, _Layout(padding, dilation, weight.shape[-1]))
+    layout = _Layout(padding, dilation, weight.shape[-1])
+    if torch.compiler.is_compiling():
+        return layout.forward(x, weight, bias)
+    return _Conv.apply(x, weight, bias, layout)
 
 
 class Statistics(NamedTuple):
@@ -245,8 +248,29 @@ def film_block(
     dtype = _autocast_dtype(x)
     tensors = [at_least_float32(t) for t in (x, weight, bias, gamma, beta, mix, mix_bias)]
     with full_precision(x):
+        if torch.compiler.is_compiling():
+            return _traced_film_block(*tensors, layout, normalize, fixed, eps, dtype)
         y, mean, variance = _FilmBlock.apply(*tensors, layout, normalize, fixed, eps, dtype)
     return y, None if mean is None else Statistics(mean, variance)
+
+
+def _traced_film_block(
+    x, weight, bias, gamma, beta, mix, mix_bias, layout, normalize, fixed, eps, dtype
+):
+    """What a compiler sees: it fuses and recomputes by itself, and derives wrong gradients here
+    from a backward of our own (PyTorch 2.11)."""
+    u = layout.forward(x.to(dtype), weight.to(dtype), bias.to(dtype)).to(x.dtype)
+    statistics = fixed
+    if normalize:
+        if fixed is None:
+            mean = u.mean((0, 2), keepdim=True)
+            statistics = Statistics(mean, (u - mean).square().mean((0, 2), keepdim=True))
+        gamma = gamma * (statistics.variance + eps).rsqrt()
+        u = u - statistics.mean
+    y = F.gelu(torch.addcmul(beta, u, gamma)) + F.conv1d(x, mix, mix_bias)
+    if not normalize or fixed is not None:
+        return y, None
+    return y, Statistics(statistics.mean.detach(), statistics.variance.detach())
 
 
 class _EluUnit(Function):
@@ -309,8 +333,11 @@ def elu_unit(
         - x: (B, C, T)
         - Output: (B, C, T)
     """
-    tensors = _autocast(x, weight, bias, mix, mix_bias)
-    return _EluUnit.apply(*tensors, _Layout(padding, dilation, weight.shape[-1]))
+    layout = _Layout(padding, dilation, weight.shape[-1])
+    x, weight, bias, mix, mix_bias = _autocast(x, weight, bias, mix, mix_bias)
+    if torch.compiler.is_compiling():
+        return F.elu(F.conv1d(F.elu(layout.forward(x, weight, bias)), mix, mix_bias)) + x
+    return _EluUnit.apply(x, weight, bias, mix, mix_bias, layout)
 
 
 def _autocast(*tensors: Optional[Tensor]) -> Tuple[Optional[Tensor], ...]:

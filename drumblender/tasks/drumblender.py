@@ -86,7 +86,7 @@ class DrumBlender(Blender, pl.LightningModule):
             on_step=stage == "train",
             on_epoch=True,
             prog_bar=True,
-            sync_dist=stage != "train",
+            sync_dist=True,
             batch_size=len(audio),
         )
         return {"loss": loss, "target": audio, "resynthesis": resynthesis.detach()}

@@ -1,7 +1,9 @@
+import functools
 import itertools
 
 import pytest
 import torch
+from auraloss.freq import MultiResolutionSTFTLoss
 from torch import nn
 from torchmetrics import MeanSquaredError, MetricCollection
 
@@ -151,3 +153,68 @@ def test_metrics_see_the_resynthesis_and_the_target(batch):
         outputs = net.test_step(batch, 0)
     expected = (outputs["resynthesis"] - batch[0]).square().mean()
     torch.testing.assert_close(metrics.compute()["mse"], expected)
+
+
+@pytest.mark.parametrize("silent", ["target", "parameters", "both"])
+def test_silence_in_training_leaves_every_gradient_finite(silent, batch):
+    audio, params = batch
+    if silent != "parameters":
+        audio = torch.zeros_like(audio)
+    if silent != "target":
+        params = torch.zeros_like(params)
+    net = model(modal_autoencoder=ModalAmpParameters(4)).train()
+    loss = MultiResolutionSTFTLoss([256, 512], [64, 128], [256, 512])
+    loss(net(audio, params), audio).backward()
+    assert all(p.grad.isfinite().all() for p in net.parameters() if p.grad is not None)
+
+
+def losses_and_gradients(net, batch):
+    torch.manual_seed(0)
+    audio, params = batch
+    loss = torch.nn.functional.mse_loss(net.train()(audio, params).float(), audio)
+    loss.backward()
+    return {"loss": loss.detach(), **{name: p.grad for name, p in net.named_parameters()}}
+
+
+def test_activation_checkpointing_changes_memory_and_nothing_else(batch):
+    def kept(net):
+        total = 0
+
+        def count(tensor):
+            nonlocal total
+            total += tensor.nbytes
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda x: x):
+            net.noise_autoencoder.train()(batch[0])
+        return total
+
+    usual, saving = model(), model(activation_checkpointing=True)
+    assert kept(saving) < 0.5 * kept(usual)
+    expected, actual = losses_and_gradients(usual, batch), losses_and_gradients(saving, batch)
+    for name in expected:
+        torch.testing.assert_close(actual[name], expected[name], rtol=0, atol=0)
+
+
+def test_a_compiled_model_computes_the_same_and_keeps_its_names(batch, monkeypatch):
+    # Everything but the C++ compiler, which takes minutes for a model this small.
+    compile_fast = functools.partialmethod(nn.Module.compile, backend="aot_eager")
+    monkeypatch.setattr(nn.Module, "compile", compile_fast)
+    usual, compiled = model(), model(compile=True)
+    assert compiled.state_dict().keys() == usual.state_dict().keys()
+    expected, actual = losses_and_gradients(usual, batch), losses_and_gradients(compiled, batch)
+    for name in expected:
+        torch.testing.assert_close(actual[name], expected[name], rtol=1e-3, atol=1e-6)
+
+
+def test_autocast_leaves_sinusoids_noise_and_loss_in_float32(batch):
+    net = model()
+    audio, params = batch
+    with torch.autocast("cpu", torch.bfloat16):
+        controls = net.encode(audio, params)
+        parts = net.synthesize(controls, N)
+        assert controls.noise.dtype == torch.bfloat16
+        assert torch.equal(parts.modal, ModalSynth()(params, N))
+    assert {parts.modal.dtype, parts.noise.dtype, parts.transient.dtype} == {torch.float32}
+    exact = net.encode(audio, params)
+    assert (controls.noise - exact.noise).norm() < 0.05 * exact.noise.norm()
