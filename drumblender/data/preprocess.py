@@ -100,6 +100,7 @@ def preprocess(
             source = sources.get(key, raw_dir / sound.name)
             tasks.append(build.task(key, f"{FILES}/{key}.wav", source, _state(source)))
         audio = build.run(functools.partial(workers.map, make_audio), tasks, "Audio")
+        shutil.rmtree(unpacked, ignore_errors=True)
         features = audio
         if settings.analysis is not None:
             tasks = [
@@ -118,9 +119,7 @@ def preprocess(
         build.mark_duplicates(metadata)
         build.remove_strays(metadata)
         reused = sum(audio[key].reused and features[key].reused for key in metadata)
-        report = build.finish(meta_file, metadata, skipped, library, reused)
-        shutil.rmtree(unpacked, ignore_errors=True)
-        return report
+        return build.finish(meta_file, metadata, skipped, library, reused)
 
 
 def preprocess_features(

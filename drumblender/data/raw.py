@@ -120,29 +120,24 @@ def pack_folders(raw_dir: Path) -> Dict[str, List[str]]:
 def unpack_archives(raw_dir: Path, sounds: Iterable[RawSound], folder: Path) -> Dict[str, Path]:
     """Unpack the archives that hold sounds, and give the file to read for each such sound.
 
-    What was unpacked before and has not changed since stays.
-
     Args:
         raw_dir: the raw folder.
         sounds: in it.
-        folder: to unpack to.
+        folder: to unpack to; what is there goes.
     """
+    shutil.rmtree(folder, ignore_errors=True)
+    places: Dict[str, Path] = {}
     sources = {}
     for sound in sounds:
         if not sound.archive or sound.problem:
             continue
-        archive = raw_dir / sound.archive
-        status = archive.stat()
-        state = f"{sound.archive}\n{status.st_size}\n{status.st_mtime_ns}"
-        place = folder / hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        if not place.exists():
-            temporary = place.with_suffix(".tmp")
-            shutil.rmtree(temporary, ignore_errors=True)
-            archives.extract(archive, temporary)
-            temporary.rename(place)
-        source = place / PurePosixPath(sound.name).relative_to(sound.archive)
+        if sound.archive not in places:
+            places[sound.archive] = folder / str(len(places))
+            archives.extract(raw_dir / sound.archive, places[sound.archive])
+        source = places[sound.archive] / PurePosixPath(sound.name).relative_to(sound.archive)
         # As old as the archive, so that it counts as unchanged when it is unpacked again.
-        os.utime(source, ns=(status.st_mtime_ns, status.st_mtime_ns))
+        time = (raw_dir / sound.archive).stat().st_mtime_ns
+        os.utime(source, ns=(time, time))
         sources[sound.key] = source
     return sources
 

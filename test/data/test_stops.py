@@ -1,0 +1,246 @@
+"""Commands that are killed, interrupted, starved of disk or run twice."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from drumblender.data import storage
+from drumblender.dataset_cli import main
+
+CRASH = Path(__file__).parent / "crash.py"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def stop_everywhere(project, sig, step, remove=(), restore=()):
+    """Stop ``drumblender-dataset data.yaml`` at each change of the disk; gives how often."""
+    what = {
+        "argv": ["data.yaml", "--num_workers", "1"],
+        "signal": sig,
+        "step": step,
+        "data_dir": "dataset/drums",
+        "meta_file": "meta.json",
+        "remove": ["dataset", *remove],
+        "restore": restore,
+    }
+    if any(restore):
+        what["argv"].append("--preprocess")
+    if "DRUMBLENDER_TEST_EVERY_STOP" in os.environ:
+        what["step"] = 1
+    result = subprocess.run(
+        [sys.executable, str(CRASH), json.dumps(what)],
+        cwd=project.folder,
+        env={**ENVIRONMENT, **{k: os.environ[k] for k in KEYS if k in os.environ}},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    return int(result.stdout)
+
+
+KEYS = (storage.ACCESS_KEY, storage.SECRET_KEY)
+# Not at every change: DRUMBLENDER_TEST_EVERY_STOP does that, in minutes.
+BOTH = pytest.mark.parametrize(
+    ("sig", "step"), [(signal.SIGKILL, 6), (signal.SIGINT, 11)], ids=["kill", "ctrl-c"]
+)
+
+
+def put_kit(project):
+    """A kit in an archive in the raw folder."""
+    xml = "<k><instrument><name>Snare</name><filename>1.wav</filename></instrument></k>"
+    content = project.write_sound(project.folder / "1.wav", 300.0).read_bytes()
+    with tarfile.open(project.folder / "raw" / "Kit.h2drumkit", "w:gz") as tar:
+        for name, data in (("drumkit.xml", xml.encode()), ("1.wav", content)):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+@BOTH
+def test_preprocessing_may_stop_anywhere(project, sig, step):
+    project.fill(packs=1, sounds=1)
+    put_kit(project)
+
+    assert stop_everywhere(project, sig, step) >= 4
+
+
+@BOTH
+def test_an_update_may_stop_anywhere(project, sig, step):
+    project.fill(packs=1, sounds=2)
+    assert main(["data.yaml", "--preprocess", "--num_workers", "1"]) == 0
+    shutil.move("dataset", "before")
+    project.write_sound(project.folder / "raw" / "pack 0" / "kick_1.wav", 333.0)
+
+    assert stop_everywhere(project, sig, step, restore=[("before", "dataset")]) >= 4
+
+
+def put_into_store(project, store):
+    """The dataset as an archive in the bucket, and nothing of it left here."""
+    project.fill(packs=1, sounds=2).configure(url=store.url, bucket="drums", archive="v1.tar.gz")
+    assert main(["data.yaml", "--archive", "v1.tar.gz", "--upload", "v1.tar.gz"]) == 0
+    expected = project.files()
+    shutil.rmtree("dataset")
+    shutil.rmtree("raw")
+    os.remove("v1.tar.gz")
+    return expected
+
+
+@BOTH
+def test_downloading_and_unpacking_may_stop_anywhere(project, store, sig, step):
+    put_into_store(project, store)
+
+    remove = ["v1.tar.gz", ".v1.tar.gz.part", ".v1.tar.gz.part.json"]
+    assert stop_everywhere(project, sig, step // 2, remove=remove) >= 4
+
+
+def test_downloading_a_raw_folder_may_stop_anywhere(project, store, client):
+    project.fill(packs=2, sounds=2).configure(url=store.url, bucket="drums", prefix="lib/v1")
+    for path in (project.folder / "raw").rglob("*.wav"):
+        key = f"lib/v1/{path.relative_to(project.folder / 'raw').as_posix()}"
+        client.put_object(Bucket="drums", Key=key, Body=path.read_bytes())
+
+    assert stop_everywhere(project, signal.SIGKILL, remove=["raw"], step=11) >= 4
+
+
+def command(project, *args):
+    script = "import sys; from drumblender.dataset_cli import main; sys.exit(main())"
+    return subprocess.Popen(
+        [sys.executable, "-c", script, "data.yaml", *args],
+        cwd=project.folder,
+        env={**ENVIRONMENT, **{k: os.environ[k] for k in KEYS if k in os.environ}},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_a_command_that_is_killed_in_the_middle_of_a_download_goes_on_there(project, proxy):
+    expected = put_into_store(project, proxy.store)
+    proxy.requests.clear()
+    proxy.fail(after=2000, how="stall")
+    process = command(project)
+    assert proxy.stalled.wait(60)
+    part = project.folder / ".v1.tar.gz.part"
+    while not part.exists():  # the bytes are on their way to it
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+    assert not project.data_dir.exists()
+    assert not (project.folder / "v1.tar.gz").exists()
+    there = part.stat().st_size
+
+    assert main(["data.yaml"]) == 0
+
+    assert project.files() == expected
+    assert proxy.ranges() == [None, f"bytes={there}-" if there else None]
+
+
+def test_two_commands_at_once_download_once_and_one_says_that_it_waits(project, proxy):
+    expected = put_into_store(project, proxy.store)
+    proxy.requests.clear()
+    proxy.fail(after=2000, how="stall", method="GET")
+    first = command(project)
+    assert proxy.stalled.wait(60)  # it holds the lock by now
+    second = command(project)
+    for line in second.stderr:
+        if "Waiting for another process that prepares dataset/drums" in line:
+            break
+    else:
+        pytest.fail("the second did not wait")
+    proxy.release.set()
+
+    for process in (first, second):
+        process.communicate()
+        assert process.returncode == 0
+    assert project.files() == expected
+    assert len([r for r in proxy.ranges() if r is None]) == 1
+    assert not list(project.folder.glob(".*.part*"))
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+from drumblender.dataset_cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def limited(project, size, *args):
+    """Run the command where no file can grow beyond ``size`` bytes, as on a full disk."""
+    return subprocess.run(
+        [sys.executable, "-c", LIMITED, str(size), "data.yaml", *args],
+        cwd=project.folder,
+        env={**ENVIRONMENT, **{k: os.environ[k] for k in KEYS if k in os.environ}},
+        text=True,
+        capture_output=True,
+    )
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_half(project, store):
+    expected = put_into_store(project, store)
+    for size, what in ((4000, "v1.tar.gz cannot be written"), (15000, "cannot be unpacked")):
+        if size == 15000:
+            store.download("v1.tar.gz", project.folder / "v1.tar.gz")
+        result = limited(project, size)
+        error = result.stderr.splitlines()[-1]
+        assert result.returncode == 1
+        assert error.startswith("error: ")
+        assert what in error
+        assert "File too large" in error
+        assert "make room" in error
+        assert not project.data_dir.exists()
+
+    assert main(["data.yaml", "--verify"]) == 0
+    assert project.files() == expected
+
+
+def test_a_full_disk_stops_preprocessing_which_goes_on_later(project):
+    project.fill(packs=1, sounds=2)
+
+    result = limited(project, 15000, "--num_workers", "1")
+
+    assert result.returncode == 1
+    assert "make room" in result.stderr.splitlines()[-1]
+    assert not project.data_dir.exists()
+    assert main(["data.yaml", "--verify", "--num_workers", "1"]) == 0
+    assert len(project.metadata()) == 2
+
+
+def test_an_object_that_is_damaged_in_the_store_is_got_again_when_it_is_right(
+    project, store, client
+):
+    expected = put_into_store(project, store)
+    good = client.get_object(Bucket="drums", Key="v1.tar.gz")["Body"].read()
+    for bad in (good[: len(good) // 2], good[:-200] + bytes(100) + good[-100:]):
+        client.put_object(Bucket="drums", Key="v1.tar.gz", Body=bad)
+        assert main(["data.yaml"]) == 1
+        assert not project.data_dir.exists()
+
+    client.put_object(Bucket="drums", Key="v1.tar.gz", Body=good)
+    assert main(["data.yaml", "--verify"]) == 0
+    assert project.files() == expected
+
+
+@pytest.mark.parametrize("option", [(), ("--debug",)])
+def test_credentials_are_in_no_output_of_a_command(project, proxy, option):
+    project.fill(packs=1, sounds=1).configure(
+        url=proxy.address, bucket="drums", archive="v1.tar.gz"
+    )
+    shutil.rmtree("raw")
+    proxy.fail(status=403, method="HEAD")
+
+    process = command(project, *option)
+
+    output, error = process.communicate()
+    assert process.returncode == 1
+    assert "403" in error
+    assert ("Traceback" in error) == bool(option)
+    for secret in (os.environ[key] for key in KEYS):
+        assert secret not in output + error
