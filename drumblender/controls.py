@@ -13,6 +13,8 @@ from torch import Tensor
 
 # From samples of the new sound to those of the old one.
 TimeMap = Callable[[Tensor], Tensor]
+# Frames at the end of a track whose frequency says little, and frames before them whose mean does.
+_UNSURE, _KEPT = 4, 24
 
 
 def shift_modes(modal: Tensor, ratio: float) -> Tensor:
@@ -106,16 +108,24 @@ def retime_bands(
 
 
 def hold_frequencies(modal: Tensor) -> Tensor:
-    """Let modes keep their last frequency after they have become silent.
+    """Let modes keep the frequency that they had last after they have become silent.
 
-    What is silent may be anything; once envelopes are stretched or blended it may be heard.
+    What is silent may be anything; once envelopes are stretched or blended it may be heard. So may
+    the last frames of a track, where there is hardly anything left to measure a frequency of: what
+    is kept is the mean of the frames before them, weighted by energy.
     """
     frequency, amplitude, phase = modal.unbind(-3)
     frames = torch.arange(modal.shape[-1], device=modal.device)
-    last = torch.where(amplitude != 0, frames, -1).amax(-1, keepdim=True)
-    index = torch.minimum(frames, last.clamp(min=0))
+    sounding = amplitude != 0
+    first = torch.where(sounding, frames, modal.shape[-1]).amin(-1, keepdim=True)
+    last = torch.where(sounding, frames, -1).amax(-1, keepdim=True)
+    last = torch.maximum(last - _UNSURE, torch.minimum(first, last))
+    energy = amplitude.square() * (frames <= last) * (frames > last - _KEPT)
+    total = energy.sum(-1, keepdim=True)
+    kept = (frequency * energy).sum(-1, keepdim=True) / total.clamp(min=1e-30)
     # Zeros between two tracks and before the first one stay: they make the phase what it is.
-    return torch.stack([frequency.gather(-1, index), amplitude, phase], dim=-3)
+    frequency = torch.where((frames > last) & (total > 1e-30), kept, frequency)
+    return torch.stack([frequency, amplitude, phase], dim=-3)
 
 
 def _interpolate(x: Tensor, position: Tensor) -> Tensor:

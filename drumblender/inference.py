@@ -11,7 +11,7 @@ import hashlib
 import math
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
@@ -137,6 +137,7 @@ class Report:
     """What became of a job: what to say, or why it failed."""
 
     job: Job
+    written: Tuple[str, ...] = ()
     notes: Tuple[str, ...] = ()
     error: Optional[str] = None
 
@@ -158,8 +159,8 @@ def resynthesize(request: Request, jobs: Sequence[Job], num_workers: Optional[in
         for report in _reports(request, jobs, num_workers):
             bar.update()
             reports.append(report)
-            for note in report.notes:
-                bar.write(note, file=sys.stdout)
+            for line in report.notes if many else (*report.written, *report.notes):
+                bar.write(line, file=sys.stdout)
             if many and report.error:
                 bar.write(f"failed: {report.error}", file=sys.stderr)
     failed = sorted(r for r in (report.error for report in reports) if r)
@@ -216,7 +217,7 @@ def blend_files(
         (report,) = studio.produce([(job, [blend(one, other, x)])], inputs)
         if report.error:
             raise DrumblenderError(report.error)
-        print(*report.notes, sep="\n", end="\n" if report.notes else "")
+        print(*report.written, *report.notes, sep="\n")
 
 
 class Studio:
@@ -305,10 +306,13 @@ class Studio:
         for index, path, stems, sounds in products:
             made = [next(parts) for _ in sounds]
             try:
-                notes = self._write(reports[index].job, path, stems, sounds, made, inputs)
-                reports[index] = Report(reports[index].job, (*reports[index].notes, *notes))
+                line, *notes = self._write(reports[index].job, path, stems, sounds, made, inputs)
+                before = reports[index]
+                reports[index] = replace(
+                    before, written=(*before.written, line), notes=(*before.notes, *notes)
+                )
             except DrumblenderError as error:
-                reports[index] = Report(reports[index].job, reports[index].notes, str(error))
+                reports[index] = replace(reports[index], error=str(error))
         return reports
 
     def _keeps_time(self) -> bool:
@@ -343,7 +347,7 @@ class Studio:
         stems = _join([s.stems_of(p, rate) for s, p in zip(sounds, parts)], rate)
         output = sum(stems.values())
         check_samples(path, output)
-        notes = []
+        notes = [f"{path}: {len(output) / rate:.2f} s at {rate} Hz"]
         peak = float(np.abs(output).max())
         loudest = peak
         if folder is not None:

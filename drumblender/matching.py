@@ -22,9 +22,9 @@ FLOOR = 1e-5
 def match_modes(a: Tensor, b: Tensor) -> List[Tuple[int, int]]:
     """Pairs of modes of two sounds that belong together.
 
-    The pairs with the least sum of distances in octaves, weighted by loudness. A difference in level
-    adds to a distance, so that a drum's fundamental goes to the other's, and not to a faint mode
-    that happens to lie nearer. No pair is farther apart than two octaves.
+    The pairs with the least sum of distances in octaves, weighted by loudness. A difference in
+    level adds to a distance, so that a drum's fundamental goes to the other's, and not to a faint
+    mode that happens to lie nearer. No pair is farther apart than two octaves.
 
     Shape:
         - a, b: (3, M, F) modal parameters; numbers of modes and frames may differ

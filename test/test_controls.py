@@ -51,11 +51,17 @@ def test_a_stretch_takes_later_samples_from_nearer_the_attack():
     assert stretch_after(10, 0.5)(t).tolist() == [0, 10, 50]
 
 
-def test_silent_modes_keep_their_last_frequency():
-    modal = torch.zeros(3, 1, 6)
-    modal[0, 0, :4] = torch.tensor([0.1, 0.2, 0.3, 0.4])
-    modal[1, 0, 1:3] = 1
-    assert hold_frequencies(modal)[0, 0].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.3, 0.3, 0.3])
+def test_silent_modes_keep_the_frequency_they_had_last():
+    modal = torch.zeros(3, 2, 60)
+    modal[0, :, :40], modal[1, :, :40] = 0.2, 0.5
+    modal[0, :, 37:40] = 0.1  # the end of a track, which nobody hears
+    modal[1, 1] = 0
+    held = hold_frequencies(modal)
+    assert held[0, 0].tolist() == pytest.approx([0.2] * 60)
+    assert torch.equal(held[:, 1], modal[:, 1])
+    short = torch.zeros(3, 1, 6)
+    short[0, 0], short[1, 0, 1] = torch.arange(6.0), 1
+    assert hold_frequencies(short)[0, 0].tolist() == [0, 1, 1, 1, 1, 1]
 
 
 def test_bands_shifted_up_and_down_come_back():
