@@ -24,7 +24,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Without an action: use what is there (the dataset, its archive in the working "
         "directory, the raw folder, the archive on the network) to make the dataset. "
         "Several actions run in the order below.",
-        epilog="--debug shows where an error comes from.",
+        epilog="--debug shows where an error comes from. DRUMBLENDER_NETWORK_TIMEOUT is the number "
+        "of seconds without a byte after which a connection counts as broken (60).",
     )
     parser.add_argument("config", help="YAML of a dataset, or of an experiment with a data section")
     actions = parser.add_argument_group("actions")

@@ -101,6 +101,9 @@ def _check(
             for name in names
             if name in journal and file_stamp(data_dir / name) != journal[name][1]
         ]
+    audio, *feature = (journal.get(name) for name in names)
+    if not problems and audio and feature and feature[0] and feature[0][0] != audio[1]:
+        problems.append(f"{data_dir / names[1]} was measured on another sound than {names[0]}.")
     return problems
 
 

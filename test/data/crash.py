@@ -1,25 +1,34 @@
-"""Run a command again and again, stop it at each change of the disk in turn, and look after it.
+"""Run ``drumblender-dataset`` in processes of its own, and stop it at each change of the disk.
 
-A stop falls on a change of the disk by number, not on a moment by the clock: an audit hook counts
-the changes and sends the signal. Run as a program with what to do as JSON; prints how often it
-stopped the command. After each stop there must be no dataset or a whole one, and the next run of
-the same command must end with the right one and nothing beside it.
+A program that has imported everything once and forks for each run; it reads what to do as lines of
+JSON and answers in lines of JSON. A stop falls on a change of the disk by number, not on a moment
+by the clock: an audit hook counts the changes and sends the signal. After each stop there must be
+no dataset or a whole one, and the next run of the same command must end with the right one.
 """
 
 import hashlib
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.utime"}
 OUTPUT = "output.txt"
 
 
-def run(argv, sig=0, at=0):
-    """Exit code of the command in a process of its own; negative when a signal ended it."""
+def run(argv, sig=0, at=0, limit=None):
+    """Exit code of the command in a process of its own; negative when a signal ended it.
+
+    Args:
+        argv: of the command.
+        sig: to stop it with.
+        at: the number of the change of the disk before which to stop it.
+        limit: bytes beyond which no file can grow, as on a full disk.
+    """
     pid = os.fork()
     if pid == 0:
         out = os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -27,9 +36,15 @@ def run(argv, sig=0, at=0):
         os.dup2(out, 2)
         if at:
             stop_at(sig, at)
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         from drumblender.dataset_cli import main
 
-        code = main(argv)
+        try:
+            code = main(argv)
+        except BaseException:  # --debug
+            traceback.print_exc()
+            code = 1
         sys.stdout.flush()
         os._exit(code)
     status = os.waitpid(pid, 0)[1]
@@ -65,25 +80,30 @@ def digest(folder):
     return total.hexdigest()
 
 
-def main():
-    what = json.loads(sys.argv[1])
-    argv, sig, step = what["argv"], what["signal"], what["step"]
-    data_dir, meta_file = Path(what["data_dir"]), what["meta_file"]
+def stop_everywhere(argv, sig, step, data_dir, meta_file, remove, restore):
+    """Stop a command at every ``step``-th change of the disk; gives how often that was.
 
-    # What the command imports is imported once.
-    import drumblender.data.lightning  # noqa: F401
+    Args:
+        argv: of the command.
+        sig: to stop it with.
+        step: from one stop to the next.
+        data_dir: that the command makes.
+        meta_file: what makes it a dataset.
+        remove: what to remove before each run.
+        restore: pairs of folders, a copy of the first to put in place of the second.
+    """
+    data_dir = Path(data_dir)
 
     def reset():
-        for name in what["remove"]:
+        for name in remove:
             path = Path(name)
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        for source, name in what["restore"]:
+        for source, name in restore:
             shutil.copytree(source, name)
 
     reset()
     before = digest(data_dir)
-    if run(argv):
-        sys.exit(f"the command fails: {Path(OUTPUT).read_text()}")
+    assert run(argv) == 0, f"the command fails: {Path(OUTPUT).read_text()}"
     after = digest(data_dir)
     beside = sorted(path.name for path in data_dir.parent.iterdir())
     stops = 0
@@ -92,7 +112,7 @@ def main():
         at = 1 + stops * step
         code = run(argv, sig, at)
         if code == 0:
-            break
+            return stops
         where = f"stop {at}: {Path(OUTPUT).read_text()}"
         assert code == (-sig if sig == signal.SIGKILL else 130), f"{code} at {where}"
         whole = (data_dir / meta_file).exists()
@@ -105,7 +125,25 @@ def main():
         left = [name for name in left if not name.endswith(".lock")]
         assert whole or left == beside, f"{left} after {where}"
         stops += 1
-    print(stops)
+
+
+def main():
+    import drumblender.data.lightning
+    import drumblender.dataset_cli  # noqa: F401
+
+    for line in sys.stdin:
+        what = json.loads(line)
+        os.chdir(what["cwd"])
+        os.environ.update(what["environment"])
+        try:
+            if "step" in what["options"]:
+                answer = {"stops": stop_everywhere(**what["options"])}
+            else:
+                code = run(**what["options"])
+                answer = {"code": code, "output": Path(OUTPUT).read_text()}
+        except AssertionError as error:
+            answer = {"failure": str(error)}
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,36 +20,56 @@ CRASH = Path(__file__).parent / "crash.py"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-def stop_everywhere(project, sig, step, remove=(), restore=()):
-    """Stop ``drumblender-dataset data.yaml`` at each change of the disk; gives how often."""
-    what = {
-        "argv": ["data.yaml", "--num_workers", "1"],
-        "signal": sig,
-        "step": step,
-        "data_dir": "dataset/drums",
-        "meta_file": "meta.json",
-        "remove": ["dataset", *remove],
-        "restore": restore,
-    }
-    if any(restore):
-        what["argv"].append("--preprocess")
-    if "DRUMBLENDER_TEST_EVERY_STOP" in os.environ:
-        what["step"] = 1
-    result = subprocess.run(
-        [sys.executable, str(CRASH), json.dumps(what)],
-        cwd=project.folder,
-        env={**ENVIRONMENT, **{k: os.environ[k] for k in KEYS if k in os.environ}},
-        capture_output=True,
+@pytest.fixture(scope="module")
+def commander():
+    """Runs commands in forks of one process: gives a function of the project and options."""
+    process = subprocess.Popen(
+        [sys.executable, str(CRASH)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
-    assert result.returncode == 0, result.stderr
-    return int(result.stdout)
+
+    def ask(project, **options):
+        environment = {key: os.environ.get(key, "") for key in KEYS}
+        what = {"cwd": str(project.folder), "environment": environment, "options": options}
+        process.stdin.write(json.dumps(what) + "\n")
+        process.stdin.flush()
+        answer = json.loads(process.stdout.readline())
+        assert "failure" not in answer, answer["failure"]
+        return answer
+
+    yield ask
+    process.stdin.close()
+    process.wait()
+
+
+@pytest.fixture
+def stop_everywhere(commander, project):
+    """Stop ``drumblender-dataset data.yaml`` at changes of the disk; gives how often."""
+
+    def stop(sig, step, *argv, remove=(), restore=()):
+        if "DRUMBLENDER_TEST_EVERY_STOP" in os.environ:
+            step = 1
+        return commander(
+            project,
+            argv=["data.yaml", "--num_workers", "1", *argv],
+            sig=sig,
+            step=step,
+            data_dir="dataset/drums",
+            meta_file="meta.json",
+            remove=["dataset", *remove],
+            restore=restore,
+        )["stops"]
+
+    return stop
 
 
 KEYS = (storage.ACCESS_KEY, storage.SECRET_KEY)
 # Not at every change: DRUMBLENDER_TEST_EVERY_STOP does that, in minutes.
 BOTH = pytest.mark.parametrize(
-    ("sig", "step"), [(signal.SIGKILL, 6), (signal.SIGINT, 11)], ids=["kill", "ctrl-c"]
+    ("sig", "step"), [(signal.SIGKILL, 9), (signal.SIGINT, 13)], ids=["kill", "ctrl-c"]
 )
 
 
@@ -64,21 +85,21 @@ def put_kit(project):
 
 
 @BOTH
-def test_preprocessing_may_stop_anywhere(project, sig, step):
+def test_preprocessing_may_stop_anywhere(project, stop_everywhere, sig, step):
     project.fill(packs=1, sounds=1)
     put_kit(project)
 
-    assert stop_everywhere(project, sig, step) >= 4
+    assert stop_everywhere(sig, step) >= 4
 
 
 @BOTH
-def test_an_update_may_stop_anywhere(project, sig, step):
+def test_an_update_may_stop_anywhere(project, stop_everywhere, sig, step):
     project.fill(packs=1, sounds=2)
     assert main(["data.yaml", "--preprocess", "--num_workers", "1"]) == 0
     shutil.move("dataset", "before")
     project.write_sound(project.folder / "raw" / "pack 0" / "kick_1.wav", 333.0)
 
-    assert stop_everywhere(project, sig, step, restore=[("before", "dataset")]) >= 4
+    assert stop_everywhere(sig, step, "--preprocess", restore=[("before", "dataset")]) >= 4
 
 
 def put_into_store(project, store):
@@ -93,20 +114,20 @@ def put_into_store(project, store):
 
 
 @BOTH
-def test_downloading_and_unpacking_may_stop_anywhere(project, store, sig, step):
+def test_downloading_and_unpacking_may_stop_anywhere(project, store, stop_everywhere, sig, step):
     put_into_store(project, store)
 
     remove = ["v1.tar.gz", ".v1.tar.gz.part", ".v1.tar.gz.part.json"]
-    assert stop_everywhere(project, sig, step // 2, remove=remove) >= 4
+    assert stop_everywhere(sig, step // 2, remove=remove) >= 4
 
 
-def test_downloading_a_raw_folder_may_stop_anywhere(project, store, client):
+def test_downloading_a_raw_folder_may_stop_anywhere(project, store, client, stop_everywhere):
     project.fill(packs=2, sounds=2).configure(url=store.url, bucket="drums", prefix="lib/v1")
     for path in (project.folder / "raw").rglob("*.wav"):
         key = f"lib/v1/{path.relative_to(project.folder / 'raw').as_posix()}"
         client.put_object(Bucket="drums", Key=key, Body=path.read_bytes())
 
-    assert stop_everywhere(project, signal.SIGKILL, remove=["raw"], step=11) >= 4
+    assert stop_everywhere(signal.SIGKILL, 23, remove=["raw"]) >= 4
 
 
 def command(project, *args):
@@ -146,7 +167,9 @@ def test_two_commands_at_once_download_once_and_one_says_that_it_waits(project, 
     expected = put_into_store(project, proxy.store)
     proxy.requests.clear()
     proxy.fail(after=2000, how="stall", method="GET")
-    first = command(project)
+    codes = []
+    first = threading.Thread(target=lambda: codes.append(main(["data.yaml"])))
+    first.start()
     assert proxy.stalled.wait(60)  # it holds the lock by now
     second = command(project)
     for line in second.stderr:
@@ -156,41 +179,22 @@ def test_two_commands_at_once_download_once_and_one_says_that_it_waits(project, 
         pytest.fail("the second did not wait")
     proxy.release.set()
 
-    for process in (first, second):
-        process.communicate()
-        assert process.returncode == 0
+    first.join()
+    second.communicate()
+    assert [*codes, second.returncode] == [0, 0]
     assert project.files() == expected
     assert len([r for r in proxy.ranges() if r is None]) == 1
     assert not list(project.folder.glob(".*.part*"))
 
 
-LIMITED = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
-from drumblender.dataset_cli import main
-sys.exit(main(sys.argv[2:]))
-"""
-
-
-def limited(project, size, *args):
-    """Run the command where no file can grow beyond ``size`` bytes, as on a full disk."""
-    return subprocess.run(
-        [sys.executable, "-c", LIMITED, str(size), "data.yaml", *args],
-        cwd=project.folder,
-        env={**ENVIRONMENT, **{k: os.environ[k] for k in KEYS if k in os.environ}},
-        text=True,
-        capture_output=True,
-    )
-
-
-def test_a_full_disk_is_one_sentence_and_leaves_nothing_half(project, store):
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_half(project, store, commander):
     expected = put_into_store(project, store)
     for size, what in ((4000, "v1.tar.gz cannot be written"), (15000, "cannot be unpacked")):
         if size == 15000:
             store.download("v1.tar.gz", project.folder / "v1.tar.gz")
-        result = limited(project, size)
-        error = result.stderr.splitlines()[-1]
-        assert result.returncode == 1
+        result = commander(project, argv=["data.yaml"], limit=size)
+        error = result["output"].splitlines()[-1]
+        assert result["code"] == 1
         assert error.startswith("error: ")
         assert what in error
         assert "File too large" in error
@@ -201,13 +205,13 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_half(project, store):
     assert project.files() == expected
 
 
-def test_a_full_disk_stops_preprocessing_which_goes_on_later(project):
+def test_a_full_disk_stops_preprocessing_which_goes_on_later(project, commander):
     project.fill(packs=1, sounds=2)
 
-    result = limited(project, 15000, "--num_workers", "1")
+    result = commander(project, argv=["data.yaml", "--num_workers", "1"], limit=15000)
 
-    assert result.returncode == 1
-    assert "make room" in result.stderr.splitlines()[-1]
+    assert result["code"] == 1
+    assert "make room" in result["output"].splitlines()[-1]
     assert not project.data_dir.exists()
     assert main(["data.yaml", "--verify", "--num_workers", "1"]) == 0
     assert len(project.metadata()) == 2
@@ -229,18 +233,14 @@ def test_an_object_that_is_damaged_in_the_store_is_got_again_when_it_is_right(
 
 
 @pytest.mark.parametrize("option", [(), ("--debug",)])
-def test_credentials_are_in_no_output_of_a_command(project, proxy, option):
-    project.fill(packs=1, sounds=1).configure(
-        url=proxy.address, bucket="drums", archive="v1.tar.gz"
-    )
-    shutil.rmtree("raw")
+def test_credentials_are_in_no_output_of_a_command(project, proxy, commander, option):
+    project.configure(url=proxy.address, bucket="drums", archive="v1.tar.gz")
     proxy.fail(status=403, method="HEAD")
 
-    process = command(project, *option)
+    result = commander(project, argv=["data.yaml", *option])
 
-    output, error = process.communicate()
-    assert process.returncode == 1
-    assert "403" in error
-    assert ("Traceback" in error) == bool(option)
+    assert result["code"] == 1
+    assert "403" in result["output"]
+    assert ("Traceback" in result["output"]) == bool(option)
     for secret in (os.environ[key] for key in KEYS):
-        assert secret not in output + error
+        assert secret not in result["output"]
