@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
+import soundfile
 import torch
 
 from drumblender.analysis import AnalysisSettings
@@ -154,6 +155,9 @@ def resynthesize(request: Request, jobs: Sequence[Job], num_workers: Optional[in
         DrumblenderError: when a job failed, or all would.
     """
     many = len(jobs) > 1
+    # The longest first: neighbors are then of one length, for which the analysis keeps its filters
+    # and a GPU its batches, and no long one is left to a single process at the end.
+    jobs = sorted(jobs, key=lambda job: -_duration(job.source))
     reports = []
     with progress("Resynthesis", len(jobs), disable=not many) as bar:
         for report in _reports(request, jobs, num_workers):
@@ -481,6 +485,14 @@ def check_overwriting(jobs: Sequence[Job], sources: Sequence[Path]) -> None:
         for path in written:
             if path.resolve() in read:
                 raise UsageError(f"{path} would overwrite a recording; give another OUTPUT.")
+
+
+def _duration(path: Path) -> float:
+    """In seconds; 0 where that cannot be read."""
+    try:
+        return soundfile.info(path).duration
+    except (soundfile.SoundFileError, OSError, TypeError, ZeroDivisionError):
+        return 0.0
 
 
 def derive_seed(seed: Optional[int], name: str) -> Optional[int]:

@@ -1,6 +1,5 @@
 """Take drum sounds apart in Python, change them, blend them, and hear and see the result.
 
->>> from drumblender.analysis import AnalysisSettings
 >>> from drumblender.signal import sine
 >>> from drumblender.synths import ModalSynth
 >>> model = Blender(ModalSynth())  # untrained, sinusoids alone; else drumblender.load("model.ckpt")
@@ -22,18 +21,18 @@ import math
 import random
 import secrets
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from html import escape
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from drumblender import controls as change
-from drumblender.analysis import CQTModalAnalysis
+from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
 from drumblender.audiofile import check_samples, read_channels, write_samples
 from drumblender.checkpoint import load_model
 from drumblender.data.recording import resample
@@ -42,6 +41,9 @@ from drumblender.matching import blend_modes
 from drumblender.models.soundstream import SoundStreamAttentionEncoder, SoundStreamEncoder
 from drumblender.signal import fit_length, trim_leading_silence
 from drumblender.tasks import Blender, Controls, Parts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PathLike = Union[str, Path]
 PARTS = ("modal", "noise", "transient")
@@ -444,7 +446,7 @@ class Sound:
             finished.append(part)
         return Parts(*finished)
 
-    def figure(self):
+    def figure(self) -> "Figure":
         """Waveforms and spectrograms of recording, sound and parts, as a matplotlib figure."""
         from drumblender.plotting import plot_parts
 
@@ -518,7 +520,7 @@ def blend(a: Sound, b: Sound, amount: float) -> Sound:
 
 def prepare(
     source: Union[PathLike, np.ndarray, Tensor],
-    settings,
+    settings: AnalysisSettings,
     sample_rate: Optional[int] = None,
     stereo: bool = False,
     name: Optional[str] = None,
@@ -562,8 +564,14 @@ def prepare(
     heard = torch.nonzero(audio.abs().amax(0) > _INAUDIBLE)
     end = int(heard[-1]) + 1 if len(heard) else 1
     audio = fit_length(audio, _UNIT * math.ceil(end / _UNIT))
-    modal = CQTModalAnalysis(settings)(audio)
+    modal = _analysis(settings)(audio)
     return Recording(audio, modal, lead, samples, int(sample_rate), name, silent=not sounding)
+
+
+@lru_cache(maxsize=2)
+def _analysis(settings: AnalysisSettings) -> CQTModalAnalysis:
+    """The analysis, which keeps what it computes for a length of sounds."""
+    return CQTModalAnalysis(settings)
 
 
 def encode_as_in_training(

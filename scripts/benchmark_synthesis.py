@@ -54,7 +54,7 @@ def snare(seconds: float, rate: int = 44100) -> np.ndarray:
     return x
 
 
-def stages(voice: Voice, source: Path, folder: Path):
+def stages(voice: Voice, analysis: CQTModalAnalysis, source: Path, folder: Path):
     """CPU time in seconds of each stage, for one recording."""
     spent = {}
 
@@ -68,7 +68,7 @@ def stages(voice: Voice, source: Path, folder: Path):
     audio = torch.from_numpy(samples[:, 0].copy())
     timed("resample", lambda: resample(audio, rate, voice.sample_rate))
     recording = prepare(source, voice.settings)
-    timed("analyze", lambda: CQTModalAnalysis(voice.settings)(recording.audio))
+    timed("analyze", lambda: analysis(recording.audio))
     model = voice.model
     with torch.inference_mode():
         timed(
@@ -111,8 +111,9 @@ def main() -> None:
         source = folder / "in.wav"
         soundfile.write(source, snare(options.seconds), 44100, "PCM_16")
         voice = load(checkpoint, device="cpu")
-        stages(voice, source, folder)  # makes filters and windows
-        runs = [stages(voice, source, folder) for _ in range(options.repeat)]
+        analysis = CQTModalAnalysis(voice.settings)
+        stages(voice, analysis, source, folder)  # makes filters and windows
+        runs = [stages(voice, analysis, source, folder) for _ in range(options.repeat)]
         best = {key: min(run[key] for run in runs) for key in runs[0]}
         total = sum(best.values())
         print(f"One recording of {options.seconds:g} s, one thread, best of {options.repeat}:")
