@@ -188,7 +188,7 @@ class _Bank(Function):
         if bank_triton.is_usable(angles):
             grads = bank_triton.backward(*arguments)
         else:
-            grads = _differentiate(*arguments, ctx.mute, ctx.needs_input_grad[0])
+            grads = _differentiate(*arguments, ctx.mute, ctx.needs_input_grad[:2])
         return grads[0].view_as(angles), grads[1].view_as(envelopes), None, None
 
 
@@ -207,16 +207,16 @@ def _play(angles: Tensor, envelopes: Tensor, steps: Tensor, mute: bool) -> Tenso
         - steps: (length,)
         - Output: (blocks, length)
     """
-    y = steps.new_empty(len(angles), len(steps))
+    y = steps.new_zeros(len(angles), len(steps))
     powers = torch.stack([torch.ones_like(steps), steps, steps.square()])
-    work = None
+    work = _workspace(angles, steps)
     for part in _chunks(angles, steps):
-        work = _phase(angles[part], powers, work)
-        sines = _sin(work, work)
-        if mute:
-            _mute(sines, angles[part], steps)
-        lines = torch.bmm(envelopes[part], sines)
-        torch.addcmul(lines[:, 0], lines[:, 1], steps, out=y[part])
+        modes = _sounding(envelopes[part])
+        if len(modes):
+            turning, lines = angles[part][:, modes], envelopes[part][:, :, modes]
+            waves = _waves(turning, powers, mute, work)
+            lines = torch.bmm(lines, waves)
+            torch.addcmul(lines[:, 0], lines[:, 1], steps, out=y[part])
     return y
 
 
@@ -226,27 +226,24 @@ def _differentiate(
     envelopes: Tensor,
     steps: Tensor,
     mute: bool,
-    angles_too: bool,
+    needed: Tuple[bool, bool] = (True, True),
 ) -> Tuple[Tensor, Tensor]:
     """Gradients of :func:`_play` for ``grad`` (blocks, length), zero where there is no sample."""
-    grad_angles, grad_envelopes = torch.zeros_like(angles), torch.empty_like(envelopes)
+    grad_angles, grad_envelopes = torch.zeros_like(angles), torch.zeros_like(envelopes)
     powers = torch.stack([steps**k for k in range(4)])
-    phase = waves = None
+    work = _workspace(angles, steps)
     for part in _chunks(angles, steps):
-        phase = _phase(angles[part], powers[:3], phase)
-        waves = torch.empty_like(phase) if waves is None else waves[: len(phase)]
         moments = grad[part].unsqueeze(1) * powers
-        _sin(phase, waves)
-        if mute:
-            _mute(waves, angles[part], steps)
-        torch.bmm(moments[:, :2], waves.transpose(1, 2), out=grad_envelopes[part])
-        if angles_too:
-            _sin(phase, waves, cosine=True)
-            if mute:
-                _mute(waves, angles[part], steps)
+        if needed[1]:
+            waves = _waves(angles[part], powers[:3], mute, work)
+            torch.bmm(moments[:, :2], waves.transpose(1, 2), out=grad_envelopes[part])
+        modes = _sounding(envelopes[part])
+        if needed[0] and len(modes):
+            waves = _waves(angles[part][:, modes], powers[:3], mute, work, cosine=True)
             k = torch.bmm(moments, waves.transpose(1, 2))
-            a0, a1 = envelopes[part].split(1, dim=1)
-            grad_angles[part] = torch.addcmul(a0 * k[:, :3], a1, k[:, 1:]).transpose(1, 2)
+            a0, a1 = envelopes[part][:, :, modes].split(1, dim=1)
+            grads = torch.addcmul(a0 * k[:, :3], a1, k[:, 1:]).transpose(1, 2)
+            grad_angles[part].index_copy_(1, modes, grads)
     return grad_angles, grad_envelopes
 
 
@@ -257,27 +254,38 @@ def _chunks(angles: Tensor, steps: Tensor):
         yield slice(first, first + blocks)
 
 
-def _phase(angles: Tensor, powers: Tensor, out: Optional[Tensor]) -> Tensor:
-    if out is None:
-        out = angles.new_empty(*angles.shape[:2], powers.shape[1])
-    out = out[: len(angles)]
-    torch.mm(angles.flatten(0, 1), powers, out=out.view(-1, powers.shape[1]))
-    return out
+def _workspace(angles: Tensor, steps: Tensor) -> Tensor:
+    part = next(_chunks(angles, steps))
+    return angles.new_empty(min(part.stop, len(angles)) * angles.shape[1] * len(steps))
 
 
-def _sin(x: Tensor, out: Tensor, cosine: bool = False) -> Tensor:
-    # NumPy's takes less than half of the time of PyTorch's, but never more than one thread.
-    if x.device.type == "cpu" and torch.get_num_threads() <= 2:
-        (np.cos if cosine else np.sin)(x.numpy(), out=out.numpy())
-        return out
-    return (torch.cos if cosine else torch.sin)(x, out=out)
+def _sounding(envelopes: Tensor) -> Tensor:
+    """Indices of the modes that sound in any block: most drums are silent before their file ends.
+
+    All on a GPU, where asking would make the host wait.
+    """
+    if envelopes.is_cuda:
+        return torch.arange(envelopes.shape[-1], device=envelopes.device)
+    return envelopes.ne(0).flatten(0, 1).any(0).nonzero().flatten()
 
 
-def _mute(waves: Tensor, angles: Tensor, steps: Tensor) -> None:
-    """Silence, in place, what is at or above Nyquist."""
-    # The frequency at a sample is the phase's difference to the sample before.
-    frequency = angles[..., 1:2] + 2 * angles[..., 2:] * (steps - 0.5)
-    waves.mul_(frequency.abs() < math.pi)
+def _waves(
+    angles: Tensor, powers: Tensor, mute: bool, work: Tensor, cosine: bool = False
+) -> Tensor:
+    """Sinusoids of unit amplitude (blocks, M, length), in ``work``."""
+    shape = (*angles.shape[:2], powers.shape[1])
+    waves = work[: math.prod(shape)].view(shape)
+    torch.mm(angles.flatten(0, 1), powers, out=waves.flatten(0, 1))
+    # NumPy's sine takes less than half of the time of PyTorch's, but never more than one thread.
+    if waves.device.type == "cpu" and torch.get_num_threads() <= 2:
+        (np.cos if cosine else np.sin)(waves.numpy(), out=waves.numpy())
+    else:
+        waves = waves.cos_() if cosine else waves.sin_()
+    if mute:
+        # The frequency at a sample is the phase's difference to the sample before.
+        frequency = angles[..., 1:2] + 2 * angles[..., 2:] * (powers[1] - 0.5)
+        waves.mul_(frequency.abs() < math.pi)
+    return waves
 
 
 def _rounded(freqs: Tensor, amps: Tensor, num_samples: int, phase: Optional[Tensor]) -> Tensor:

@@ -75,11 +75,15 @@ class DrumBlender(Blender, pl.LightningModule):
         # Of the noise in each step. The seed of the configuration; another one each time without.
         self.noise_seed = int(os.environ.get("PL_GLOBAL_SEED") or torch.initial_seed() % 2**32)
 
+    def loss_of(self, resynthesis: Tensor, target: Tensor) -> Tensor:
+        """The loss, in float32 whatever autocast does."""
+        with full_precision(target):
+            return self.loss_fn(at_least_float32(resynthesis), at_least_float32(target))
+
     def _step(self, batch: Tuple[Tensor, Tensor], stage: str) -> Dict[str, Tensor]:
         audio, params = batch
         resynthesis = self(audio, params)
-        with full_precision(audio):
-            loss = self.loss_fn(at_least_float32(resynthesis), at_least_float32(audio))
+        loss = self.loss_of(resynthesis, audio)
         self.log(
             f"{stage}/loss",
             loss,
