@@ -94,6 +94,7 @@ class _Grid(NamedTuple):
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # What validation asks for first, training uses, too.
 def _grid(num_samples: int, num_frames: int, device: torch.device) -> _Grid:
     segment = np.arange(num_frames + 2)
     # First sample n with (n + 0.5) F / N - 0.5 >= s - 1, in integers.

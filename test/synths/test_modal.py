@@ -139,6 +139,15 @@ def test_silent_stretches_are_left_out_and_cost_no_gradient():
         torch.testing.assert_close(actual, expected, atol=1e-6, rtol=1e-8)
 
 
+def test_training_goes_on_after_validation_in_inference_mode():
+    freqs = torch.rand(1, 3, 17)
+    with torch.inference_mode():
+        modal_synth(freqs, torch.ones(1, 3, 17), 1234)
+    freqs.requires_grad_()
+    modal_synth(freqs, torch.ones(1, 3, 17), 1234).sum().backward()
+    assert freqs.grad.abs().sum() > 0
+
+
 def test_several_threads_give_what_one_does():
     generator = torch.Generator().manual_seed(0)
     freqs, amps = torch.rand(2, 1, 8, 20, generator=generator)
