@@ -143,13 +143,20 @@ class Report:
     error: Optional[str] = None
 
 
-def resynthesize(request: Request, jobs: Sequence[Job], num_workers: Optional[int] = None) -> None:
+def resynthesize(
+    request: Request,
+    jobs: Sequence[Job],
+    num_workers: Optional[int] = None,
+    batch_size: Optional[int] = None,
+) -> None:
     """Do all jobs; what fails does not stop the others, and is listed at the end.
 
     Args:
         request: what shall happen.
         jobs: from :func:`plan`.
         num_workers: processes; all cores when None.
+        batch_size: recordings that go through the model together; when None, 16 on a GPU, and on a
+            CPU one in each process.
 
     Raises:
         DrumblenderError: when a job failed, or all would.
@@ -160,7 +167,7 @@ def resynthesize(request: Request, jobs: Sequence[Job], num_workers: Optional[in
     jobs = sorted(jobs, key=lambda job: -_duration(job.source))
     reports = []
     with progress("Resynthesis", len(jobs), disable=not many) as bar:
-        for report in _reports(request, jobs, num_workers):
+        for report in _reports(request, jobs, num_workers, batch_size):
             bar.update()
             reports.append(report)
             for line in report.notes if many else (*report.written, *report.notes):
@@ -506,17 +513,19 @@ def derive_seed(seed: Optional[int], name: str) -> Optional[int]:
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4], "big") >> 1
 
 
-def _reports(request: Request, jobs: Sequence[Job], num_workers: Optional[int]) -> Iterator[Report]:
+def _reports(
+    request: Request, jobs: Sequence[Job], num_workers: Optional[int], batch_size: Optional[int]
+) -> Iterator[Report]:
     workers = Workers(num_workers)
     parallel = workers.count > 1 and len(jobs) >= _FEW
     cpu = request.device == "cpu" or (request.device == "auto" and not torch.cuda.is_available())
     studio = _studio(request)  # here, so that what is wrong with the request is said once
     prepared = functools.partial(_prepared, request, studio.voice.settings)
-    if parallel and cpu:
+    size = batch_size or (1 if cpu else GPU_BATCH)
+    if parallel and cpu and size == 1:
         with workers:
             yield from workers.map(functools.partial(_alone, request), jobs)
         return
-    size = 1 if cpu else GPU_BATCH
     with workers:
         ready = workers.map(prepared, jobs) if parallel else map(prepared, jobs)
         batch: List[Tuple[Job, List[Recording]]] = []

@@ -88,6 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int, help="repeat noise and variations (default: never)")
     run.add_argument("--device", default="auto", help="cpu, cuda, ... (default: %(default)s)")
     run.add_argument("--num_workers", type=int, metavar="N", help="processes (default: all cores)")
+    run.add_argument(
+        "--batch_size",
+        type=int,
+        metavar="N",
+        help="recordings at once (default: 16 on a GPU, one in each process on a CPU)",
+    )
     return parser
 
 
@@ -120,7 +126,7 @@ def _synth(argv: List[str]) -> None:
         return blend_files(request, options.blend, output, amount, options.steps)
     jobs, notes = plan(inputs, output, request, options.format)
     print(*notes, sep="\n", end="\n" if notes else "")
-    return resynthesize(request, jobs, options.num_workers)
+    return resynthesize(request, jobs, options.num_workers, options.batch_size)
 
 
 def _split(options: argparse.Namespace) -> Tuple[Tuple[Path, Optional[Path]], List[Path], Path]:
@@ -178,6 +184,7 @@ def _check_numbers(options: argparse.Namespace) -> None:
     check("amount", lambda x: 0 <= x <= 1, "0 for the first sound to 1 for the second")
     check("steps", lambda x: x >= 2, "2 or more")
     check("variations", lambda x: x >= 1, "1 or more")
+    check("batch_size", lambda x: x >= 1, "1 or more")
     check("sample_rate", lambda x: 1_000 <= x <= 768_000, "Hz from 1000 to 768000")
     if options.steps is not None and options.amount is not None:
         raise UsageError("--steps makes blends of all amounts from 0 to 1; leave out --amount.")

@@ -120,7 +120,7 @@ class Voice:
         # Samples between frames of noise.
         self.noise_hop: int = getattr(model.noise_synth, "window_size", 256) // 2
         # Samples that go through the model at once: on a CPU, more only take memory.
-        self._limit = self.sample_rate * (2 if self.device == "cpu" else 60)
+        self._limit = self.sample_rate * (4 if self.device == "cpu" else 60)
 
     def __repr__(self) -> str:
         return f"<Voice of {', '.join(self.parts)} at {self.sample_rate} Hz on {self.device}>"

@@ -9,6 +9,7 @@ from drumblender.plotting import (
     DYNAMIC_RANGE,
     figure_to_image,
     log_frequency_spectrogram,
+    plot_parts,
     plot_resynthesis,
     plot_spectrograms,
     plot_waveforms,
@@ -113,3 +114,12 @@ def test_a_format_that_does_not_exist_leaves_nothing_behind(tmp_path):
     with pytest.raises(ValueError, match="xyz"):
         save_figure(figure, tmp_path / "tone.xyz")
     assert not list(tmp_path.iterdir())
+
+
+def test_parts_stand_below_each_other_on_shared_axes():
+    signals = [(name, torch.randn(4800)) for name in ("Input", "Output", "Modal")]
+    figure = plot_parts(signals, 48000, "A sound")
+    axes = [axis for axis in figure.axes if axis.get_title(loc="left")]
+    assert [axis.get_title(loc="left") for axis in axes] == [n for n, _ in signals for _ in "ab"]
+    assert len({axis.get_xlim() for axis in axes}) == 1
+    assert len({axis.get_ylim() for axis in axes[1::2]}) == 1

@@ -364,15 +364,22 @@ def test_making_sound_imports_neither_lightning_nor_metrics(model, tmp_path):
     assert result.returncode == 0, result.stderr
 
 
-def test_many_recordings_are_made_in_processes_with_the_same_result(model, tmp_path):
+def test_processes_and_batches_give_what_one_after_the_other_gives(model, tmp_path):
     for i in range(64):
         drum(tmp_path / f"in/{i:02d}.wav", 100 + 5 * i, 0.05)
     command = [model, tmp_path / "in"]
     assert synth(*command, tmp_path / "two", "--seed", 1, "--num_workers", 2) == 0
     assert synth(*command, tmp_path / "one", "--seed", 1, "--num_workers", 1) == 0
+    (tmp_path / "in/07.wav").write_text("no sound")
+    batches = ["--num_workers", 2, "--batch_size", 5]  # as on a GPU
+    assert synth(*command, tmp_path / "many", "--seed", 1, *batches) == 1
+    assert len(list((tmp_path / "many").iterdir())) == 63
     for i in range(64):
         one, two = (read(tmp_path / d / f"{i:02d}.wav") for d in ("one", "two"))
         np.testing.assert_allclose(one, two, atol=2 * LSB)
+        if i != 7:
+            many = read(tmp_path / f"many/{i:02d}.wav")
+            np.testing.assert_allclose(one, many, atol=4 * LSB)
 
 
 def test_seeds_differ_from_file_to_file():
