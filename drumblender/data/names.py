@@ -77,9 +77,9 @@ GENERAL_MIDI = (
 GENERAL_MIDI_FIRST_KEY = 27
 
 _ELECTRONIC = re.compile(
-    r"electr|synth|analog|digital|drum ?machine|machine|(?<!\d)(606|626|707|727|808|909)(?!\d)"
-    r"|linn|dmx|tr ?\d{3}|cr ?78|8 ?bit|chiptune"
+    r"electr|synth|analog|digital|machine|linn|dmx|tr ?\d{3}|cr ?78|8 ?bit|chiptune"
 )
+_MACHINE = re.compile(r"(?<!\d)(606|626|707|727|808|909)(?!\d)")
 
 
 def recognize(text: str) -> str:
@@ -130,7 +130,10 @@ def recognize_type(pack: str, name: str) -> str:
     >>> recognize_type("TR808 kit", "kick.wav")
     'electronic'
     """
-    return "electronic" if _ELECTRONIC.search(f"{pack} {name}".lower()) else "acoustic"
+    *folders, file = PurePosixPath(name).parts
+    # At the end of a file's name, 808 is its number in a long row.
+    machine = _MACHINE.search(" ".join((pack, *folders))) or _MACHINE.match(file)
+    return "electronic" if machine or _ELECTRONIC.search(f"{pack} {name}".lower()) else "acoustic"
 
 
 def general_midi_name(key: int) -> str:

@@ -73,16 +73,19 @@ class Store:
     def download_folder(self, prefix: str, folder: Path) -> int:
         """Download all objects below a prefix, but for those that are there already and whole.
 
-        Until the last has come the folder is marked as unfinished.
+        Until the last has come the folder is marked as unfinished; one that holds files and is not
+        marked stays as it is.
 
         Args:
             prefix: of the keys; what follows becomes the path in ``folder``.
             folder: for the files.
 
         Returns:
-            How many files there are.
+            How many objects there are; 0 when the folder is whole.
         """
         with atomic.exclusive(folder):
+            if folder.exists() and any(folder.iterdir()) and not is_unfinished(folder):
+                return 0  # by the process that this one waited for
             client = self.client()
             prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
             objects = self._list(client, prefix)

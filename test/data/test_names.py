@@ -40,6 +40,9 @@ def test_instruments_are_recognized_from_names(name, instrument):
 def test_machines_are_electronic():
     assert recognize_type("Roland TR-909", "x.wav") == "electronic"
     assert recognize_type("Ludwig 1965", "room/x.wav") == "acoustic"
+    assert recognize_type("Mine", "Mine/808 kicks/x.wav") == "electronic"
+    assert recognize_type("Mine", "Mine/808_Kick.wav") == "electronic"
+    assert recognize_type("Mine", "Mine/Snare 808.wav") == "acoustic"
 
 
 @pytest.mark.parametrize(
