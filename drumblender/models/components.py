@@ -140,7 +140,6 @@ class AttentionPooling(nn.Module):
         self.norm = nn.LayerNorm(in_features)
         self.attn = nn.MultiheadAttention(in_features, num_heads=1, bias=False, batch_first=True)
 
-    @torch.compiler.disable  # PyTorch 2.11's compiler for CPUs fails in it, and gains nothing.
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm(x)
         query = self.query.expand(x.shape[0], -1, -1)

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from drumblender.signal import at_least_float32, full_precision
-from drumblender.synths import bank_triton
 
 # Samples per block at most: the phase turns by no more than 32 pi to either side of the middle,
 # which float32 resolves to 4e-6.
@@ -171,8 +170,9 @@ class _Bank(Function):
         ctx.save_for_backward(angles, envelopes)
         ctx.grid, ctx.mute = grid, mute
         steps = grid.steps.to(angles.dtype)
-        if bank_triton.is_usable(angles):
-            y = bank_triton.forward(angles.flatten(0, 2), envelopes.flatten(0, 2), steps)
+        kernels = _kernels(angles)
+        if kernels:
+            y = kernels.forward(angles.flatten(0, 2), envelopes.flatten(0, 2), steps)
         else:
             y = _play(angles.flatten(0, 2), envelopes.flatten(0, 2), steps, mute)
         return y.view(len(angles), -1)[:, grid.index]
@@ -186,11 +186,21 @@ class _Bank(Function):
         padded[:, grid.index] = grad
         padded = padded.view(blocks, -1)
         arguments = (padded, angles.flatten(0, 2), envelopes.flatten(0, 2), steps)
-        if bank_triton.is_usable(angles):
-            grads = bank_triton.backward(*arguments)
+        kernels = _kernels(angles)
+        if kernels:
+            grads = kernels.backward(*arguments)
         else:
             grads = _differentiate(*arguments, ctx.mute, ctx.needs_input_grad[:2])
         return grads[0].view_as(angles), grads[1].view_as(envelopes), None, None
+
+
+def _kernels(angles: Tensor):
+    """The module of kernels for this tensor, or None; a CPU does not wait for Triton's import."""
+    if not angles.is_cuda:
+        return None
+    from drumblender.synths import bank_triton
+
+    return bank_triton if bank_triton.is_usable(angles) else None
 
 
 def _play(angles: Tensor, envelopes: Tensor, steps: Tensor, mute: bool) -> Tensor:

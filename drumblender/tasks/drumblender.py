@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from drumblender.errors import UsageError
+from drumblender.models.components import AttentionPooling
 from drumblender.models.soundstream import SoundStreamEncoder
 from drumblender.signal import at_least_float32, full_precision
 from drumblender.tasks.blender import Blender
@@ -61,6 +62,10 @@ class DrumBlender(Blender, pl.LightningModule):
             if isinstance(module, SoundStreamEncoder):
                 module.activation_checkpointing = activation_checkpointing
         if compile:
+            for module in self.modules():
+                if isinstance(module, AttentionPooling):
+                    # PyTorch 2.11's compiler for CPUs fails in it, and there is nothing to gain.
+                    module.forward = torch.compiler.disable(module.forward)
             for net in (
                 self.encoder,
                 self.modal_autoencoder,
