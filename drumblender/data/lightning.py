@@ -124,7 +124,7 @@ class AudioDataModule(pl.LightningDataModule):
             in_store = bool(self.url and self.bucket)
             if archive and archive.is_file():
                 self.unpack()
-            elif self.raw_dir and self.raw_dir.exists() and not storage.is_unfinished(self.raw_dir):
+            elif self.raw_dir and storage.is_there(self.raw_dir):
                 self.preprocess()
             elif self.archive_url or (in_store and self.archive):
                 self.unpack()
@@ -182,7 +182,7 @@ class AudioDataModule(pl.LightningDataModule):
                 "The configuration names no raw folder; set data_dir_unprocessed to the folder "
                 "of your recordings."
             )
-        if self.prefix and (storage.is_unfinished(self.raw_dir) or not self.raw_dir.exists()):
+        if self.prefix and not storage.is_there(self.raw_dir):
             self.object_store().download_folder(self.prefix, self.raw_dir)
         return self.raw_dir
 

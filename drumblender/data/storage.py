@@ -84,7 +84,7 @@ class Store:
             How many objects there are; 0 when the folder is whole.
         """
         with atomic.exclusive(folder):
-            if folder.exists() and any(folder.iterdir()) and not is_unfinished(folder):
+            if is_there(folder):
                 return 0  # by the process that this one waited for
             client = self.client()
             prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
@@ -246,6 +246,12 @@ def download_public(url: str, destination: Path, sha256: Optional[str] = None) -
 def is_unfinished(folder: Path) -> bool:
     """Whether a raw folder is one whose download was not finished."""
     return (folder / UNFINISHED).exists()
+
+
+def is_there(folder: Path) -> bool:
+    """Whether a raw folder holds files, all of them if they were downloaded."""
+    visible = folder.is_dir() and any(path.name[0] != "." for path in folder.iterdir())
+    return visible and not is_unfinished(folder)
 
 
 def _fetch_alone(source: Source, destination: Path, sha256: Optional[str]) -> Path:
