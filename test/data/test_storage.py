@@ -391,7 +391,8 @@ class Web(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         cut = "half" in self.path and first
-        self.wfile.write(content[:HALF] if cut else content)
+        with contextlib.suppress(ConnectionError):  # it may not want all of it
+            self.wfile.write(content[:HALF] if cut else content)
         self.close_connection = cut or "endless" in self.path
         return None
 
