@@ -34,6 +34,7 @@ from drumblender.data.parallel import Workers
 from drumblender.data.progress import progress
 from drumblender.data.recording import resample
 from drumblender.errors import DrumblenderError, UsageError
+from drumblender.memory import keep_memory
 from drumblender.voice import Recording, Sound, Voice, blend, load, prepare
 
 __all__ = ["FORMATS", "Changes", "Job", "Request", "read_audio", "resynthesize", "write_audio"]
@@ -235,6 +236,7 @@ class Studio:
     """A model at work in one process."""
 
     def __init__(self, request: Request):
+        keep_memory()
         self.request = request
         self.voice: Voice = load(request.config, request.checkpoint, request.device)
         self._check()

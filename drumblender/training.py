@@ -11,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from drumblender.checkpoint import check_weights, read_checkpoint
 from drumblender.errors import UsageError
+from drumblender.memory import keep_memory
 from drumblender.tasks import DrumBlender
 
 # Advice to authors of Lightning programs, of no use to a person who trains.
@@ -27,6 +28,7 @@ class DrumblenderCLI(LightningCLI):
     """LightningCLI whose checkpoints carry their configuration."""
 
     def __init__(self, args: List[str], run: bool = True):
+        keep_memory()
         for message in QUIET:
             warnings.filterwarnings("ignore", message=message)
         parser_kwargs = {"exit_on_error": False, "prog": "drumblender"}

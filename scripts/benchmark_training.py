@@ -31,6 +31,7 @@ from plain import plain
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
 from drumblender.config import load_config
 from drumblender.data.recording import resample
+from drumblender.memory import keep_memory
 from drumblender.signal import fit_length
 from drumblender.tasks import DrumBlender
 
@@ -198,6 +199,8 @@ def resident(field: str) -> int:
 def peak(options: argparse.Namespace, variant: Variant) -> int:
     """Bytes that a training step adds at its peak; in a process of its own."""
     torch.set_num_threads(options.threads)
+    if options.keep_memory:
+        keep_memory()
     model = build(options.config, options.device, variant.options)
     batch = recordings(options.batch_size, options.num_samples, options.device)
     step = step_of(model, batch, variant, options.device)
@@ -315,11 +318,16 @@ def main() -> None:
     parser.add_argument("--num_samples", type=int, default=96000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--keep_memory", action="store_true", help="as `drumblender fit` does, for plain as well"
+    )
     parser.add_argument("--curve", type=int, help="train for so many steps instead")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         sys.exit("error: --device cuda: PyTorch sees no GPU here.")
     torch.set_num_threads(options.threads)
+    if options.keep_memory:
+        keep_memory()
     (curve if options.curve else compare)(options)
 
 
