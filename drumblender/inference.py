@@ -436,8 +436,8 @@ def plan(
         jobs = [Job(sources[0], target, stems)]
         check_overwriting(jobs, [*sources, *others])
         return jobs, []
-    if target.is_file():
-        raise UsageError(f"{target} is a file, but several recordings need a folder; name one.")
+    if target.is_file() or (target.suffix.lower() in SUFFIXES and not target.exists()):
+        raise UsageError(f"{target} names a file, but several recordings need a folder; name one.")
     apart = [path.resolve() for path in (target, stems) if path is not None]
     notes, found = [], []
     for source in sources:
