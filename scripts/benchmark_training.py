@@ -6,9 +6,11 @@
 
 Plain is what PyTorch's own modules do (scripts/plain.py): a running sum of interpolated
 frequencies, nn.Conv1d with dilation, batch norm, FiLM, activation and residual one after the other.
-Both run in turn; times are medians of forward and backward after a warm-up, "kept" is what autograd
-keeps for the backward, "peak" what a step adds to the memory of a process that did none before.
-Inputs are bundled recordings and their modal parameters. The tables are Markdown.
+Each has a process of its own; they run in turn. Times are medians of forward and backward after a
+warm-up, "kept" is what autograd keeps for the backward, "peak" what a step adds to the memory of a
+process that did none before. Like `drumblender fit`, fast processes keep freed memory; what that
+alone does for plain is in the tables, too. Inputs are bundled recordings and their modal
+parameters. The tables are Markdown.
 
 --curve trains on the bundled recordings instead: plain with two seeds, and fast with the first.
 """
@@ -20,6 +22,7 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Callable, Dict, Optional
 
@@ -37,6 +40,7 @@ from drumblender.tasks import DrumBlender
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MIB = 2**20
+STEP = "whole step"
 
 
 @dataclass(frozen=True)
@@ -45,17 +49,20 @@ class Variant:
 
     Attributes:
         is_plain: by PyTorch's own modules.
+        keeps_memory: see :mod:`drumblender.memory`.
         options: of the model.
         dtype: of autocast.
     """
 
     is_plain: bool = False
+    keeps_memory: bool = True
     options: tuple = ()
     dtype: Optional[torch.dtype] = None
 
 
 VARIANTS = {
-    "plain": Variant(is_plain=True),
+    "plain": Variant(is_plain=True, keeps_memory=False),
+    "plain, memory kept": Variant(is_plain=True),
     "fast": Variant(),
     "fast, activation checkpointing": Variant(options=("activation_checkpointing",)),
 }
@@ -147,16 +154,14 @@ def seconds(function: Callable[[], None], device: str) -> float:
     return time.perf_counter() - start
 
 
-def in_turn(
-    functions: Dict[str, Callable[[], None]], repeats: int, device: str
-) -> Dict[str, float]:
-    """Median seconds of each, run one after the other again and again."""
-    times = {name: [] for name in functions}
-    for function in functions.values():
-        function()
-    for _ in range(repeats):
-        for name, function in functions.items():
-            times[name].append(seconds(function, device))
+def in_turn(pools: Dict[str, Pool], part: str, repeats: int) -> Dict[str, float]:
+    """Median seconds of a part in each process, one after the other again and again."""
+    times = {name: [] for name in pools}
+    for repeat in range(repeats + 1):
+        for name, pool in pools.items():
+            value = pool.apply(measure, (part,))
+            if repeat:
+                times[name].append(value)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -196,69 +201,91 @@ def resident(field: str) -> int:
     return 1024 * int(line.split()[1])
 
 
-def peak(options: argparse.Namespace, variant: Variant) -> int:
-    """Bytes that a training step adds at its peak; in a process of its own."""
-    torch.set_num_threads(options.threads)
-    if options.keep_memory:
-        keep_memory()
-    model = build(options.config, options.device, variant.options)
-    batch = recordings(options.batch_size, options.num_samples, options.device)
-    step = step_of(model, batch, variant, options.device)
-    if options.device == "cuda":
-        step()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step()
-        return torch.cuda.max_memory_allocated() - before
-    Path("/proc/self/clear_refs").write_text("5")  # lets the peak start from here
-    before = resident("VmRSS")
-    step()
-    return resident("VmHWM") - before
+class Bench:
+    """A variant at work in a process of its own."""
+
+    def __init__(self, options: argparse.Namespace, variant: Variant):
+        torch.set_num_threads(options.threads)
+        if variant.keeps_memory:
+            keep_memory()
+        self.variant, self.device = variant, options.device
+        self.batch = recordings(options.batch_size, options.num_samples, options.device)
+        self.model = build(options.config, options.device, variant.options)
+        self.step = step_of(self.model, self.batch, variant, options.device)
+        self.parts: Dict[str, Callable[[], torch.Tensor]] = {}
+
+    def measure(self, part: str) -> float:
+        """Seconds of a part, or of the whole step."""
+        if part == STEP:
+            return seconds(self.step, self.device)
+        self.parts = self.parts or parts_of(self.model, self.batch)
+        with computing(self.variant, self.device):
+            return seconds(lambda: run(self.parts[part]), self.device)
+
+    def kept(self, part: str) -> int:
+        with computing(self.variant, self.device):
+            return kept(self.parts[part])
+
+    def peak(self) -> int:
+        """Bytes that a training step adds at its peak."""
+        if self.device == "cuda":
+            self.step()
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            self.step()
+            return torch.cuda.max_memory_allocated() - before
+        Path("/proc/self/clear_refs").write_text("5")  # lets the peak start from here
+        before = resident("VmRSS")
+        self.step()
+        return resident("VmHWM") - before
+
+
+def start(options: argparse.Namespace, variant: Variant) -> None:
+    global bench
+    bench = Bench(options, variant)
+
+
+def measure(part: str) -> float:
+    return bench.measure(part)
+
+
+def kept_by(part: str) -> int:
+    return bench.kept(part)
+
+
+def peak() -> int:
+    return bench.peak()
 
 
 def compare(options: argparse.Namespace) -> None:
-    device = options.device
-    batch = recordings(options.batch_size, options.num_samples, device)
-    model = build(options.config, device)
     print(
-        f"batch {options.batch_size}, {options.num_samples} samples, {device}, "
+        f"batch {options.batch_size}, {options.num_samples} samples, {options.device}, "
         f"{options.threads} thread(s), torch {torch.__version__}\n"
     )
-    print("| part | plain | fast | times as fast | kept, plain | kept, fast |")
-    print("|---|---|---|---|---|---|")
-    for name, part in parts_of(model, batch).items():
-        functions = {}
-        for variant_name in ("plain", "fast"):
-            variant = VARIANTS[variant_name]
-
-            def one(part=part, variant=variant):
-                with computing(variant, device):
-                    run(part)
-
-            functions[variant_name] = one
-        times = in_turn(functions, options.repeats, device)
-        memory = {}
-        for variant_name in times:
-            with computing(VARIANTS[variant_name], device):
-                memory[variant_name] = kept(part) / MIB
-        print(
-            f"| {name} | {1000 * times['plain']:.4g} ms | {1000 * times['fast']:.4g} ms "
-            f"| {times['plain'] / times['fast']:.2f} "
-            f"| {memory['plain']:.0f} MiB | {memory['fast']:.0f} MiB |",
-            flush=True,
-        )
-
-    variants = {**VARIANTS, **(CUDA_VARIANTS if device == "cuda" else {})}
-    steps = {}
-    for name, variant in variants.items():
-        steps[name] = step_of(
-            build(options.config, device, variant.options), batch, variant, device
-        )
-    times = in_turn(steps, options.repeats, device)
+    variants = {**VARIANTS, **(CUDA_VARIANTS if options.device == "cuda" else {})}
+    context = multiprocessing.get_context("spawn")
+    with contextlib.ExitStack() as stack:
+        pools = {
+            name: stack.enter_context(context.Pool(1, start, (options, variant)))
+            for name, variant in variants.items()
+        }
+        peaks = {name: pool.apply(peak) for name, pool in pools.items()}
+        three = {name: pools[name] for name in ("plain", "plain, memory kept", "fast")}
+        names = list(parts_of(build(options.config, "cpu"), recordings(1, 24000, "cpu")))
+        print("| part | plain | plain, memory kept | fast | times as fast | kept for backward |")
+        print("|---|---|---|---|---|---|")
+        for part in names:
+            times = in_turn(three, part, options.repeats)
+            bytes_of = {name: three[name].apply(kept_by, (part,)) for name in ("plain", "fast")}
+            print(
+                f"| {part} | {' | '.join(f'{1000 * value:.4g} ms' for value in times.values())} "
+                f"| {times['plain'] / times['fast']:.2f} "
+                f"| {bytes_of['plain'] / MIB:.0f} -> {bytes_of['fast'] / MIB:.0f} MiB |",
+                flush=True,
+            )
+        times = in_turn(pools, STEP, options.repeats)
     print("\n| whole step | time | times as fast | peak memory | of plain |")
     print("|---|---|---|---|---|")
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        peaks = {name: pool.apply(peak, (options, variant)) for name, variant in variants.items()}
     for name in variants:
         print(
             f"| {name} | {1000 * times[name]:.4g} ms | {times['plain'] / times[name]:.2f} "
@@ -318,16 +345,11 @@ def main() -> None:
     parser.add_argument("--num_samples", type=int, default=96000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument(
-        "--keep_memory", action="store_true", help="as `drumblender fit` does, for plain as well"
-    )
     parser.add_argument("--curve", type=int, help="train for so many steps instead")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         sys.exit("error: --device cuda: PyTorch sees no GPU here.")
     torch.set_num_threads(options.threads)
-    if options.keep_memory:
-        keep_memory()
     (curve if options.curve else compare)(options)
 
 
