@@ -262,35 +262,52 @@ def compare(options: argparse.Namespace) -> None:
         f"batch {options.batch_size}, {options.num_samples} samples, {options.device}, "
         f"{options.threads} thread(s), torch {torch.__version__}\n"
     )
+    if not options.skip_parts:
+        compare_parts(options)
     variants = {**VARIANTS, **(CUDA_VARIANTS if options.device == "cuda" else {})}
-    context = multiprocessing.get_context("spawn")
-    with contextlib.ExitStack() as stack:
-        pools = {
-            name: stack.enter_context(context.Pool(1, start, (options, variant)))
-            for name, variant in variants.items()
-        }
-        peaks = {name: pool.apply(peak) for name, pool in pools.items()}
-        three = {name: pools[name] for name in ("plain", "plain, memory kept", "fast")}
-        names = list(parts_of(build(options.config, "cpu"), recordings(1, 24000, "cpu")))
-        print("| part | plain | plain, memory kept | fast | times as fast | kept for backward |")
-        print("|---|---|---|---|---|---|")
+    reference = variants.pop("plain")
+    print("| whole step | plain | this | times as fast | peak memory, plain | this | of plain |")
+    print("|---|---|---|---|---|---|---|")
+    for name, variant in variants.items():  # in pairs, which fit into memory
+        with processes(options, {"plain": reference, "this": variant}) as pools:
+            peaks = {key: pool.apply(peak) / MIB for key, pool in pools.items()}
+            times = in_turn(pools, STEP, options.repeats)
+        print(
+            f"| {name} | {1000 * times['plain']:.4g} ms | {1000 * times['this']:.4g} ms "
+            f"| {times['plain'] / times['this']:.2f} "
+            f"| {peaks['plain']:.0f} MiB | {peaks['this']:.0f} MiB "
+            f"| {100 * peaks['this'] / peaks['plain']:.0f} % |",
+            flush=True,
+        )
+
+
+def compare_parts(options: argparse.Namespace) -> None:
+    variants = {name: VARIANTS[name] for name in ("plain", "plain, memory kept", "fast")}
+    names = parts_of(build(options.config, "cpu"), recordings(1, 24000, "cpu"))
+    print("| part | plain | plain, memory kept | fast | times as fast | kept for backward |")
+    print("|---|---|---|---|---|---|")
+    with processes(options, variants) as pools:
         for part in names:
-            times = in_turn(three, part, options.repeats)
-            bytes_of = {name: three[name].apply(kept_by, (part,)) for name in ("plain", "fast")}
+            times = in_turn(pools, part, options.repeats)
+            plain_bytes, _, fast_bytes = (pool.apply(kept_by, (part,)) for pool in pools.values())
             print(
                 f"| {part} | {' | '.join(f'{1000 * value:.4g} ms' for value in times.values())} "
                 f"| {times['plain'] / times['fast']:.2f} "
-                f"| {bytes_of['plain'] / MIB:.0f} -> {bytes_of['fast'] / MIB:.0f} MiB |",
+                f"| {plain_bytes / MIB:.0f} -> {fast_bytes / MIB:.0f} MiB |",
                 flush=True,
             )
-        times = in_turn(pools, STEP, options.repeats)
-    print("\n| whole step | time | times as fast | peak memory | of plain |")
-    print("|---|---|---|---|---|")
-    for name in variants:
-        print(
-            f"| {name} | {1000 * times[name]:.4g} ms | {times['plain'] / times[name]:.2f} "
-            f"| {peaks[name] / MIB:.0f} MiB | {100 * peaks[name] / peaks['plain']:.0f} % |"
-        )
+    print()
+
+
+@contextlib.contextmanager
+def processes(options: argparse.Namespace, variants: Dict[str, Variant]):
+    """One process for each variant."""
+    context = multiprocessing.get_context("spawn")
+    with contextlib.ExitStack() as stack:
+        yield {
+            name: stack.enter_context(context.Pool(1, start, (options, variant)))
+            for name, variant in variants.items()
+        }
 
 
 def curve(options: argparse.Namespace) -> None:
@@ -345,6 +362,7 @@ def main() -> None:
     parser.add_argument("--num_samples", type=int, default=96000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--skip_parts", action="store_true", help="the whole step only")
     parser.add_argument("--curve", type=int, help="train for so many steps instead")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
