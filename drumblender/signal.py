@@ -1,6 +1,8 @@
 """Small pure functions on tensors of samples that every other module shares."""
 
+import contextlib
 import math
+from typing import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +39,21 @@ def at_least_float32(x: Tensor) -> Tensor:
 def full_precision(x: Tensor) -> torch.autocast:
     """Context in which autocast does nothing on the device of x: for phases, spectra and losses."""
     return torch.autocast(x.device.type, enabled=False)
+
+
+@contextlib.contextmanager
+def exact_products() -> Iterator[None]:
+    """Context in which products of float32 matrices are those of float32.
+
+    Training lets them be rounded (``float32_matmul_precision``), which phases and what is measured
+    at -80 dB beside a loud tone do not bear.
+    """
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
 
 
 def sine(frequency: float, num_samples: int, sample_rate: float, phase: float = 0.0) -> Tensor:

@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drumblender.errors import UsageError
+from drumblender.signal import exact_products
 
 # Kernels up to this many samples are applied in time.
 SHORT_KERNEL = 1024
@@ -112,7 +113,8 @@ class CQT(nn.Module):
         if self.num_long:
             bins += self._through_spectrum(x, before, after, num_frames)
         if self._short_groups:
-            bins += self._through_time(torch.cat([before, x, after], -1), num_frames)
+            with exact_products():
+                bins += self._through_time(torch.cat([before, x, after], -1), num_frames)
         return torch.cat(bins, dim=1)
 
     def _through_spectrum(self, x: Tensor, before: Tensor, after: Tensor, num_frames: int) -> list:

@@ -14,7 +14,7 @@ from drumblender.analysis.peaks import Peaks, pick_peaks
 from drumblender.analysis.selection import choose_modes
 from drumblender.analysis.settings import AnalysisSettings
 from drumblender.analysis.tracking import Tracks, track_peaks
-from drumblender.signal import hz_to_rad
+from drumblender.signal import exact_products, hz_to_rad
 
 
 class CQTModalAnalysis:
@@ -49,6 +49,7 @@ class CQTModalAnalysis:
             settings.bins_per_octave,
         )
 
+    @exact_products()
     def __call__(self, audio: Tensor) -> Tensor:
         if audio.dim() == 1:
             return self(audio[None])[0]

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from drumblender.signal import at_least_float32, full_precision
+from drumblender.signal import at_least_float32, exact_products, full_precision
 
 # Samples per block at most: the phase turns by no more than 32 pi to either side of the middle,
 # which float32 resolves to 4e-6.
@@ -174,7 +174,8 @@ class _Bank(Function):
         if kernels:
             y = kernels.forward(angles.flatten(0, 2), envelopes.flatten(0, 2), steps)
         else:
-            y = _play(angles.flatten(0, 2), envelopes.flatten(0, 2), steps, mute)
+            with exact_products():
+                y = _play(angles.flatten(0, 2), envelopes.flatten(0, 2), steps, mute)
         return y.view(len(angles), -1)[:, grid.index]
 
     @staticmethod
@@ -190,7 +191,8 @@ class _Bank(Function):
         if kernels:
             grads = kernels.backward(*arguments)
         else:
-            grads = _differentiate(*arguments, ctx.mute, ctx.needs_input_grad[:2])
+            with exact_products():
+                grads = _differentiate(*arguments, ctx.mute, ctx.needs_input_grad[:2])
         return grads[0].view_as(angles), grads[1].view_as(envelopes), None, None
 
 

@@ -75,6 +75,18 @@ def test_a_quiet_peak_beside_a_loud_tone_does_not_move():
     assert 20 * ratio.log10().abs().max() < 0.02
 
 
+def test_the_precision_that_training_chooses_changes_nothing():
+    x = torch.randn(1, 48000, generator=torch.Generator().manual_seed(0))
+    cqt = CQT(48000, 256, 20.0, 240, 24)
+    usual, before = cqt(x), torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        assert torch.equal(cqt(x), usual)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def test_each_item_of_a_batch_is_transformed_alone():
     x = torch.randn(3, 24000, generator=torch.Generator().manual_seed(0))
     cqt = CQT(48000, 256, 100.0, 150, 24)
