@@ -44,17 +44,8 @@ def plot_resynthesis(
     Shape:
         - target, resynthesis: (N,), (1, N) or (1, 1, N)
     """
-    signals = _prepare([("Target", target), ("Resynthesis", resynthesis)])
-    figure = _figure(11.0, 5.6, title)
-    axes = figure.subplots(2, 2, sharex=True, sharey="col", width_ratios=[1, 1.25])
-    _draw_spectrograms(figure, axes[:, 1], signals, sample_rate)
-    for (waveform, spectrogram), (label, x) in zip(axes, signals):
-        _draw_waveform(waveform, x, sample_rate, label)
-        waveform.set_ylabel("Amplitude")
-        spectrogram.set_ylabel("Frequency (Hz)")
-    for axis in axes[-1]:
-        axis.set_xlabel("Time (s)")
-    return figure
+    signals = [("Target", target), ("Resynthesis", resynthesis)]
+    return plot_parts(signals, sample_rate, title)
 
 
 def plot_waveforms(

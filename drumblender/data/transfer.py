@@ -6,6 +6,7 @@ the next run after a stop; if there is another version by then, it starts anew. 
 size and checksum are right gets its name.
 """
 
+import abc
 import base64
 import contextlib
 import hashlib
@@ -52,7 +53,7 @@ class Facts:
     checksums: Mapping[str, str] = field(default_factory=dict)
 
 
-class Source:
+class Source(abc.ABC):
     """A file on the network.
 
     Attributes:
@@ -61,6 +62,7 @@ class Source:
 
     name: str
 
+    @abc.abstractmethod
     def open(self, offset: int, tag: str) -> Tuple[Facts, int, IO[bytes]]:
         """Facts, where the stream begins, and the stream.
 
@@ -68,11 +70,10 @@ class Source:
             offset: to begin at, if the version is still the one of ``tag``; else at 0.
             tag: of the version that is there in part.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def faults(self) -> ContextManager[None]:
         """Turns errors of the network into `Fault` or `DrumblenderError`."""
-        raise NotImplementedError
 
 
 def network_timeout() -> float:
