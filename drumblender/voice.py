@@ -38,6 +38,7 @@ from drumblender.checkpoint import load_model
 from drumblender.data.recording import resample
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.matching import blend_modes
+from drumblender.models.components import Pad
 from drumblender.models.soundstream import SoundStreamAttentionEncoder, SoundStreamEncoder
 from drumblender.signal import fit_length, trim_leading_silence
 from drumblender.tasks import Blender, Controls, Parts
@@ -49,7 +50,7 @@ PathLike = Union[str, Path]
 PARTS = ("modal", "noise", "transient")
 # Sounds are padded to a multiple of this many samples, so that many are of one length and can go
 # through the model together, and each gives the same whatever goes beside it.
-_UNIT = 4096
+_UNIT = 1024
 # What a 16-bit file cannot hold; sounds end there, and what follows is not computed.
 _INAUDIBLE = 2.0**-16
 
@@ -602,32 +603,34 @@ def encode_as_in_training(
         return model.encode(fit_length(audio, num_samples), modal)
     noise = transient = None
     if local is not None:
-        reach, hop = _reach(local)
-        padded = min(num_samples, length + reach)
-        noise = local(fit_length(audio, padded - padded % hop))
+        _, after, hop = _reach(local)
+        noise = local(fit_length(audio, min(num_samples, hop * math.ceil((length + after) / hop))))
     if pooled is not None:
-        reach, hop = _reach(pooled.encoder)
-        short = hop * math.ceil((length + 2 * reach + hop) / hop)
+        before, after, hop = _reach(pooled.encoder)
+        cut = math.ceil((length + before) / hop)  # the first frame that sees nothing but padding
+        short = hop * (cut + 1 + math.ceil(after / hop))
         missing, rest = divmod(num_samples - short, hop)
         if missing <= 0 or rest:
             transient = pooled(fit_length(audio, num_samples))
         else:
             frames = pooled.encoder(fit_length(audio, short))
-            cut = math.ceil((length + reach) / hop)
             silence = frames[:, cut : cut + 1].expand(-1, missing, -1)
             frames = torch.cat([frames[:, :cut], silence, frames[:, cut:]], 1)
             transient = pooled.pooling(frames)
     return Controls(modal, noise, transient)
 
 
-def _reach(encoder: SoundStreamEncoder) -> Tuple[int, int]:
-    """How far apart samples can be and matter to one frame, and samples between frames."""
-    reach, hop = 0, 1
+def _reach(encoder: SoundStreamEncoder) -> Tuple[int, int, int]:
+    """How many samples before and after its own a frame depends on, and samples between frames."""
+    before, after, hop, left = 0, 0, 1, 0
     for module in encoder.modules():
-        if isinstance(module, nn.Conv1d):
-            reach += (module.kernel_size[0] - 1) * module.dilation[0] * hop
-            hop *= module.stride[0]
-    return hop * math.ceil(reach / hop), hop
+        if isinstance(module, Pad):
+            left = module.padding[0]
+        elif isinstance(module, nn.Conv1d):
+            before += left * hop
+            after += ((module.kernel_size[0] - 1) * module.dilation[0] - left) * hop
+            hop, left = hop * module.stride[0], 0
+    return before, after, hop
 
 
 def _of_one_length(a: Sound, b: Sound) -> Tuple[Sound, Sound]:

@@ -191,8 +191,8 @@ class CQT(nn.Module):
         # No more than one turn around the unit circle.
         last_row = min(last_row, first_row + self.hop_length)
         index = np.arange(first_row * folded, last_row * folded)
-        theta = 2 * np.pi * (index / total - frequencies / self.sample_rate)
-        kernels = _hann_spectrum(theta, lengths) * np.exp(-1j * theta * ((lengths + 1) // 2))
+        turns = index / total - frequencies / self.sample_rate
+        kernels = _hann_spectrum(2 * np.pi * (turns - np.rint(turns)), lengths)
         kernels *= 2.0 / self.hop_length
         kernels = kernels.reshape(len(frequencies), -1, folded)
         return _Slice(first_row, torch.from_numpy(kernels.astype(np.complex64)).to(device))
@@ -233,17 +233,27 @@ def _half_turns(half: int, count: int, device: torch.device) -> Tensor:
 
 
 def _hann_spectrum(theta: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Sum over n of w[n] exp(i theta n) for a periodic Hann window of unit sum."""
+    """Sum over n of w[n] exp(i theta (n - c)), c = (L + 1) // 2, for a Hann window of unit sum.
 
-    def dirichlet(angle):
-        half = np.sin(angle / 2)
-        safe = np.where(np.abs(half) < 1e-12, 1.0, half)
-        ratio = np.where(np.abs(half) < 1e-12, length, np.sin(angle * length / 2) / safe)
-        return ratio * np.exp(0.5j * angle * (length - 1))
+    With h = theta / 2 and a = pi / L, the three Dirichlet kernels of such a window add up to
+    ``sin(L h) cos(h) sin(a)^2 / (L sin(h) sin(a - h) sin(a + h))``, which the delay c leaves real
+    for even lengths L, and turns by exp(-i h) for odd ones.
 
-    step = 2 * np.pi / length
-    sides = dirichlet(theta - step) + dirichlet(theta + step)
-    return (dirichlet(theta) - 0.5 * sides) / length
+    Args:
+        theta: between -pi and pi, in rad/sample.
+        length: L of the windows, in samples.
+    """
+    half, a = np.abs(theta / 2), np.pi / length
+    sin, cos = np.sin(half), np.cos(half)
+    # sin(L h) is zero where the denominator is, at h = 0 and h = a. Both are counted from the
+    # nearer of the two, which leaves sin(L x) / sin(x), exact for any small x.
+    near_zero = half < a / 2
+    x = np.where(near_zero, half, half - a)
+    x[x == 0] = 1e-99
+    dirichlet = np.sin(length * x) / (length * np.sin(x))
+    other = np.where(near_zero, np.sin(a) * cos - np.cos(a) * sin, sin)
+    spectrum = dirichlet * cos * np.sin(a) ** 2 / (other * (np.sin(a) * cos + np.cos(a) * sin))
+    return spectrum * np.where(length % 2, cos - 1j * np.sign(theta) * sin, 1)
 
 
 def _fast_fft_length(minimum: int) -> int:

@@ -5,6 +5,7 @@ import re
 import stat
 import struct
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Tuple
 
@@ -76,15 +77,7 @@ def resample(audio: Tensor, rate: int, new_rate: int) -> Tensor:
     if ratio == 1:
         return audio
     if max(ratio.numerator, ratio.denominator) <= _LONGEST_FILTER_BANK:
-        return torchaudio.functional.resample(
-            audio,
-            ratio.denominator,
-            ratio.numerator,
-            lowpass_filter_width=64,
-            rolloff=0.95,
-            resampling_method="sinc_interp_kaiser",
-            beta=14.77,
-        )
+        return _resampler(ratio.denominator, ratio.numerator)(audio)
     # A length that is a whole number of samples at both rates, with zeros against wrapping around.
     periods = -(-(len(audio) + rate // 100) // ratio.denominator)
     spectrum = torch.fft.rfft(audio.double(), periods * ratio.denominator)
@@ -92,6 +85,20 @@ def resample(audio: Tensor, rate: int, new_rate: int) -> Tensor:
     kept = min(len(spectrum), new_length // 2 + 1)
     resampled = torch.fft.irfft(spectrum[:kept], new_length) * float(ratio)
     return resampled[: math.ceil(len(audio) * ratio)].float()
+
+
+@lru_cache(maxsize=8)
+def _resampler(rate: int, new_rate: int) -> torchaudio.transforms.Resample:
+    """Keeps its filters, which take longer to make than most drum sounds to resample."""
+    return torchaudio.transforms.Resample(
+        rate,
+        new_rate,
+        lowpass_filter_width=64,
+        rolloff=0.95,
+        resampling_method="sinc_interp_kaiser",
+        beta=14.77,
+        dtype=torch.float32,
+    )
 
 
 def _read_first_channel(path: Path, seconds: float) -> Tuple[np.ndarray, int]:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from drumblender.models import channels_last
 from drumblender.signal import at_least_float32, full_precision
 
 # From this dilation on folding is faster, forward and backward together.
@@ -109,14 +110,16 @@ def conv1d(
     bias: Optional[Tensor] = None,
     dilation: int = 1,
     padding: Tuple[int, int] = (0, 0),
+    stride: int = 1,
 ) -> Tensor:
-    """``F.conv1d`` of a zero-padded signal; what it keeps for the backward is not padded.
+    """``F.conv1d`` of a zero-padded signal; what it keeps for the backward is not padded, unless
+    there is a stride.
 
     Shape:
         - x: (B, C, T)
         - weight: (D, C, K)
         - bias: (D,)
-        - Output: (B, D, T + sum(padding) - dilation * (K - 1))
+        - Output: (B, D, (T + sum(padding) - dilation * (K - 1) - 1) // stride + 1)
 
     >>> x, w = torch.randn(1, 2, 50), torch.randn(3, 2, 5)
     >>> plain = F.conv1d(F.pad(x, (32, 0)), w, dilation=8)
@@ -124,6 +127,10 @@ def conv1d(
     True
     """
     x, weight, bias = _autocast(x, weight, bias)
+    if channels_last.is_apt(x):
+        return channels_last.conv1d(x, weight, bias, dilation, padding, stride)
+    if stride > 1:
+        return F.conv1d(F.pad(x, padding), weight, bias, stride, dilation=dilation)
     layout = _Layout(padding, dilation, weight.shape[-1])
     if torch.compiler.is_compiling():
         return layout.forward(x, weight, bias)
@@ -248,6 +255,13 @@ def film_block(
     dtype = _autocast_dtype(x)
     tensors = [at_least_float32(t) for t in (x, weight, bias, gamma, beta, mix, mix_bias)]
     with full_precision(x):
+        if channels_last.is_apt(tensors[0]) and dtype == torch.float32 and (fixed or not normalize):
+            x, weight, bias, gamma, beta, mix, mix_bias = tensors
+            if fixed is not None:
+                gamma = gamma * (fixed.variance + eps).rsqrt()
+                beta = beta - gamma * fixed.mean
+            tensors = (x, weight, bias, gamma, beta, mix, mix_bias)
+            return channels_last.film_block(*tensors, dilation, padding), None
         if torch.compiler.is_compiling():
             return _traced_film_block(*tensors, layout, normalize, fixed, eps, dtype)
         y, mean, variance = _FilmBlock.apply(*tensors, layout, normalize, fixed, eps, dtype)
@@ -307,6 +321,15 @@ def _elu_backward(grad: Tensor, result: Tensor) -> Tensor:
     return torch.ops.aten.elu_backward(grad, 1.0, 1.0, 1.0, True, result)
 
 
+def elu_(x: Tensor) -> Tensor:
+    """``F.elu`` in place.
+
+    >>> elu_(torch.tensor([-1.0, 2.0])).round(decimals=3).tolist()
+    [-0.632, 2.0]
+    """
+    return channels_last.elu_(x) if channels_last.is_apt(x) else F.elu(x, inplace=True)
+
+
 def elu_unit(
     x: Tensor,
     weight: Tensor,
@@ -335,6 +358,8 @@ def elu_unit(
     """
     layout = _Layout(padding, dilation, weight.shape[-1])
     x, weight, bias, mix, mix_bias = _autocast(x, weight, bias, mix, mix_bias)
+    if channels_last.is_apt(x):
+        return channels_last.elu_unit(x, weight, bias, mix, mix_bias, dilation, padding)
     if torch.compiler.is_compiling():
         return F.elu(F.conv1d(F.elu(layout.forward(x, weight, bias)), mix, mix_bias)) + x
     return _EluUnit.apply(x, weight, bias, mix, mix_bias, layout)

@@ -203,8 +203,12 @@ class TCN(nn.Module):
                 "for it (transient_autoencoder) or set film_conditioning: false."
             )
         with full_precision(x):  # The whole sound goes through these two.
-            x = self.in_projection(at_least_float32(x))
+            x = _project(self.in_projection, x)
         for block in self.net:
             x = block(x, embedding)
         with full_precision(x):
-            return self.out_projection(at_least_float32(x))
+            return _project(self.out_projection, x)
+
+
+def _project(projection: nn.Conv1d, x: Tensor) -> Tensor:
+    return conv1d(at_least_float32(x), projection.weight, projection.bias)
