@@ -92,6 +92,7 @@ class Request:
         config: configuration file, or the checkpoint when it is the only one.
         checkpoint: or None.
         device: as of :func:`~drumblender.voice.load`.
+        precision: as well.
         seed: of everything random; other noise each time when None.
         changes: of each sound.
         parts: (name, file) of parts to take from other recordings.
@@ -107,6 +108,7 @@ class Request:
     config: Path
     checkpoint: Optional[Path] = None
     device: str = "auto"
+    precision: str = "32-true"
     seed: Optional[int] = None
     changes: Changes = Changes()
     parts: Tuple[Tuple[str, Path], ...] = ()
@@ -238,7 +240,9 @@ class Studio:
     def __init__(self, request: Request):
         keep_memory()
         self.request = request
-        self.voice: Voice = load(request.config, request.checkpoint, request.device)
+        self.voice: Voice = load(
+            request.config, request.checkpoint, request.device, request.precision
+        )
         self._check()
         self.others = {p: self.whole(path, "to take a part from") for p, path in request.parts}
 

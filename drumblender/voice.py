@@ -17,6 +17,7 @@ True
 """
 
 import base64
+import contextlib
 import math
 import random
 import secrets
@@ -25,7 +26,7 @@ from functools import cached_property, lru_cache
 from html import escape
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 PathLike = Union[str, Path]
 PARTS = ("modal", "noise", "transient")
+PRECISIONS = ("32-true", "bf16-mixed")
 # Sounds are padded to a multiple of this many samples, so that many are of one length and can go
 # through the model together, and each gives the same whatever goes beside it.
 _UNIT = 1024
@@ -55,16 +57,24 @@ _UNIT = 1024
 _INAUDIBLE = 2.0**-16
 
 
-def load(config: PathLike, checkpoint: Optional[PathLike] = None, device: str = "auto") -> "Voice":
+def load(
+    config: PathLike,
+    checkpoint: Optional[PathLike] = None,
+    device: str = "auto",
+    precision: str = PRECISIONS[0],
+) -> "Voice":
     """Load a trained model to take sounds apart with.
 
     Args:
         config: configuration file, or the checkpoint when it is the only one.
         checkpoint: of the model; one that carries its configuration suffices alone.
         device: "auto" for a GPU if there is one.
+        precision: "32-true" or, as in training, "bf16-mixed": the networks' convolutions in 16
+            bits, faster where the device computes with them.
 
     Raises:
-        UsageError: when the configuration is missing or broken, or there is no such device.
+        UsageError: when the configuration is missing or broken, or there is no such device or
+            precision.
         DrumblenderError: when the checkpoint is missing, broken or does not fit.
     """
     if device == "auto":
@@ -73,7 +83,7 @@ def load(config: PathLike, checkpoint: Optional[PathLike] = None, device: str = 
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise UsageError(f"There is no device {device} here; take cpu, or auto.") from None
-    return Voice(load_model(config, checkpoint, device), device)
+    return Voice(load_model(config, checkpoint, device), device, precision)
 
 
 @dataclass(frozen=True)
@@ -105,15 +115,19 @@ class Voice:
     Args:
         model: from :func:`~drumblender.checkpoint.load_model`.
         device: where the model is.
+        precision: see :func:`load`.
 
     Attributes:
         sample_rate: of the model, in Hz.
         parts: the parts that it makes, of "modal", "noise" and "transient".
     """
 
-    def __init__(self, model: Blender, device: str = "cpu"):
+    def __init__(self, model: Blender, device: str = "cpu", precision: str = PRECISIONS[0]):
+        if precision not in PRECISIONS:
+            raise UsageError(f"Precision {precision} is none; take {' or '.join(PRECISIONS)}.")
         self.model = model
         self.device = device
+        self.precision = precision
         self.settings = model.analysis_settings
         self.sample_rate: int = self.settings.sample_rate
         present = (True, model.noise_synth is not None, model.transient_synth is not None)
@@ -157,7 +171,7 @@ class Voice:
         for group in _groups([r.audio.shape[-1] for r in recordings], sizes, self._limit):
             audio = torch.cat([recordings[i].audio for i in group]).to(self.device)
             modal = torch.cat([recordings[i].modal for i in group]).to(self.device)
-            with torch.inference_mode():
+            with self._playing():
                 found = encode_as_in_training(
                     self.model, audio[:, None], modal, self.model.num_samples
                 )
@@ -167,7 +181,7 @@ class Voice:
                 start = channels.stop
                 sounds[i] = Sound(
                     voice=self,
-                    controls=_map(found, lambda x, rows=channels: x[rows].cpu()),
+                    controls=_map(found, lambda x, rows=channels: x[rows].float().cpu()),
                     num_samples=audio.shape[-1],
                     lead=recordings[i].lead,
                     seconds=len(recordings[i].samples) / recordings[i].sample_rate,
@@ -194,7 +208,7 @@ class Voice:
             stacked = [
                 None if x[0] is None else torch.cat(x).to(self.device) for x in zip(*together)
             ]
-            with torch.inference_mode():
+            with self._playing():
                 made = self.model.synthesize(
                     Controls(*stacked), sounds[group[0]].num_samples, generators
                 )
@@ -202,8 +216,14 @@ class Voice:
             for i, count in zip(group, counts):
                 rows = slice(start, start + count)
                 start = rows.stop
-                parts[i] = sounds[i]._finish(_map(made, lambda x, rows=rows: x[rows].cpu()))
+                parts[i] = sounds[i]._finish(_map(made, lambda x, rows=rows: x[rows].float().cpu()))
         return parts
+
+    @contextlib.contextmanager
+    def _playing(self) -> Iterator[None]:
+        kind, is_mixed = torch.device(self.device).type, self.precision == "bf16-mixed"
+        with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=is_mixed):
+            yield
 
 
 @dataclass(frozen=True, eq=False, repr=False)

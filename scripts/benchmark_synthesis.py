@@ -1,6 +1,7 @@
 """How long it takes from an audio file to its resynthesis, and in which stage.
 
-    python scripts/benchmark_synthesis.py [CHECKPOINT] [--folder SOUNDS --count 1000]
+    python scripts/benchmark_synthesis.py [CHECKPOINT] [--folder SOUNDS --count 1000] \\
+        [--precision bf16-mixed]
 
 Prints the CPU time of each stage for one two-second recording on one thread, the wall time of
 ``drumblender-synth`` for a first file, and with ``--folder`` that of a folder of many recordings.
@@ -27,7 +28,7 @@ from drumblender.audiofile import SUFFIXES, read_channels, write_samples
 from drumblender.checkpoint import build_model
 from drumblender.config import load_config
 from drumblender.data.recording import resample
-from drumblender.voice import Voice, encode_as_in_training, load, prepare
+from drumblender.voice import PRECISIONS, Voice, load, prepare
 
 ROOT = Path(__file__).parent.parent
 COMMAND = "import sys; from drumblender.synth_cli import main; sys.exit(main(sys.argv[1:]))"
@@ -69,15 +70,7 @@ def stages(voice: Voice, analysis: CQTModalAnalysis, source: Path, folder: Path)
     timed("resample", lambda: resample(audio, rate, voice.sample_rate))
     recording = prepare(source, voice.settings)
     timed("analyze", lambda: analysis(recording.audio))
-    model = voice.model
-    with torch.inference_mode():
-        timed(
-            "encode",
-            lambda: encode_as_in_training(
-                model, recording.audio[:, None], recording.modal, model.num_samples
-            ),
-        )
-    (sound,) = voice.decompose_prepared([recording], [0])
+    (sound,) = timed("encode", lambda: voice.decompose_prepared([recording], [0]))
     parts = timed("synthesize", lambda: voice.render([sound])[0])
     stems = timed("resample back", lambda: sound.stems_of(parts))
     samples = sum(stems.values())
@@ -100,6 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", nargs="?", type=Path, help="default: untrained, 04")
     parser.add_argument("--seconds", type=float, default=2.0, help="of the one recording")
+    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="recordings to resynthesize")
     parser.add_argument("--count", type=int, default=1000, help="how many, repeated as needed")
@@ -110,7 +104,7 @@ def main() -> None:
         checkpoint = options.checkpoint or untrained(folder / "model.ckpt")
         source = folder / "in.wav"
         soundfile.write(source, snare(options.seconds), 44100, "PCM_16")
-        voice = load(checkpoint, device="cpu")
+        voice = load(checkpoint, device="cpu", precision=options.precision)
         analysis = CQTModalAnalysis(voice.settings)
         stages(voice, analysis, source, folder)  # makes filters and windows
         runs = [stages(voice, analysis, source, folder) for _ in range(options.repeat)]
@@ -123,7 +117,8 @@ def main() -> None:
             f"  {'together':<14} {1000 * total:7.1f} ms, {options.seconds / total:.1f} x real time"
         )
         command = functools.partial(subprocess.run, check=True, stdout=subprocess.DEVNULL)
-        python = [sys.executable, "-c", COMMAND, str(checkpoint)]
+        python = [sys.executable, "-c", COMMAND, str(checkpoint), "--device", "cpu"]
+        python += ["--precision", options.precision]
         times = []
         for _ in range(min(3, options.repeat)):
             start = time.perf_counter()

@@ -150,6 +150,18 @@ def test_a_seed_repeats_the_noise_and_without_one_it_differs(model, tmp_path):
 
 
 @pytest.mark.parametrize("wiring", WIRINGS)
+def test_networks_in_16_bits_sound_nearly_the_same(wiring, models, tmp_path):
+    source = drum(tmp_path / "a.wav")
+    for precision in ("32-true", "bf16-mixed"):
+        out = tmp_path / f"{precision}.wav"
+        assert synth(models[wiring], source, out, "--seed", 1, "--precision", precision) == 0
+    exact, mixed = read(tmp_path / "32-true.wav"), read(tmp_path / "bf16-mixed.wav")
+    difference = np.linalg.norm(mixed - exact) / np.linalg.norm(exact)
+    assert difference < 0.02
+    assert (difference > 1e-5) == (wiring != "m")
+
+
+@pytest.mark.parametrize("wiring", WIRINGS)
 @pytest.mark.parametrize("how", [[], ["--normalize"], ["--modal_gain", 30, "--tilt", -1]])
 def test_stems_add_up_to_the_output(wiring, how, models, tmp_path, capsys):
     source = drum(tmp_path / "a.wav", rate=44100, channels=2)

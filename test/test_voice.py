@@ -283,6 +283,7 @@ def test_what_cannot_be_done_is_said_in_one_sentence(sines, whole):
         (lambda: drumblender.blend(sound, other, 0.5), "two models"),
         (lambda: sines.decompose(tone()), "sample_rate"),
         (lambda: drumblender.load("absent.ckpt", device="cpux"), "no device cpux"),
+        (lambda: Voice(sines.model, precision="16"), "Precision 16 is none; take 32-true or bf16"),
     ]:
         with pytest.raises(UsageError, match=message):
             what()

@@ -241,7 +241,7 @@ def _hann_spectrum(theta: np.ndarray, length: np.ndarray) -> np.ndarray:
 
     Args:
         theta: between -pi and pi, in rad/sample.
-        length: L of the windows, in samples.
+        length: L > 2 of the windows, in samples.
     """
     half, a = np.abs(theta / 2), np.pi / length
     sin, cos = np.sin(half), np.cos(half)

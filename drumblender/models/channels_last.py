@@ -32,9 +32,11 @@ def conv1d(
     dilation: int,
     padding: Tuple[int, int],
     stride: int,
+    dtype: torch.dtype,
 ) -> Tensor:
     """``F.conv1d`` of a zero-padded signal."""
-    return _convolve(x.transpose(1, 2), weight, bias, dilation, padding, stride).transpose(1, 2)
+    y = _convolve(x.transpose(1, 2), weight, bias, dilation, padding, dtype, stride)
+    return y.transpose(1, 2)
 
 
 def elu_unit(
@@ -45,10 +47,11 @@ def elu_unit(
     mix_bias: Tensor,
     dilation: int,
     padding: Tuple[int, int],
+    dtype: torch.dtype,
 ) -> Tensor:
     """``elu(mix(elu(conv(x)))) + x``."""
     rows = x.transpose(1, 2)
-    h = elu_(_convolve(rows, weight, bias, dilation, padding))
+    h = elu_(_convolve(rows, weight, bias, dilation, padding, dtype))
     return elu_(_mix(h, mix, mix_bias)).add_(rows).transpose(1, 2)
 
 
@@ -62,13 +65,14 @@ def film_block(
     mix_bias: Tensor,
     dilation: int,
     padding: Tuple[int, int],
+    dtype: torch.dtype,
 ) -> Tensor:
     """``gelu(gamma * conv(x) + beta) + mix(x)``; the modulation (B, D, 1) goes into the weights."""
     rows = x.transpose(1, 2)
     y = _mix(rows, mix, mix_bias)
     for row, out, scale, shift in zip(rows.split(1), y, gamma, beta):
         modulated = torch.addcmul(shift, bias[:, None], scale).squeeze(-1)
-        u = _convolve(row, weight * scale[:, None], modulated, dilation, padding)
+        u = _convolve(row, weight * scale[:, None], modulated, dilation, padding, dtype)
         out += F.gelu(u[0])
     return y.transpose(1, 2)
 
@@ -84,27 +88,29 @@ def _convolve(
     rows: Tensor,
     weight: Tensor,
     bias: Optional[Tensor],
-    dilation: int = 1,
-    padding: Tuple[int, int] = (0, 0),
+    dilation: int,
+    padding: Tuple[int, int],
+    dtype: torch.dtype,
     stride: int = 1,
 ) -> Tensor:
-    """Convolution along the second axis: (B, T, C) to (B, T', D)."""
+    """Convolution along the second axis, (B, T, C) to (B, T', D), in numbers of ``dtype``."""
     if weight.shape[-1] == 1 and stride == 1 and padding == (0, 0):
         return _mix(rows, weight, bias)
-    rows = _pad(rows, padding)
     if rows.shape[-1] == 1 and dilation == 1:
         # A single channel has no layout to tell oneDNN of: its windows times a matrix.
-        windows = rows[..., 0].unfold(1, weight.shape[-1], stride)
+        windows = F.pad(rows[..., 0], padding).unfold(1, weight.shape[-1], stride)
         return _mix(windows, weight.transpose(1, 2), bias)
-    image = rows.transpose(1, 2).unsqueeze(2)
-    y = F.conv2d(image, weight.unsqueeze(2), bias, (1, stride), dilation=(1, dilation))
-    return y.squeeze(2).transpose(1, 2).contiguous()
-
-
-def _pad(rows: Tensor, padding: Tuple[int, int]) -> Tensor:
-    """Zero rows in front and behind; ``F.pad`` would clear all of them first."""
-    left, right = (rows.new_zeros(len(rows), n, rows.shape[-1]) for n in padding)
-    return torch.cat([left, rows, right], 1)
+    left, right = padding
+    length = rows.shape[1]
+    padded = rows.new_empty(len(rows), left + length + right, rows.shape[2], dtype=dtype)
+    padded[:, :left] = 0
+    padded[:, left : left + length] = rows
+    padded[:, left + length :] = 0
+    image = padded.transpose(1, 2).unsqueeze(2)
+    weight = weight.unsqueeze(2).to(dtype).contiguous(memory_format=torch.channels_last)
+    bias = None if bias is None else bias.to(dtype)
+    y = F.conv2d(image, weight, bias, (1, stride), dilation=(1, dilation))
+    return y.squeeze(2).transpose(1, 2).to(rows.dtype).contiguous()
 
 
 def _mix(rows: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:

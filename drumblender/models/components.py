@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from drumblender.signal import at_least_float32, full_precision
+
 
 class Pad(nn.Module):
     """Zero-pad the time axis so that a dilated convolution keeps its length.
@@ -141,7 +143,9 @@ class AttentionPooling(nn.Module):
         self.attn = nn.MultiheadAttention(in_features, num_heads=1, bias=False, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(x)
-        query = self.query.expand(x.shape[0], -1, -1)
-        pooled, _ = self.attn(query, x, x, need_weights=False)
+        # A sum over hundreds of frames; and on a CPU, attention in 16 bits is many times slower.
+        with full_precision(x):
+            x = self.norm(at_least_float32(x))
+            query = self.query.expand(x.shape[0], -1, -1)
+            pooled, _ = self.attn(query, x, x, need_weights=False)
         return pooled if self.keep_seq_dim else pooled.squeeze(1)

@@ -126,9 +126,11 @@ def conv1d(
     >>> torch.allclose(conv1d(x, w, None, 8, (32, 0)), plain, atol=1e-5)
     True
     """
-    x, weight, bias = _autocast(x, weight, bias)
     if channels_last.is_apt(x):
-        return channels_last.conv1d(x, weight, bias, dilation, padding, stride)
+        dtype = _autocast_dtype(x)
+        with full_precision(x):
+            return channels_last.conv1d(x, weight, bias, dilation, padding, stride, dtype)
+    x, weight, bias = _autocast(x, weight, bias)
     if stride > 1:
         return F.conv1d(F.pad(x, padding), weight, bias, stride, dilation=dilation)
     layout = _Layout(padding, dilation, weight.shape[-1])
@@ -255,13 +257,13 @@ def film_block(
     dtype = _autocast_dtype(x)
     tensors = [at_least_float32(t) for t in (x, weight, bias, gamma, beta, mix, mix_bias)]
     with full_precision(x):
-        if channels_last.is_apt(tensors[0]) and dtype == torch.float32 and (fixed or not normalize):
+        if channels_last.is_apt(tensors[0]) and (fixed is not None or not normalize):
             x, weight, bias, gamma, beta, mix, mix_bias = tensors
             if fixed is not None:
                 gamma = gamma * (fixed.variance + eps).rsqrt()
                 beta = beta - gamma * fixed.mean
             tensors = (x, weight, bias, gamma, beta, mix, mix_bias)
-            return channels_last.film_block(*tensors, dilation, padding), None
+            return channels_last.film_block(*tensors, dilation, padding, dtype), None
         if torch.compiler.is_compiling():
             return _traced_film_block(*tensors, layout, normalize, fixed, eps, dtype)
         y, mean, variance = _FilmBlock.apply(*tensors, layout, normalize, fixed, eps, dtype)
@@ -357,9 +359,11 @@ def elu_unit(
         - Output: (B, C, T)
     """
     layout = _Layout(padding, dilation, weight.shape[-1])
-    x, weight, bias, mix, mix_bias = _autocast(x, weight, bias, mix, mix_bias)
     if channels_last.is_apt(x):
-        return channels_last.elu_unit(x, weight, bias, mix, mix_bias, dilation, padding)
+        dtype = _autocast_dtype(x)
+        with full_precision(x):
+            return channels_last.elu_unit(x, weight, bias, mix, mix_bias, dilation, padding, dtype)
+    x, weight, bias, mix, mix_bias = _autocast(x, weight, bias, mix, mix_bias)
     if torch.compiler.is_compiling():
         return F.elu(F.conv1d(F.elu(layout.forward(x, weight, bias)), mix, mix_bias)) + x
     return _EluUnit.apply(x, weight, bias, mix, mix_bias, layout)

@@ -9,6 +9,7 @@ import torch
 import torchaudio.functional
 
 from drumblender.analysis import CQT
+from drumblender.analysis.cqt import _hann_spectrum
 from drumblender.errors import UsageError
 from drumblender.signal import fit_length, sine
 
@@ -106,6 +107,20 @@ def test_a_signal_shorter_than_the_kernels_is_continued_with_silence():
     x = torch.randn(1, 3000, generator=torch.Generator().manual_seed(0))
     longer = fit_length(x, cqt.reach + 1)
     torch.testing.assert_close(cqt(x), cqt(longer)[..., :12], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [3, 64, 1025, 20000])
+def test_the_spectrum_of_a_kernel_is_that_of_its_samples(length):
+    rng = np.random.default_rng(0)
+    side = 2 * np.pi / length * np.array([-1, 0, 1])[:, None]  # where the closed form is 0 / 0
+    theta = (side + [0, 1e-17, -1e-15, 1e-13, -1e-11, 1e-9, 1e-7, 1e-5]).flatten()
+    theta = np.concatenate([theta, rng.uniform(-np.pi, np.pi, 200)])
+    theta = theta[np.abs(theta) <= np.pi][None]
+    n = np.arange(length)
+    window = (1 - np.cos(2 * np.pi * n / length)) / length
+    expected = np.exp(1j * theta.T * (n - (length + 1) // 2)) @ window
+    actual = _hann_spectrum(theta, np.array([[length]]))[0]
+    np.testing.assert_allclose(actual, expected, atol=1e-12)
 
 
 def test_kernels_of_many_lengths_are_not_kept():

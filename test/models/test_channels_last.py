@@ -1,0 +1,89 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from drumblender.models import TCN, channels_last
+from drumblender.models.soundstream import SoundStreamEncoder
+
+pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
+
+
+def tcn(**options):
+    options = {"film_conditioning": True, "film_embedding_size": 4, "kernel_size": 5, **options}
+    return TCN(1, 8, 1, num_layers=5, **options)
+
+
+def encoder(**options):
+    return SoundStreamEncoder(1, 8, 12, strides=[2, 4, 8], **options)
+
+
+NETWORKS = {
+    "tcn": lambda: tcn(),
+    "tcn without norm": lambda: tcn(film_batch_norm=False),
+    "tcn that is not causal": lambda: tcn(causal=False),
+    "gated tcn": lambda: tcn(activation="gated"),
+    "encoder": lambda: encoder(),
+    "causal encoder": lambda: encoder(causal=True),
+    "modulated encoder": lambda: encoder(film_conditioning=True, film_embedding_size=4),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request):
+    torch.manual_seed(0)
+    network = NETWORKS[request.param]().eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    return network
+
+
+def played(network, batch=3, length=1000, dtype=torch.float32):
+    """What a network gives with and without a gradient."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(batch, 1, length, generator=generator).to(dtype)
+    embedding = torch.randn(batch, 4, generator=generator).to(dtype)
+    network = network.to(dtype)
+    with torch.no_grad():
+        fast = network(x, embedding)
+    slow = network(x, embedding).detach()
+    network.float()
+    return fast, slow
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("length", [64, 1000, 4099])
+def test_networks_give_the_same_without_a_gradient(network, batch, length):
+    fast, slow = played(network, batch, length)
+    torch.testing.assert_close(fast, slow, atol=1e-5 * float(slow.abs().max()), rtol=0)
+
+
+def test_they_are_as_near_to_the_truth_as_with_a_gradient(network):
+    truth, _ = played(network, dtype=torch.float64)
+    fast, slow = ((y.double() - truth).norm() / truth.norm() for y in played(network))
+    assert fast < 4 * slow
+    assert fast < 2e-6
+
+
+def test_channels_lie_side_by_side_from_block_to_block():
+    x = torch.randn(1, 8, 500)
+    block = encoder().encoder_blocks[0]
+    assert block(x).stride() != (8, 1, 16)
+    with torch.inference_mode():
+        assert block(x).stride()[1:] == (1, 16)
+
+
+def test_autocast_rounds_no_more_than_with_a_gradient(network):
+    exact, _ = played(network)
+    with torch.autocast("cpu", torch.bfloat16):
+        fast, slow = ((y.float() - exact).norm() / exact.norm() for y in played(network))
+    assert 1e-4 < fast < 1.2 * slow
+
+
+def test_elu_is_that_of_pytorch():
+    x = torch.cat([torch.linspace(-90, 5, 100_001), torch.tensor([0.0, -0.0, 1e30, -torch.inf])])
+    x = torch.cat([x, torch.logspace(-30, 1, 1000), -torch.logspace(-30, 1, 1000)])
+    ours = channels_last.elu_(x.clone())
+    torch.testing.assert_close(ours.double(), F.elu(x.double()), atol=2e-7, rtol=1e-6)
+    assert channels_last.elu_(torch.tensor([torch.nan])).isnan()
