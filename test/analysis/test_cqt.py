@@ -113,7 +113,8 @@ def test_a_signal_shorter_than_the_kernels_is_continued_with_silence():
 def test_the_spectrum_of_a_kernel_is_that_of_its_samples(length):
     rng = np.random.default_rng(0)
     side = 2 * np.pi / length * np.array([-1, 0, 1])[:, None]  # where the closed form is 0 / 0
-    theta = (side + [0, 1e-17, -1e-15, 1e-13, -1e-11, 1e-9, 1e-7, 1e-5]).flatten()
+    near = np.array([0, 1e-17, -1e-15, 1e-13, -1e-11, 1e-9, 1e-7, 1e-5])
+    theta = (side + near).flatten()
     theta = np.concatenate([theta, rng.uniform(-np.pi, np.pi, 200)])
     theta = theta[np.abs(theta) <= np.pi][None]
     n = np.arange(length)
