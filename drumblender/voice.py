@@ -50,9 +50,9 @@ if TYPE_CHECKING:
 PathLike = Union[str, Path]
 PARTS = ("modal", "noise", "transient")
 PRECISIONS = ("32-true", "bf16-mixed")
-# Sounds are padded to a multiple of this many samples, so that many are of one length and can go
-# through the model together, and each gives the same whatever goes beside it.
-_UNIT = 1024
+# Sounds are padded to a multiple of this many samples, and by at least as many, so that many are of
+# one length and can go through the model together, each the same whatever goes beside it.
+_UNIT = 512
 # What a 16-bit file cannot hold; sounds end there, and what follows is not computed.
 _INAUDIBLE = 2.0**-16
 
@@ -584,7 +584,9 @@ def prepare(
     audio = audio[:, lead:]
     heard = torch.nonzero(audio.abs().amax(0) > _INAUDIBLE)
     end = int(heard[-1]) + 1 if len(heard) else 1
-    audio = fit_length(audio, _UNIT * math.ceil(end / _UNIT))
+    # Beyond its end the analysis continues audio by reflection: silence there keeps a decay from
+    # rising again in its last frames.
+    audio = fit_length(audio, _UNIT * (1 + math.ceil(end / _UNIT)))
     modal = _analysis(settings)(audio)
     return Recording(audio, modal, lead, samples, int(sample_rate), name, silent=not sounding)
 

@@ -245,6 +245,14 @@ def test_a_quiet_beginning_stays_where_it_was(sines):
     assert np.std(x[10000:] - tone()) < 0.05 * np.std(tone())
 
 
+@pytest.mark.parametrize("name", ["elec_mid_snare", "drum_snare_hard", "drum_tom_hi_hard"])
+def test_a_decay_does_not_rise_again_at_its_end(name, sines, repository):
+    (path,) = (repository / "audio/one-shots").rglob(f"{name}.flac")
+    sound = sines.decompose(path)
+    recorded, made = sound.recording[-2000:, 0], sound.render()[-2000:]
+    assert np.linalg.norm(made) < 1.2 * np.linalg.norm(recorded)
+
+
 def test_silence_stays_silent(whole):
     x = whole.decompose(np.zeros(1000), 8000).render()
     assert x.shape == (1000,)
