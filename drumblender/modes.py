@@ -16,7 +16,7 @@ from drumblender.data import atomic
 from drumblender.data.recording import resample, wav_bytes
 from drumblender.inference import read_audio
 from drumblender.plotting import plot_modes, save_figure
-from drumblender.signal import rad_to_hz
+from drumblender.signal import fit_length, rad_to_hz
 from drumblender.synths import modal_synth
 
 
@@ -94,13 +94,15 @@ def analyze_file(
     source, folder = Path(source), Path(folder)
     audio, rate = read_audio(source)
     audio = resample(audio, rate, settings.sample_rate)
-    params = CQTModalAnalysis(settings)(audio)
+    num_samples = len(audio) + settings.silence_after
+    params = CQTModalAnalysis(settings)(fit_length(audio, num_samples))
     params = params[:, : max(1, int(params[1].any(dim=1).sum()))]  # the rest is empty
     omega, amplitude, phase = params
-    modal = modal_synth(omega[None], amplitude[None], len(audio), phase[None, :, :1])[0, 0]
+    modal = modal_synth(omega[None], amplitude[None], num_samples, phase[None, :, :1])[0, 0]
+    modal = modal[: len(audio)]
     frames = params.shape[-1]
     # The synthesizer samples envelopes at half-pixel centers.
-    time = ((np.arange(frames) + 0.5) * len(audio) / frames - 0.5) / settings.sample_rate
+    time = ((np.arange(frames) + 0.5) * num_samples / frames - 0.5) / settings.sample_rate
     frequency = rad_to_hz(omega, settings.sample_rate)
 
     def path(ending: str) -> Path:
@@ -118,7 +120,7 @@ def analyze_file(
     np.savez_compressed(buffer, **arrays, sample_rate=settings.sample_rate)
     atomic.write(path("modes.npz"), buffer.getvalue())
     units = "time in s, frequency in Hz, linear amplitude, phase before the first sample in rad"
-    description = {"settings": dataclasses.asdict(settings), "num_samples": len(audio)}
+    description = {"settings": dataclasses.asdict(settings), "num_samples": num_samples}
     listed = {key: np.round(value, 7).tolist() for key, value in arrays.items()}
     atomic.write_json(path("modes.json"), {"units": units, **description, **listed})
     level = 20 * amplitude.clamp(min=1e-12).log10()

@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 PathLike = Union[str, Path]
 PARTS = ("modal", "noise", "transient")
 PRECISIONS = ("32-true", "bf16-mixed")
-# Sounds are padded to a multiple of this many samples, and by at least as many, so that many are of
-# one length and can go through the model together, each the same whatever goes beside it.
+# Sounds are padded to a multiple of this many samples, so that many are of one length and can go
+# through the model together, and each gives the same whatever goes beside it.
 _UNIT = 512
 # What a 16-bit file cannot hold; sounds end there, and what follows is not computed.
 _INAUDIBLE = 2.0**-16
@@ -92,7 +92,7 @@ class Recording:
 
     Attributes:
         audio: samples (C, L) at the model's rate, from the first sound on, padded.
-        modal: modal parameters (C, 3, M, F) of them.
+        modal: modal parameters (C, 3, M, F) of them and ``silence_after`` of the settings.
         lead: samples of silence in front.
         samples: as recorded, (N, C).
         sample_rate: of the recording, in Hz.
@@ -182,7 +182,7 @@ class Voice:
                 sounds[i] = Sound(
                     voice=self,
                     controls=_map(found, lambda x, rows=channels: x[rows].float().cpu()),
-                    num_samples=audio.shape[-1],
+                    num_samples=audio.shape[-1] + self.settings.silence_after,
                     lead=recordings[i].lead,
                     seconds=len(recordings[i].samples) / recordings[i].sample_rate,
                     sample_rate=recordings[i].sample_rate,
@@ -197,8 +197,12 @@ class Voice:
     def render(self, sounds: Sequence["Sound"]) -> List[Parts]:
         """The parts of sounds, each (C, 1, N) at the model's rate; equal lengths go together."""
         parts: List[Optional[Parts]] = [None] * len(sounds)
-        shapes = [(s.num_samples, *(x.shape[1:] for x in _tensors(s.controls))) for s in sounds]
-        sizes = [s.num_samples * s.channels for s in sounds]
+        lengths = [(s.num_heard, s.num_samples) for s in sounds]
+        shapes = [
+            (*length, *(x.shape[1:] for x in _tensors(s.controls)))
+            for s, length in zip(sounds, lengths)
+        ]
+        sizes = [s.num_heard * s.channels for s in sounds]
         for group in _groups(shapes, sizes, self._limit):
             counts = [len(sounds[i].controls.modal) for i in group]
             # Every channel draws the same noise, and no sound draws from another's.
@@ -209,9 +213,8 @@ class Voice:
                 None if x[0] is None else torch.cat(x).to(self.device) for x in zip(*together)
             ]
             with self._playing():
-                made = self.model.synthesize(
-                    Controls(*stacked), sounds[group[0]].num_samples, generators
-                )
+                num_heard, num_samples = lengths[group[0]]
+                made = self.model.synthesize(Controls(*stacked), num_heard, generators, num_samples)
             start = 0
             for i, count in zip(group, counts):
                 rows = slice(start, start + count)
@@ -267,6 +270,12 @@ class Sound:
     @property
     def channels(self) -> int:
         return len(self.controls.modal)
+
+    @property
+    def num_heard(self) -> int:
+        """Of its ``num_samples``, those that are not beyond its end, rounded up."""
+        length = math.ceil(self.seconds * self.voice.sample_rate) - self.lead
+        return min(self.num_samples, _UNIT * math.ceil(max(1, length) / _UNIT))
 
     @cached_property
     def parts(self) -> Parts:
@@ -584,10 +593,8 @@ def prepare(
     audio = audio[:, lead:]
     heard = torch.nonzero(audio.abs().amax(0) > _INAUDIBLE)
     end = int(heard[-1]) + 1 if len(heard) else 1
-    # Beyond its end the analysis continues audio by reflection: silence there keeps a decay from
-    # rising again in its last frames.
-    audio = fit_length(audio, _UNIT * (1 + math.ceil(end / _UNIT)))
-    modal = _analysis(settings)(audio)
+    audio = fit_length(audio, _UNIT * math.ceil(end / _UNIT))
+    modal = _analysis(settings)(fit_length(audio, audio.shape[-1] + settings.silence_after))
     return Recording(audio, modal, lead, samples, int(sample_rate), name, silent=not sounding)
 
 

@@ -68,3 +68,14 @@ def test_bad_input_is_named(tmp_path, capsys):
     assert analyze_main([str(tmp_path / "text.wav")]) == 1
     assert "text.wav" in capsys.readouterr().err
     assert analyze_main([str(tmp_path / "text.wav"), "--num_modes", "0"]) == 2
+
+
+def test_a_decay_does_not_rise_again_at_its_end(tmp_path, repository):
+    (path,) = (repository / "audio/one-shots").rglob("drum_tom_hi_hard.flac")
+    assert analyze_main([str(path), "--output", str(tmp_path)]) == 0
+    recorded, rate = soundfile.read(path)
+    modal, _ = soundfile.read(tmp_path / "drum_tom_hi_hard_modal.wav")
+    tails = [
+        np.linalg.norm(x[-int(0.05 * r) :]) / r**0.5 for x, r in ((modal, RATE), (recorded, rate))
+    ]
+    assert tails[0] < 1.2 * tails[1]

@@ -41,3 +41,12 @@ class AnalysisSettings:
     threshold: float = -80.0
     diff_threshold: float = 5.0
     fit: bool = True
+
+    @property
+    def silence_after(self) -> int:
+        """Samples of silence to put behind a recording that is to be analyzed whole.
+
+        The CQT continues a signal by reflection and the bands of the fit are circular, so that its
+        end would feel its beginning: a mode that is all but gone rises again, or loses its pitch.
+        """
+        return 8 * self.hop_length

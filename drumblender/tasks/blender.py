@@ -181,6 +181,7 @@ class Blender(nn.Module):
         controls: Controls,
         num_samples: int,
         generator: Union[torch.Generator, Sequence[torch.Generator], None] = None,
+        span: Optional[int] = None,
     ) -> Parts:
         """Make sound of controls.
 
@@ -189,8 +190,10 @@ class Blender(nn.Module):
             num_samples: length N of the output.
             generator: where the noise is drawn from; the global one when None. With one for each
                 sound, their noise does not depend on what else is in the batch.
+            span: samples that the modal parameters describe, of which the first N are made; N when
+                None.
         """
-        modal = self.modal_synth(controls.modal, num_samples)
+        modal = self.modal_synth(controls.modal, span or num_samples)[..., :num_samples]
         noise = transient = None
         if self.noise_synth is not None:
             if generator is None or isinstance(generator, torch.Generator):
