@@ -13,7 +13,7 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import soundfile
@@ -35,6 +35,7 @@ from drumblender.data.progress import progress
 from drumblender.data.recording import resample
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.memory import keep_memory
+from drumblender.tasks import Parts
 from drumblender.voice import Recording, Sound, Voice, blend, load, prepare
 
 __all__ = ["FORMATS", "Changes", "Job", "Request", "read_audio", "resynthesize", "write_audio"]
@@ -356,11 +357,13 @@ class Studio:
         path: Path,
         folder: Optional[Path],
         sounds: List[Sound],
-        parts: List[Any],
+        parts: List[Parts],
         inputs: Optional[List[Tuple[str, np.ndarray, int]]],
     ) -> List[str]:
         request = self.request
         rate = request.sample_rate or sounds[0].sample_rate
+        if folder is None and not request.plot:
+            parts = [Parts(p.sum) for p in parts]  # resampled once, not part by part
         stems = _join([s.stems_of(p, rate) for s, p in zip(sounds, parts)], rate)
         output = sum(stems.values())
         check_samples(path, output)
@@ -525,13 +528,13 @@ def _reports(
     workers = Workers(num_workers)
     parallel = workers.count > 1 and len(jobs) >= _FEW
     cpu = request.device == "cpu" or (request.device == "auto" and not torch.cuda.is_available())
-    studio = _studio(request)  # here, so that what is wrong with the request is said once
-    prepared = functools.partial(_prepared, request, studio.voice.settings)
     size = batch_size or (1 if cpu else GPU_BATCH)
     if parallel and cpu and size == 1:
         with workers:
             yield from workers.map(functools.partial(_alone, request), jobs)
         return
+    studio = _studio(request)
+    prepared = functools.partial(_prepared, request, studio.voice.settings)
     with workers:
         ready = workers.map(prepared, jobs) if parallel else map(prepared, jobs)
         batch: List[Tuple[Job, List[Recording]]] = []

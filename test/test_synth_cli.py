@@ -395,6 +395,14 @@ def test_processes_and_batches_give_what_one_after_the_other_gives(model, tmp_pa
             np.testing.assert_allclose(one, many, atol=4 * LSB)
 
 
+def test_what_is_wrong_with_a_request_is_said_once_by_many_processes(models, tmp_path, capfd):
+    for i in range(64):
+        drum(tmp_path / f"in/{i:02d}.wav", 100 + 5 * i, 0.05)
+    command = [models["m"], tmp_path / "in", tmp_path / "out", "--num_workers", 2]
+    assert synth(*command, "--attack", 2) == 2
+    assert capfd.readouterr().err.count("--attack needs a transient part") == 1
+
+
 def test_seeds_differ_from_file_to_file():
     assert derive_seed(None, "a") is None
     assert len({derive_seed(seed, name) for seed in (0, 1) for name in "ab"}) == 4

@@ -84,7 +84,8 @@ def conjugate_gradients(
         padded[1:-1] = c
         ends = np.concatenate([padded[:-1], padded[1:]], -1)
         out = gather(np.matmul(basis, ends[..., None])[..., 0]) + ridge * c
-        bends = bend * np.diff(c, n=2, axis=0)
+        slopes = c[1:] - c[:-1]
+        bends = bend * (slopes[1:] - slopes[:-1])
         out[2:] += bends
         out[1:-1] -= 2 * bends
         out[:-2] += bends
