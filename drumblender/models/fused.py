@@ -326,7 +326,7 @@ def _elu_backward(grad: Tensor, result: Tensor) -> Tensor:
 def elu_(x: Tensor) -> Tensor:
     """``F.elu`` in place.
 
-    >>> elu_(torch.tensor([-1.0, 2.0])).round(decimals=3).tolist()
+    >>> elu_(torch.tensor([-1.0, 2.0]).double()).round(decimals=3).tolist()
     [-0.632, 2.0]
     """
     return channels_last.elu_(x) if channels_last.is_apt(x) else F.elu(x, inplace=True)
