@@ -168,11 +168,14 @@ def resynthesize(
     many = len(jobs) > 1
     # The longest first: neighbors are then of one length, for which the analysis keeps its filters
     # and a GPU its batches, and no long one is left to a single process at the end.
-    jobs = sorted(jobs, key=lambda job: -_duration(job.source))
+    seconds = {job: _duration(job.source) for job in jobs}
+    jobs = sorted(jobs, key=lambda job: -seconds[job])
     reports = []
-    with progress("Resynthesis", len(jobs), disable=not many) as bar:
+    # A bar of seconds, for a long recording takes longer than a short one.
+    total = math.ceil(1000 * sum(seconds.values())) / 1000
+    with progress("Resynthesis", total, " s of sound", unit_scale=True, disable=not many) as bar:
         for report in _reports(request, jobs, num_workers, batch_size):
-            bar.update()
+            bar.update(seconds[report.job])
             reports.append(report)
             for line in report.notes if many else (*report.written, *report.notes):
                 bar.write(line, file=sys.stdout)

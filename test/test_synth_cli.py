@@ -191,7 +191,9 @@ def test_a_folder_gives_the_same_as_its_files_one_by_one(model, tmp_path, capsys
     (folder / "notes.txt").write_text("no sound")
     (folder / ".hidden.wav").write_text("no sound")
     assert synth(model, folder, tmp_path / "out", "--seed", 5, "--format", "flac") == 0
-    printed = capsys.readouterr().out
+    printed, bar = capsys.readouterr()
+    assert "Resynthesis: 100%" in bar
+    assert "s of sound" in bar
     assert "1 files that are no audio" in printed
     assert "3 of 3 recordings" in printed
     made = sorted(p.relative_to(tmp_path / "out") for p in (tmp_path / "out").rglob("*.*"))
