@@ -4,7 +4,7 @@ Matching is an assignment problem (Kuhn and Munkres; solved by SciPy) on a cost 
 """
 
 import math
-from typing import List, Tuple
+from typing import List, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -59,16 +59,24 @@ def match_modes(a: Tensor, b: Tensor) -> List[Tuple[int, int]]:
     return [(int(rows_a[i]), int(rows_b[j])) for i, j in inside if cost[i, j] < apart[i, j]]
 
 
-def blend_modes(a: Tensor, b: Tensor, amount: float) -> Tensor:
+def blend_modes(
+    a: Tensor,
+    b: Tensor,
+    amount: float,
+    ends: Tuple[Optional[int], Optional[int]] = (None, None),
+) -> Tensor:
     """Modes between those of two sounds.
 
     Matched modes move: frequency on a logarithmic scale, amplitude in dB, phase the shorter way
-    around. The others fade: out those of ``a``, in those of ``b``.
+    around. The others fade: out those of ``a``, in those of ``b``. Where a recording stops while
+    its modes still sound, they are taken to ring out, lest the blend stop there, too; the sooner,
+    the nearer the blend is to that sound.
 
     Args:
         a: modal parameters.
         b: modal parameters of the same number of frames.
         amount: 0 for ``a`` to 1 for ``b``.
+        ends: frames that the recordings of ``a`` and ``b`` last; all when None.
 
     Shape:
         - a: (3, M, F)
@@ -83,12 +91,25 @@ def blend_modes(a: Tensor, b: Tensor, amount: float) -> Tensor:
     one, other = a[:, [i for i, _ in pairs]], b[:, [j for _, j in pairs]]
     frequency = one[0] ** (1 - amount) * other[0] ** amount
     heard = (one[1] > 0) | (other[1] > 0)
-    amplitude = one[1].clamp(min=FLOOR) ** (1 - amount) * other[1].clamp(min=FLOOR) ** amount
+    amplitude = _ring_out(one[1], ends[0], amount) ** (1 - amount)
+    amplitude = amplitude * _ring_out(other[1], ends[1], 1 - amount) ** amount
     turn = torch.remainder(other[2] - one[2] + math.pi, 2 * math.pi) - math.pi
     moving = torch.stack([frequency, amplitude * heard, one[2] + amount * turn])
     fade = torch.tensor([1.0, 1 - amount, 1.0])[:, None, None]
     rise = torch.tensor([1.0, amount, 1.0])[:, None, None]
     return torch.cat([moving, a[:, left_a] * fade, b[:, left_b] * rise], dim=1)
+
+
+def _ring_out(amplitude: Tensor, end: Optional[int], share: float) -> Tensor:
+    """Amplitudes, not below the floor, that fall to it from ``end`` on along a line in dB, in
+    ``share`` of the time that the recording lasts."""
+    amplitude = amplitude.clamp(min=FLOOR)
+    if end is None or not 0 < end < amplitude.shape[-1]:
+        return amplitude
+    passed = torch.arange(1, amplitude.shape[-1] - end + 1) / (end * share)
+    fall = passed.clamp(max=1).to(amplitude.dtype)
+    last = amplitude[..., end - 1 : end]
+    return torch.cat([amplitude[..., :end], last ** (1 - fall) * FLOOR**fall], dim=-1)
 
 
 def _summarize(modal: Tensor) -> Tuple[Tensor, Tensor, Tensor]:

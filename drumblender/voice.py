@@ -272,10 +272,15 @@ class Sound:
         return len(self.controls.modal)
 
     @property
-    def num_heard(self) -> int:
-        """Of its ``num_samples``, those that are not beyond its end, rounded up."""
+    def num_recorded(self) -> int:
+        """Of its ``num_samples``, those that are not beyond its end."""
         length = math.ceil(self.seconds * self.voice.sample_rate) - self.lead
-        return min(self.num_samples, _UNIT * math.ceil(max(1, length) / _UNIT))
+        return min(self.num_samples, max(1, length))
+
+    @property
+    def num_heard(self) -> int:
+        """These, rounded up to a unit that many sounds have in common."""
+        return min(self.num_samples, _UNIT * math.ceil(self.num_recorded / _UNIT))
 
     @cached_property
     def parts(self) -> Parts:
@@ -511,7 +516,8 @@ def blend(a: Sound, b: Sound, amount: float) -> Sound:
     Modes that belong together (:func:`~drumblender.matching.match_modes`) move, frequencies on a
     logarithmic scale and amplitudes in dB; others fade; noise bands, the transient's embedding,
     gains and brightness are interpolated. At 0 and at 1 it is ``a`` and ``b`` themselves. In
-    between the noise is drawn as that of ``a``, and the sound is as long as the longer of the two.
+    between the noise is drawn as that of ``a``, and the sound is as long as the longer of the two,
+    where matched modes of the shorter one ring out.
 
     Args:
         a: one sound.
@@ -526,7 +532,10 @@ def blend(a: Sound, b: Sound, amount: float) -> Sound:
     one, other = _of_one_length(a, b)
     if amount in (0, 1):
         return (a, b)[int(amount)]
-    modal = [blend_modes(x, y, amount) for x, y in zip(one.controls.modal, other.controls.modal)]
+    frames = one.controls.modal.shape[-1]
+    end_a, end_b = (math.floor(s.num_recorded * frames / one.num_samples) for s in (a, b))
+    modals = zip(one.controls.modal, other.controls.modal)
+    modal = [blend_modes(x, y, amount, (end_a, end_b)) for x, y in modals]
     rows = max(x.shape[1] for x in modal)
     modal = torch.stack([nn.functional.pad(x, (0, 0, 0, rows - x.shape[1])) for x in modal])
 

@@ -62,6 +62,21 @@ def test_matched_modes_move_in_octaves_decibels_and_the_shorter_way_around():
     assert phase == pytest.approx(3.0 + 0.3 * (2 * math.pi - 6.0), abs=1e-5)
 
 
+@pytest.mark.parametrize("amount", [0.25, 0.5, 0.75])
+def test_what_is_matched_rings_out_along_a_line_in_decibels(amount):
+    a, b = modes([0.1], [0.0], frames=100), modes([0.12], [-20.0], frames=100)
+    b[1, :, 40:] = 0
+    level = 20 * blend_modes(a, b, amount, (None, 40))[1, 0].log10()
+    ringing = round(40 * (1 - amount))
+    expected = torch.full((100,), -100.0)
+    expected[:40] = -20.0
+    expected[39 : 40 + ringing] = torch.linspace(-20, -100, ringing + 1)
+    assert torch.allclose(level, amount * expected, atol=1e-3)
+    # The other way around it is the other's.
+    again = 20 * blend_modes(b, a, 1 - amount, (40, None))[1, 0].log10()
+    assert torch.allclose(level, again, atol=1e-3)
+
+
 def test_silence_matches_nothing():
     silent = torch.zeros(3, 4, 6)
     assert match_modes(silent, modes([0.1])) == []

@@ -185,6 +185,18 @@ def test_halfway_between_two_drums_lies_the_geometric_mean(sines):
     assert np.abs(x[:2400]).max() == pytest.approx(math.sqrt(0.4 * 0.1), rel=0.2)
 
 
+def test_a_blend_rings_out_where_one_recording_stops(sines):
+    long, cut = tone(200, t60=1.0), tone(220, t60=1.0)[: int(0.4 * RATE)]
+    a, b = sines.decompose(long, RATE), sines.decompose(cut, RATE)
+    x = drumblender.blend(a, b, 0.5).render()
+    assert len(x) == len(a.render())
+    power = x[: len(x) // 480 * 480].reshape(-1, 480) ** 2  # windows of 10 ms, two of a period
+    level = 10 * np.log10(power.mean(1) + 1e-12)
+    assert level[30] - level[20] == pytest.approx(-6, abs=1)
+    assert -15 < level[41] - level[38] < -2  # without, 24 dB at once
+    assert level[65] - level[38] < -30
+
+
 def test_the_ends_of_a_blend_are_the_sounds_and_nearby_is_near(whole):
     a = whole.decompose(tone(200), RATE, seed=1)
     b = whole.decompose(np.stack([tone(330, 0.7)] * 2, 1), RATE, seed=2, stereo=True)
