@@ -11,6 +11,8 @@ In a ``torchmetrics.MetricCollection``, set ``compute_groups=False``: otherwise 
 that agree on the first batch (all are 0 on silence) for copies of one and reports one for all.
 """
 
+from abc import abstractmethod
+
 import torch
 import torchaudio.functional
 from torch import Tensor
@@ -48,8 +50,9 @@ class _MeanOverItems(Metric):
         """The mean over all items since the last reset, a scalar."""
         return self.total / self.count
 
+    @abstractmethod
     def distance(self, input: Tensor, target: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Of one item, two signals (N,)."""
 
     def magnitude(self, x: Tensor) -> Tensor:
         """Magnitude of the short-time Fourier transform, (N,) to (n_fft // 2 + 1, frames)."""

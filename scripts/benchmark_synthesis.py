@@ -28,6 +28,7 @@ from drumblender.audiofile import SUFFIXES, read_channels, write_samples
 from drumblender.checkpoint import build_model
 from drumblender.config import load_config
 from drumblender.data.recording import resample
+from drumblender.signal import fit_length
 from drumblender.voice import PRECISIONS, Voice, load, prepare
 
 ROOT = Path(__file__).parent.parent
@@ -69,7 +70,8 @@ def stages(voice: Voice, analysis: CQTModalAnalysis, source: Path, folder: Path)
     audio = torch.from_numpy(samples[:, 0].copy())
     timed("resample", lambda: resample(audio, rate, voice.sample_rate))
     recording = prepare(source, voice.settings)
-    timed("analyze", lambda: analysis(recording.audio))
+    audio = fit_length(recording.audio, recording.audio.shape[-1] + voice.settings.silence_after)
+    timed("analyze", lambda: analysis(audio))
     (sound,) = timed("encode", lambda: voice.decompose_prepared([recording], [0]))
     parts = timed("synthesize", lambda: voice.render([sound])[0])
     stems = timed("resample back", lambda: sound.stems_of(parts))

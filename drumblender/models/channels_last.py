@@ -7,7 +7,7 @@ memory is laid out as (B, T, C), and stays so from block to block.
 """
 
 import math
-from typing import Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -25,55 +25,59 @@ def is_apt(x: Tensor) -> bool:
     )
 
 
-def conv1d(
-    x: Tensor,
-    weight: Tensor,
-    bias: Optional[Tensor],
-    dilation: int,
-    padding: Tuple[int, int],
-    stride: int,
-    dtype: torch.dtype,
-) -> Tensor:
-    """``F.conv1d`` of a zero-padded signal."""
-    y = _convolve(x.transpose(1, 2), weight, bias, dilation, padding, dtype, stride)
-    return y.transpose(1, 2)
+class Convolution(NamedTuple):
+    """A convolution of a zero-padded signal, in numbers of ``dtype``."""
+
+    weight: Tensor
+    bias: Optional[Tensor]
+    dilation: int
+    padding: Tuple[int, int]
+    dtype: torch.dtype
+    stride: int = 1
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Along the second axis, (B, T, C) to (B, T', D)."""
+        weight, bias, dilation, (left, right), dtype, stride = self
+        if weight.shape[-1] == 1 and stride == 1 and left == right == 0:
+            return _mix(rows, weight, bias)
+        if rows.shape[-1] == 1 and dilation == 1:
+            # A single channel has no layout to tell oneDNN of: its windows times a matrix.
+            windows = F.pad(rows[..., 0], (left, right)).unfold(1, weight.shape[-1], stride)
+            return _mix(windows, weight.transpose(1, 2), bias)
+        end = left + rows.shape[1]
+        padded = rows.new_empty(len(rows), end + right, rows.shape[2], dtype=dtype)
+        padded[:, :left] = 0
+        padded[:, left:end] = rows
+        padded[:, end:] = 0
+        image = padded.transpose(1, 2).unsqueeze(2)
+        weight = weight.unsqueeze(2).to(dtype).contiguous(memory_format=torch.channels_last)
+        bias = None if bias is None else bias.to(dtype)
+        y = F.conv2d(image, weight, bias, (1, stride), dilation=(1, dilation))
+        return y.squeeze(2).transpose(1, 2).to(rows.dtype).contiguous()
 
 
-def elu_unit(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    mix: Tensor,
-    mix_bias: Tensor,
-    dilation: int,
-    padding: Tuple[int, int],
-    dtype: torch.dtype,
-) -> Tensor:
+def conv1d(x: Tensor, conv: Convolution) -> Tensor:
+    """``conv(x)``."""
+    return conv(x.transpose(1, 2)).transpose(1, 2)
+
+
+def elu_unit(x: Tensor, conv: Convolution, mix: Tensor, mix_bias: Tensor) -> Tensor:
     """``elu(mix(elu(conv(x)))) + x``."""
     rows = x.transpose(1, 2)
-    h = elu_(_convolve(rows, weight, bias, dilation, padding, dtype))
-    return elu_(_mix(h, mix, mix_bias)).add_(rows).transpose(1, 2)
+    mixed = _mix(elu_(conv(rows)), mix, mix_bias)
+    return elu_(mixed).add_(rows).transpose(1, 2)
 
 
 def film_block(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    gamma: Tensor,
-    beta: Tensor,
-    mix: Tensor,
-    mix_bias: Tensor,
-    dilation: int,
-    padding: Tuple[int, int],
-    dtype: torch.dtype,
+    x: Tensor, conv: Convolution, gamma: Tensor, beta: Tensor, mix: Tensor, mix_bias: Tensor
 ) -> Tensor:
     """``gelu(gamma * conv(x) + beta) + mix(x)``; the modulation (B, D, 1) goes into the weights."""
     rows = x.transpose(1, 2)
     y = _mix(rows, mix, mix_bias)
     for row, out, scale, shift in zip(rows.split(1), y, gamma, beta):
-        modulated = torch.addcmul(shift, bias[:, None], scale).squeeze(-1)
-        u = _convolve(row, weight * scale[:, None], modulated, dilation, padding, dtype)
-        out += F.gelu(u[0])
+        bias = torch.addcmul(shift, conv.bias[:, None], scale).squeeze(-1)
+        modulated = conv._replace(weight=conv.weight * scale[:, None], bias=bias)
+        out += F.gelu(modulated(row)[0])
     return y.transpose(1, 2)
 
 
@@ -82,35 +86,6 @@ def elu_(x: Tensor) -> Tensor:
     expm1 that it takes there, and as exact beside numbers around 1."""
     below = x.clamp_max(0).mul_(1 / math.log(2)).exp2_().sub_(1)
     return torch.maximum(x, below, out=x)
-
-
-def _convolve(
-    rows: Tensor,
-    weight: Tensor,
-    bias: Optional[Tensor],
-    dilation: int,
-    padding: Tuple[int, int],
-    dtype: torch.dtype,
-    stride: int = 1,
-) -> Tensor:
-    """Convolution along the second axis, (B, T, C) to (B, T', D), in numbers of ``dtype``."""
-    if weight.shape[-1] == 1 and stride == 1 and padding == (0, 0):
-        return _mix(rows, weight, bias)
-    if rows.shape[-1] == 1 and dilation == 1:
-        # A single channel has no layout to tell oneDNN of: its windows times a matrix.
-        windows = F.pad(rows[..., 0], padding).unfold(1, weight.shape[-1], stride)
-        return _mix(windows, weight.transpose(1, 2), bias)
-    left, right = padding
-    length = rows.shape[1]
-    padded = rows.new_empty(len(rows), left + length + right, rows.shape[2], dtype=dtype)
-    padded[:, :left] = 0
-    padded[:, left : left + length] = rows
-    padded[:, left + length :] = 0
-    image = padded.transpose(1, 2).unsqueeze(2)
-    weight = weight.unsqueeze(2).to(dtype).contiguous(memory_format=torch.channels_last)
-    bias = None if bias is None else bias.to(dtype)
-    y = F.conv2d(image, weight, bias, (1, stride), dilation=(1, dilation))
-    return y.squeeze(2).transpose(1, 2).to(rows.dtype).contiguous()
 
 
 def _mix(rows: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:

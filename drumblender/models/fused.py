@@ -127,9 +127,11 @@ def conv1d(
     True
     """
     if channels_last.is_apt(x):
-        dtype = _autocast_dtype(x)
+        conv = channels_last.Convolution(
+            weight, bias, dilation, padding, _autocast_dtype(x), stride
+        )
         with full_precision(x):
-            return channels_last.conv1d(x, weight, bias, dilation, padding, stride, dtype)
+            return channels_last.conv1d(x, conv)
     x, weight, bias = _autocast(x, weight, bias)
     if stride > 1:
         return F.conv1d(F.pad(x, padding), weight, bias, stride, dilation=dilation)
@@ -262,8 +264,8 @@ def film_block(
             if fixed is not None:
                 gamma = gamma * (fixed.variance + eps).rsqrt()
                 beta = beta - gamma * fixed.mean
-            tensors = (x, weight, bias, gamma, beta, mix, mix_bias)
-            return channels_last.film_block(*tensors, dilation, padding, dtype), None
+            conv = channels_last.Convolution(weight, bias, dilation, padding, dtype)
+            return channels_last.film_block(x, conv, gamma, beta, mix, mix_bias), None
         if torch.compiler.is_compiling():
             return _traced_film_block(*tensors, layout, normalize, fixed, eps, dtype)
         y, mean, variance = _FilmBlock.apply(*tensors, layout, normalize, fixed, eps, dtype)
@@ -358,11 +360,11 @@ def elu_unit(
         - x: (B, C, T)
         - Output: (B, C, T)
     """
-    layout = _Layout(padding, dilation, weight.shape[-1])
     if channels_last.is_apt(x):
-        dtype = _autocast_dtype(x)
+        conv = channels_last.Convolution(weight, bias, dilation, padding, _autocast_dtype(x))
         with full_precision(x):
-            return channels_last.elu_unit(x, weight, bias, mix, mix_bias, dilation, padding, dtype)
+            return channels_last.elu_unit(x, conv, mix, mix_bias)
+    layout = _Layout(padding, dilation, weight.shape[-1])
     x, weight, bias, mix, mix_bias = _autocast(x, weight, bias, mix, mix_bias)
     if torch.compiler.is_compiling():
         return F.elu(F.conv1d(F.elu(layout.forward(x, weight, bias)), mix, mix_bias)) + x
