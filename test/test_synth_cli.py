@@ -379,6 +379,12 @@ def test_making_sound_imports_neither_lightning_nor_metrics(model, tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+def test_the_package_is_found_beside_a_clone_of_its_name(tmp_path):
+    (tmp_path / "drumblender").mkdir()
+    command = [sys.executable, "-c", "import drumblender; drumblender.load"]
+    assert subprocess.run(command, cwd=tmp_path).returncode == 0
+
+
 def test_processes_and_batches_give_what_one_after_the_other_gives(model, tmp_path):
     for i in range(64):
         drum(tmp_path / f"in/{i:02d}.wav", 100 + 5 * i, 0.05)
