@@ -20,7 +20,8 @@ import soundfile
 import torch
 
 from drumblender.analysis import AnalysisSettings
-from drumblender.audiofile import (
+from drumblender.errors import DrumblenderError, UsageError
+from drumblender.files.audio import (
     FORMATS,
     SUFFIXES,
     check_name,
@@ -30,11 +31,10 @@ from drumblender.audiofile import (
     write_audio,
     write_samples,
 )
-from drumblender.data.parallel import Workers
-from drumblender.data.progress import progress
-from drumblender.data.recording import resample
-from drumblender.errors import DrumblenderError, UsageError
-from drumblender.memory import keep_memory
+from drumblender.files.memory import keep_memory
+from drumblender.files.parallel import Workers
+from drumblender.files.progress import progress
+from drumblender.signal import resample
 from drumblender.tasks import Parts
 from drumblender.voice import Recording, Sound, Voice, blend, load, prepare
 

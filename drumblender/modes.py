@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
-from drumblender.data import atomic
-from drumblender.data.recording import resample, wav_bytes
+from drumblender.data.recording import wav_bytes
+from drumblender.files import atomic
 from drumblender.inference import read_audio
 from drumblender.plotting import plot_modes, save_figure
-from drumblender.signal import fit_length, rad_to_hz
+from drumblender.signal import fit_length, rad_to_hz, resample
 from drumblender.synths import modal_synth
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence, Tuple, Uni
 import torch
 from torch import Tensor
 
-from drumblender.data.atomic import in_one_step
+from drumblender.files.atomic import in_one_step
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from drumblender.checkpoint import check_weights, read_checkpoint
 from drumblender.errors import UsageError
-from drumblender.memory import keep_memory
+from drumblender.files.memory import keep_memory
 from drumblender.tasks import DrumBlender
 
 # Advice to authors of Lightning programs, of no use to a person who trains.

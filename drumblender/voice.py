@@ -34,14 +34,13 @@ from torch import Tensor, nn
 
 from drumblender import controls as change
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
-from drumblender.audiofile import check_samples, read_channels, write_samples
 from drumblender.checkpoint import load_model
-from drumblender.data.recording import resample
 from drumblender.errors import DrumblenderError, UsageError
+from drumblender.files.audio import check_samples, read_channels, write_samples
 from drumblender.matching import blend_modes
 from drumblender.models.components import Pad
 from drumblender.models.soundstream import SoundStreamAttentionEncoder, SoundStreamEncoder
-from drumblender.signal import fit_length, trim_leading_silence
+from drumblender.signal import fit_length, resample, trim_leading_silence
 from drumblender.tasks import Blender, Controls, Parts
 
 if TYPE_CHECKING:

@@ -24,11 +24,10 @@ import soundfile
 import torch
 
 from drumblender.analysis import CQTModalAnalysis
-from drumblender.audiofile import SUFFIXES, read_channels, write_samples
 from drumblender.checkpoint import build_model
 from drumblender.config import load_config
-from drumblender.data.recording import resample
-from drumblender.signal import fit_length
+from drumblender.files.audio import SUFFIXES, read_channels, write_samples
+from drumblender.signal import fit_length, resample
 from drumblender.voice import PRECISIONS, Voice, load, prepare
 
 ROOT = Path(__file__).parent.parent

@@ -33,9 +33,8 @@ from plain import plain
 
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
 from drumblender.config import load_config
-from drumblender.data.recording import resample
-from drumblender.memory import keep_memory
-from drumblender.signal import fit_length
+from drumblender.files.memory import keep_memory
+from drumblender.signal import fit_length, resample
 from drumblender.tasks import DrumBlender
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -49,7 +48,7 @@ class Variant:
 
     Attributes:
         is_plain: by PyTorch's own modules.
-        keeps_memory: see :mod:`drumblender.memory`.
+        keeps_memory: see :mod:`drumblender.files.memory`.
         options: of the model.
         dtype: of autocast.
     """

@@ -15,9 +15,9 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO, Callable, Iterator, Optional, Sequence, Tuple
 
-from drumblender.data.atomic import in_one_step
-from drumblender.data.progress import BYTES, progress
 from drumblender.errors import DrumblenderError, UsageError
+from drumblender.files.atomic import in_one_step
+from drumblender.files.progress import BYTES, progress
 
 GZIP_NAMES = (".tar.gz", ".tgz")
 ZSTD_NAMES = (".tar.zst", ".tzst")

@@ -13,9 +13,10 @@ from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 import yaml
 
-from drumblender.data import atomic, raw
+from drumblender.data import raw
 from drumblender.data.names import INSTRUMENTS, UNKNOWN, recognize
 from drumblender.errors import UsageError
+from drumblender.files import atomic
 
 # What libsndfile reads goes by these names; other files are tried, too, but not counted here.
 _SOUND_NAMES = frozenset(

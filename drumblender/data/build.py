@@ -37,12 +37,12 @@ from torch import Tensor
 
 from drumblender.analysis.modal import CQTModalAnalysis
 from drumblender.analysis.settings import VERSION, AnalysisSettings
-from drumblender.data import atomic
 from drumblender.data.audio import load_audio
-from drumblender.data.parallel import Workers, available_cores
-from drumblender.data.progress import progress
 from drumblender.data.recording import Unusable, read_one_shot, wav_bytes
 from drumblender.errors import DrumblenderError, UsageError
+from drumblender.files import atomic
+from drumblender.files.parallel import Workers, available_cores
+from drumblender.files.progress import progress
 
 FORMAT_VERSION = 1
 SETTINGS_FILE = "drumblender.json"

@@ -25,11 +25,11 @@ from drumblender.data.build import (
 from drumblender.data.packed import PACK_FILE
 from drumblender.data.packed import verify as verify_pack
 from drumblender.data.packed import write as write_pack
-from drumblender.data.parallel import available_cores
 from drumblender.data.preprocess import preprocess
 from drumblender.data.splits import SPLITS
 from drumblender.data.verify import verify
 from drumblender.errors import DrumblenderError, UsageError
+from drumblender.files.parallel import available_cores
 
 # More loading processes than this never made a batch come faster.
 _MOST_LOADERS = 8

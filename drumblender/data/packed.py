@@ -32,9 +32,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drumblender.data import atomic
-from drumblender.data.progress import progress
 from drumblender.errors import DrumblenderError
+from drumblender.files import atomic
+from drumblender.files.progress import progress
 
 PACK_FILE = "packed.safetensors"
 _FORMAT = "drumblender pack 1"

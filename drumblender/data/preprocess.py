@@ -15,7 +15,7 @@ from typing import Any, Dict, Optional, Tuple, Union
 
 import torch
 
-from drumblender.data import atomic, raw
+from drumblender.data import raw
 from drumblender.data.audio import read_metadata
 from drumblender.data.build import (
     FILES,
@@ -38,9 +38,10 @@ from drumblender.data.build import (
     refuse_other,
     take_over,
 )
-from drumblender.data.parallel import Workers
 from drumblender.data.storage import UNFINISHED, is_unfinished
 from drumblender.errors import DrumblenderError, UsageError
+from drumblender.files import atomic
+from drumblender.files.parallel import Workers
 
 PathLike = Union[str, Path]
 

@@ -4,23 +4,18 @@ import math
 import re
 import stat
 import struct
-from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 from typing import Tuple
 
 import numpy as np
 import soundfile
 import torch
-import torchaudio
 from torch import Tensor
 
-from drumblender.signal import fit_length, trim_leading_silence
+from drumblender.signal import fit_length, resample, trim_leading_silence
 
 # Rates beyond these are broken headers.
 _SAMPLE_RATES = (1_000, 1_000_000)
-# Largest numerator and denominator of a ratio of rates for which a bank of filters is made.
-_LONGEST_FILTER_BANK = 1_000
 # A one-shot starts within this time; what lies behind is never read.
 _LONGEST_SILENCE_S = 60
 
@@ -56,49 +51,6 @@ def read_one_shot(
     if not len(audio):
         raise Unusable(f"is silent (never louder than {silence_db:g} dB)")
     return fit_length(audio, num_samples)
-
-
-def resample(audio: Tensor, rate: int, new_rate: int) -> Tensor:
-    """Resample with a long Kaiser-windowed sinc.
-
-    Rates whose ratio is no simple fraction (44 101 to 48 000 Hz) would need gigabytes of filters;
-    for those the spectrum is cut or padded.
-
-    Shape:
-        - Input: (N,)
-        - Output: (ceil(N * new_rate / rate),)
-
-    >>> resample(torch.zeros(441), 44100, 48000).shape
-    torch.Size([480])
-    >>> resample(torch.zeros(44101), 44101, 48000).shape
-    torch.Size([48000])
-    """
-    ratio = Fraction(new_rate, rate)
-    if ratio == 1:
-        return audio
-    if max(ratio.numerator, ratio.denominator) <= _LONGEST_FILTER_BANK:
-        return _resampler(ratio.denominator, ratio.numerator)(audio)
-    # A length that is a whole number of samples at both rates, with zeros against wrapping around.
-    periods = -(-(len(audio) + rate // 100) // ratio.denominator)
-    spectrum = torch.fft.rfft(audio.double(), periods * ratio.denominator)
-    new_length = periods * ratio.numerator
-    kept = min(len(spectrum), new_length // 2 + 1)
-    resampled = torch.fft.irfft(spectrum[:kept], new_length) * float(ratio)
-    return resampled[: math.ceil(len(audio) * ratio)].float()
-
-
-@lru_cache(maxsize=8)
-def _resampler(rate: int, new_rate: int) -> torchaudio.transforms.Resample:
-    """Keeps its filters, which take longer to make than most drum sounds to resample."""
-    return torchaudio.transforms.Resample(
-        rate,
-        new_rate,
-        lowpass_filter_width=64,
-        rolloff=0.95,
-        resampling_method="sinc_interp_kaiser",
-        beta=14.77,
-        dtype=torch.float32,
-    )
 
 
 def _read_first_channel(path: Path, seconds: float) -> Tuple[np.ndarray, int]:

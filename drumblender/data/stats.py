@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping
 
 import numpy as np
 
-from drumblender.data import atomic
 from drumblender.data.begin import align
 from drumblender.data.names import INSTRUMENTS, UNKNOWN
-from drumblender.data.parallel import available_cores
-from drumblender.data.progress import progress
 from drumblender.data.splits import SPLITS, split
+from drumblender.files import atomic
+from drumblender.files.parallel import available_cores
+from drumblender.files.progress import progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

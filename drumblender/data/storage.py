@@ -15,8 +15,6 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, Dict, Iterator, List, Optional, Tuple
 from urllib.parse import urlsplit
 
-from drumblender.data import atomic
-from drumblender.data.progress import BYTES, progress
 from drumblender.data.transfer import (
     Facts,
     Fault,
@@ -29,6 +27,8 @@ from drumblender.data.transfer import (
     patiently,
 )
 from drumblender.errors import DrumblenderError, UsageError
+from drumblender.files import atomic
+from drumblender.files.progress import BYTES, progress
 
 ACCESS_KEY = "CLOUDFLARE_ACCESS_KEY_ID"
 SECRET_KEY = "CLOUDFLARE_ACCESS_SECRET_KEY"

@@ -24,8 +24,8 @@ from typing import IO, Any, Callable, ContextManager, Dict, Mapping, Optional, S
 
 from tqdm import tqdm
 
-from drumblender.data import atomic
 from drumblender.errors import DrumblenderError, UsageError
+from drumblender.files import atomic
 
 TIMEOUT = "DRUMBLENDER_NETWORK_TIMEOUT"
 ATTEMPTS = 5  # without a byte in between

@@ -18,9 +18,9 @@ from drumblender.data.build import (
     read_settings,
     refuse_other,
 )
-from drumblender.data.parallel import Workers
-from drumblender.data.progress import progress
 from drumblender.errors import DrumblenderError
+from drumblender.files.parallel import Workers
+from drumblender.files.progress import progress
 from drumblender.signal import trim_leading_silence
 
 

@@ -8,12 +8,13 @@ import soundfile
 import torch
 
 from drumblender.analysis.modal import AnalysisSettings, CQTModalAnalysis
-from drumblender.data import atomic, build
+from drumblender.data import build
 from drumblender.data.audio import load_audio, load_features
 from drumblender.data.build import DatasetSettings
 from drumblender.data.preprocess import merge, preprocess, preprocess_features
 from drumblender.data.verify import verify
 from drumblender.errors import DrumblenderError, UsageError
+from drumblender.files import atomic
 
 ANALYSIS = AnalysisSettings(
     sample_rate=8000, hop_length=100, fmin=50, n_bins=48, bins_per_octave=12, num_modes=8

@@ -5,7 +5,8 @@ import pytest
 import soundfile
 import torch
 
-from drumblender.data.recording import Unusable, read_one_shot, resample, wav_bytes
+from drumblender.data.recording import Unusable, read_one_shot, wav_bytes
+from drumblender.signal import resample
 
 RATE, NUM_SAMPLES = 48000, 24000
 

@@ -1,59 +1,10 @@
-"""Small pure functions on tensors of samples that every other module shares."""
-
-import contextlib
-import math
-from typing import Iterator
+"""Small pure functions on tensors of samples."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-def hz_to_rad(frequency, sample_rate: float):
-    """Convert Hz to radians per sample (number or tensor).
-
-    >>> round(hz_to_rad(12_000.0, 48_000), 4)
-    1.5708
-    """
-    return frequency * (2 * math.pi / sample_rate)
-
-
-def rad_to_hz(omega, sample_rate: float):
-    """Convert radians per sample to Hz (number or tensor).
-
-    >>> round(rad_to_hz(math.pi, 48_000))
-    24000
-    """
-    return omega * (sample_rate / (2 * math.pi))
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """16-bit floats as float32; others as they are.
-
-    >>> at_least_float32(torch.zeros(1, dtype=torch.bfloat16)).dtype
-    torch.float32
-    """
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def full_precision(x: Tensor) -> torch.autocast:
-    """Context in which autocast does nothing on the device of x: for phases, spectra and losses."""
-    return torch.autocast(x.device.type, enabled=False)
-
-
-@contextlib.contextmanager
-def exact_products() -> Iterator[None]:
-    """Context in which products of float32 matrices are those of float32.
-
-    Training lets them be rounded (``float32_matmul_precision``), which phases and what is measured
-    at -80 dB beside a loud tone do not bear.
-    """
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
+from drumblender.signal.units import hz_to_rad
 
 
 def sine(frequency: float, num_samples: int, sample_rate: float, phase: float = 0.0) -> Tensor:

@@ -8,8 +8,8 @@ import soundfile
 import torch
 from torch import Tensor
 
-from drumblender.data.atomic import in_one_step
 from drumblender.errors import DrumblenderError, UsageError
+from drumblender.files.atomic import in_one_step
 
 PathLike = Union[str, Path]
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}

@@ -3,8 +3,8 @@ import pytest
 import soundfile
 import torch
 
-from drumblender.audiofile import read_audio, write_audio
 from drumblender.errors import DrumblenderError
+from drumblender.files.audio import read_audio, write_audio
 
 
 def test_what_exceeds_full_scale_is_scaled_and_said(tmp_path, capsys):

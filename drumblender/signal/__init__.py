@@ -1,0 +1,18 @@
+"""Small pure functions on tensors of samples that every other module shares."""
+
+from drumblender.signal.precision import at_least_float32, exact_products, full_precision
+from drumblender.signal.resample import resample
+from drumblender.signal.samples import fit_length, sine, trim_leading_silence
+from drumblender.signal.units import hz_to_rad, rad_to_hz
+
+__all__ = [
+    "at_least_float32",
+    "exact_products",
+    "fit_length",
+    "full_precision",
+    "hz_to_rad",
+    "rad_to_hz",
+    "resample",
+    "sine",
+    "trim_leading_silence",
+]

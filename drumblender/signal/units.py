@@ -1,0 +1,21 @@
+"""Units of frequency."""
+
+import math
+
+
+def hz_to_rad(frequency, sample_rate: float):
+    """Convert Hz to radians per sample (number or tensor).
+
+    >>> round(hz_to_rad(12_000.0, 48_000), 4)
+    1.5708
+    """
+    return frequency * (2 * math.pi / sample_rate)
+
+
+def rad_to_hz(omega, sample_rate: float):
+    """Convert radians per sample to Hz (number or tensor).
+
+    >>> round(rad_to_hz(math.pi, 48_000))
+    24000
+    """
+    return omega * (sample_rate / (2 * math.pi))
