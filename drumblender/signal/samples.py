@@ -1,4 +1,4 @@
-"""Small pure functions on tensors of samples."""
+"""Samples as tensors: sines, lengths, silence."""
 
 import torch
 import torch.nn.functional as F
