@@ -13,7 +13,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch.utils.data import DataLoader, DistributedSampler
 
 from drumblender.analysis.modal import AnalysisSettings
-from drumblender.data import archives, atomic, storage
+from drumblender.data import archives, storage
 from drumblender.data.audio import AudioDataset, AudioWithParametersDataset
 from drumblender.data.build import (
     JOURNAL_FILE,
@@ -29,6 +29,7 @@ from drumblender.data.preprocess import preprocess
 from drumblender.data.splits import SPLITS
 from drumblender.data.verify import verify
 from drumblender.errors import DrumblenderError, UsageError
+from drumblender.files import atomic
 from drumblender.files.parallel import available_cores
 
 # More loading processes than this never made a batch come faster.
