@@ -20,6 +20,10 @@ __version__ = "0.1.0"
 __all__ = ["Sound", "Voice", "__version__", "blend", "load"]
 
 
+def __dir__():
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str):
     if name not in ("Sound", "Voice", "blend", "load"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,25 +5,31 @@ their resyntheses, as audio and as pictures, into the logger while a model train
 when it is done. They rely on the steps of the task giving ``{"loss", "target", "resynthesis"}``.
 """
 
+import csv
 import importlib.util
+import io
 import math
 import os
 import subprocess
 import sys
+import unicodedata
+from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
 import pytorch_lightning as pl
 import torch
 from auraloss.freq import MultiResolutionSTFTLoss
-from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.callbacks import BasePredictionWriter
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from drumblender.checkpoint import read_checkpoint
 from drumblender.data import AudioDataset
 from drumblender.errors import UsageError
-from drumblender.inference import write_audio
+from drumblender.files import atomic
+from drumblender.files.audio import check_samples, write_audio, write_samples
 from drumblender.plotting import figure_to_image, plot_resynthesis, plot_spectrograms, save_figure
 from drumblender.synths import modal_synth
 
@@ -248,12 +254,8 @@ class SaveExamplesCallback(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Every process takes part in finding the log folder, so not at the end on one alone.
-        folder = Path(trainer.log_dir or trainer.default_root_dir)
-        if isinstance(trainer.logger, WandbLogger):  # whose log folder is that of all runs
-            folder = folder / str(trainer.logger.name) / str(trainer.logger.version)
-        self._folder = Path(self.output_dir or folder / "examples")
-        settings = getattr(trainer.datamodule, "settings", None)
-        self._rate = self.sample_rate or getattr(settings, "sample_rate", 48_000)
+        self._folder = Path(self.output_dir or run_folder(trainer) / "examples")
+        self._rate = self.sample_rate or sample_rate_of(trainer)
 
     @torch.no_grad()
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -274,7 +276,7 @@ class SaveExamplesCallback(pl.Callback):
             pl_module.load_state_dict(before)
             for module, mode in training.items():
                 module.training = mode
-        self._summarize(rows, checkpoint)
+        self._summarize(rows, checkpoint or last_model_path(trainer))
 
     def _examples(self, trainer: pl.Trainer) -> List[Tuple[str, Tensor, Tensor]]:
         """(name, audio (1, 1, N), params (1, 3, M, F)) of the first items, in the set's order."""
@@ -322,11 +324,200 @@ class SaveExamplesCallback(pl.Callback):
         print(f"  {'':{width}}  sinusoids alone  trained model")
         for name, sinusoids, model in rows:
             print(f"  {name:{width}}  {sinusoids:15.3f}  {model:13.3f}")
-        folder = _relative(self._folder)
-        print(f"Checkpoint:  {_relative(checkpoint) if checkpoint else 'none was saved'}")
+        folder = relative(self._folder)
+        print(f"Checkpoint:  {relative(checkpoint) if checkpoint else 'none was saved'}")
         print(f"Targets:     {folder}{os.sep}*_target.wav")
         print(f"Resyntheses: {folder}{os.sep}*_resynthesis.wav")
         print(f"Pictures:    {folder}{os.sep}*.png")
+
+
+class MetricsWriter(pl.Callback):
+    """Write what ``drumblender test`` and ``validate`` measure to files, sound by sound.
+
+    ``metrics.csv`` has a row for each sound, ``metrics.json`` the ``mean`` of each column, the
+    number ``n`` of sounds behind it, and what was ``logged`` and printed. These two agree but for a
+    loss that is not linear over batches, as the multi-resolution STFT loss is (its spectral
+    convergence divides by the norm of the whole batch): logged is the mean over batches, while a
+    row is the loss of a sound alone.
+
+    Args:
+        output_dir: folder of the files; the log folder when not given.
+    """
+
+    def __init__(self, output_dir: Optional[str] = None):
+        self.output_dir = output_dir
+        self._folder: Optional[Path] = None
+        self._rows: List[Tuple[int, Dict[str, float]]] = []
+
+    def _begin(self, trainer: pl.Trainer) -> None:
+        self._folder = Path(self.output_dir or run_folder(trainer))
+        self._rows = []
+
+    def _take(self, trainer: pl.Trainer, outputs: Dict[str, Any]) -> None:
+        items = {name: values.tolist() for name, values in outputs.get("items", {}).items()}
+        for i in range(len(outputs["target"])):
+            index = position(trainer, len(self._rows))
+            self._rows.append((index, {name: values[i] for name, values in items.items()}))
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._begin(trainer)
+
+    def on_test_batch_end(
+        self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
+    ) -> None:
+        self._take(trainer, outputs)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._write(trainer, "test", trainer.test_dataloaders)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            self._begin(trainer)
+
+    def on_validation_batch_end(
+        self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
+    ) -> None:
+        if trainer.state.fn == "validate":
+            self._take(trainer, outputs)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            self._write(trainer, "validation", trainer.val_dataloaders)
+
+    def _write(self, trainer: pl.Trainer, stage: str, loader: Any) -> None:
+        rows = dict(sorted(row for part in _gathered(trainer, self._rows) for row in part))
+        if not trainer.is_global_zero or trainer.fast_dev_run or not rows:
+            return
+        dataset = loader.dataset
+        names = list(next(iter(rows.values())))
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(["key", "filename", *names])
+        for index, values in rows.items():
+            what = [index, ""]
+            if isinstance(dataset, AudioDataset):
+                key = dataset.keys[index]
+                what = [key, dataset.metadata[key]["filename"]]
+            writer.writerow([*what, *(values[name] for name in names)])
+        summary: Dict[str, Any] = {"command": trainer.state.fn, "checkpoint": trainer.ckpt_path}
+        for name in names:
+            column = [values[name] for values in rows.values()]
+            logged = trainer.callback_metrics.get(f"{stage}/{name}")
+            summary[name] = {
+                "mean": _number(math.fsum(column) / len(column)),
+                "n": len(column),
+                "logged": None if logged is None else _number(float(logged)),
+            }
+        # A CSVLogger has a metrics.csv of its own.
+        taken = any(isinstance(logger, CSVLogger) for logger in trainer.loggers)
+        stem = "sounds" if taken else "metrics"
+        atomic.write(
+            self._folder / f"{stem}.csv", table.getvalue().encode(errors="surrogateescape")
+        )
+        atomic.write_json(self._folder / "metrics.json", summary)
+        print(f"Means:       {relative(self._folder / 'metrics.json')}")
+        print(f"Each sound:  {relative(self._folder / f'{stem}.csv')}")
+
+
+class PredictionWriter(BasePredictionWriter):
+    """Write the resyntheses of ``drumblender predict`` to WAV files (32 bits, exact values).
+
+    Args:
+        output_dir: folder of the files; ``predictions`` in the log folder when not given.
+        targets: write the recordings as well, as ``NAME_target.wav``.
+        stems: write the parts of each sound as well, as ``NAME_modal.wav``, ``NAME_noise.wav`` and
+            ``NAME_transient.wav``; they add up to the resynthesis.
+    """
+
+    def __init__(
+        self, output_dir: Optional[str] = None, targets: bool = False, stems: bool = False
+    ):
+        super().__init__("batch")
+        self.output_dir = output_dir
+        self.targets = targets
+        self.stems = stems
+        self._folder: Optional[Path] = None
+        self._names: List[str] = []
+        self._rate = 48_000
+        self._written = 0
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._folder = Path(self.output_dir or run_folder(trainer) / "predictions")
+        self._rate = sample_rate_of(trainer)
+        self._names = unique_names(trainer.predict_dataloaders.dataset)
+        self._written = 0
+
+    def write_on_batch_end(
+        self, trainer, pl_module, prediction, batch_indices, batch, batch_idx, dataloader_idx
+    ) -> None:
+        if trainer.global_rank >= len(self._names):
+            return  # this process got a sound of another one, to have something to do
+        for i in range(len(prediction["resynthesis"])):
+            index = position(trainer, self._written)
+            self._written += 1
+            sounds = {"": prediction["resynthesis"]}
+            if self.targets:
+                sounds["_target"] = prediction["target"]
+            if self.stems:
+                sounds.update({f"_{name}": part for name, part in prediction["stems"].items()})
+            for kind, sound in sounds.items():
+                path = self._folder / f"{self._names[index]}{kind}.wav"
+                samples = sound[i].flatten().float().cpu().numpy()
+                check_samples(path, samples)
+                write_samples(path, samples, self._rate, bits=32)
+
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        total = sum(_gathered(trainer, self._written))
+        if trainer.is_global_zero:
+            kinds = [name for name in ("targets", "stems") if getattr(self, name)]
+            beside = f" (with {' and '.join(kinds)})" if kinds else ""
+            print(f"{relative(self._folder)}: {total} resyntheses{beside}.")
+
+
+def position(trainer: pl.Trainer, count: int) -> int:
+    """Which sound of the dataset a process gets as its ``count``-th: processes take turns."""
+    return trainer.global_rank + count * trainer.world_size
+
+
+def unique_names(dataset: Any) -> List[str]:
+    """A name for the files of each sound, in the set's order."""
+    names = [f"sound_{index}" for index in range(len(dataset))]
+    if isinstance(dataset, AudioDataset):
+        names = [dataset.path(index, "filename").stem for index in range(len(dataset))]
+    # Some file systems take names for the same that differ only in case or in how accents are
+    # written; and what is appended has to fit as well.
+    names = [_shortened(name) for name in names]
+    counts = Counter(map(_folded, names))
+    return [f"{n}_{i}" if counts[_folded(n)] > 1 else n for i, n in enumerate(names)]
+
+
+def sample_rate_of(trainer: pl.Trainer) -> int:
+    """Of the datamodule, in Hz."""
+    return getattr(getattr(trainer.datamodule, "settings", None), "sample_rate", 48_000)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _shortened(name: str) -> str:
+    while len(os.fsencode(name)) > 200:
+        name = name[:-1]
+    return name
+
+
+def _gathered(trainer: pl.Trainer, thing: Any) -> List[Any]:
+    """What every process has."""
+    if trainer.world_size == 1:
+        return [thing]
+    things: List[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(things, thing)
+    return things
+
+
+def _number(value: float) -> Optional[float]:
+    """As JSON knows numbers, of which infinity is none."""
+    return value if math.isfinite(value) else None
 
 
 def _can_log_media(logger: Logger) -> bool:
@@ -339,7 +530,19 @@ def _listenable(x: Tensor) -> Tensor:
     return x / x.abs().max().clamp(min=1.0)
 
 
-def _relative(path: Union[str, Path]) -> str:
+def last_model_path(trainer: pl.Trainer) -> str:
+    return getattr(trainer.checkpoint_callback, "last_model_path", "")
+
+
+def run_folder(trainer: pl.Trainer) -> Path:
+    """Where the files of a run go; every process has to ask."""
+    folder = Path(trainer.log_dir or trainer.default_root_dir)
+    if isinstance(trainer.logger, WandbLogger):  # whose log folder is that of all runs
+        folder = folder / str(trainer.logger.name) / str(trainer.logger.version)
+    return folder
+
+
+def relative(path: Union[str, Path]) -> str:
     """A path as a person in the working directory would type it."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith(os.pardir) else relative

@@ -4,16 +4,40 @@ Argument parsing only. Whatever goes wrong ends in one sentence and an exit code
 asked, 1 for what failed; ``--debug`` or ``DRUMBLENDER_DEBUG=1`` shows the traceback.
 """
 
+import argparse
+import contextlib
 import json
 import os
 import re
+import signal
 import sys
-from typing import Callable, List, Optional, Sequence, Tuple
+import threading
+from typing import (
+    Any,
+    Callable,
+    Iterator,
+    List,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from drumblender import __version__
-from drumblender.errors import DrumblenderError, UsageError, condense
+from drumblender.errors import (
+    DrumblenderError,
+    Stopped,
+    UsageError,
+    condense,
+    did_you_mean,
+    finish,
+    sentence_of,
+    suggest,
+)
 
 SECTIONS = ("data", "model", "trainer")
+COMMANDS = ("fit", "validate", "test", "predict")
+_END_OF_PIPE = 128 + 13  # as when SIGPIPE ends a program
 
 # Here, and not left to Lightning, whose import takes seconds.
 HELP = """\
@@ -23,14 +47,16 @@ Take drum sounds apart into sinusoids, noise and transient, and put them togethe
 
   fit        train a model
   validate   compute the loss on the validation set
-  test       compute the loss and the metrics on the test set
-  predict    resynthesize the test set
+  test       compute the loss and the metrics on the test set, sound by sound
+  predict    resynthesize the test set into WAV files
 
 options:
   -c, --config FILE      experiment, such as cfg/04_noise_parallel_transient_params.yaml;
                          given several times, later files lie over earlier ones
   --data FILE            another dataset, such as cfg/data/one_shots.yaml
-  --ckpt_path FILE       checkpoint to go on with, or to test
+  --ckpt_path FILE       checkpoint to go on with, or to test; `last` is that of the last run
+  --untrained            test a model without a checkpoint
+  --output DIR           where predict writes; --stems and --targets make it write these, too
   --KEY.KEY VALUE        any value of the configuration, such as --trainer.max_epochs 100
   --print_config         show the whole configuration and stop
   --debug                show where an error comes from
@@ -45,18 +71,30 @@ def report_errors(command: Callable[[List[str]], None], argv: Optional[Sequence[
     args = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in args or os.environ.get("DRUMBLENDER_DEBUG", "") not in ("", "0")
     args = [arg for arg in args if arg != "--debug"]
-    try:
-        command(args)
-    except KeyboardInterrupt:
-        print("error: interrupted.", file=sys.stderr)
-        return 130
-    except Exception as error:
-        if debug:
+    _print_anything()
+    with _ended_by_signals():
+        try:
+            command(args)
+            _flush()
+            return 0
+        except SystemExit:  # of --help
+            _flush()
             raise
-        code, sentence = explain(error)
-        print(f"error: {sentence}", file=sys.stderr)
-        return code
-    return 0
+        except KeyboardInterrupt:
+            code, sentence = 130, "interrupted."
+        except Stopped as stop:
+            code, sentence = stop.exit_code, str(stop)
+        except Exception as error:
+            if isinstance(error, BrokenPipeError) and _is_closed(sys.stdout):
+                return _END_OF_PIPE
+            if debug:
+                raise
+            code, sentence = explain(error)
+    with contextlib.suppress(OSError):  # a terminal that is gone hears nothing
+        _flush()
+        if sentence:
+            print(f"error: {sentence}", file=sys.stderr)
+    return code
 
 
 def explain(error: BaseException) -> Tuple[int, str]:
@@ -70,10 +108,65 @@ def explain(error: BaseException) -> Tuple[int, str]:
         cause = cause.__cause__ or cause.__context__
     text = " ".join(str(error).split()) or type(error).__name__
     if type(error).__name__ in ("ArgumentError", "NSKeyError", "MisconfigurationException"):
-        return 2, f"{condense(text)} (see --help)."
+        return 2, finish(condense(str(error)))
+    if isinstance(error, OSError):
+        sentence = sentence_of(error)
+        if sentence is not None:
+            return 1, sentence
     if isinstance(error, (OSError, RuntimeError)):
         return 1, f"{text} (add --debug for the traceback)"
     return 1, f"{type(error).__name__}: {text} (this may be a defect; add --debug to see where)"
+
+
+def _print_anything() -> None:
+    """Print names that the terminal's encoding lacks with escapes, instead of failing at them."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let what ends a program from outside pass through all that cleans up behind itself.
+
+    What is ignored, as by nohup, stays so.
+    """
+    numbers = [signal.SIGTERM, signal.SIGHUP]
+    here = threading.current_thread() is threading.main_thread()
+    numbers = [n for n in numbers if here and signal.getsignal(n) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, Stopped.by_signal)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _flush() -> None:
+    if sys.stdout is not None and not sys.stdout.closed:
+        sys.stdout.flush()
+
+
+def _is_closed(stream: Any) -> bool:
+    """Whether nobody reads a stream any more; then what waits in it is thrown away."""
+    try:
+        stream.flush()
+        return False
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return True
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that takes options by their whole names, and whose errors are sentences."""
+
+    def __init__(self, **options: Any):
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(finish(message + suggest(message, self._option_string_actions)))
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -128,16 +221,20 @@ def _lightning(args: List[str]) -> None:
         return print(HELP)
     if args[0] == "--version":
         return print(__version__)
+    if args[0] not in COMMANDS:
+        raise UsageError(
+            f"{args[0]} is none of {', '.join(COMMANDS)}, one of which comes first"
+            f"{did_you_mean(args[0], COMMANDS)}"
+        )
+    resolved = resolve_files(args[1:])
 
     from drumblender.training import DrumblenderCLI
 
-    DrumblenderCLI([args[0], *resolve_files(args[1:])])
+    DrumblenderCLI([args[0], *resolved], command=args)
 
 
 def _analyze(args: List[str]) -> None:
-    import argparse
-
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="drumblender-analyze",
         description="Write the sinusoids of a recording, what remains without them, a picture, and "
         "the modal parameters (.npz, .json); print the modes that matter.",

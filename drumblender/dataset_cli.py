@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
-from drumblender.cli import report_errors
+from drumblender.cli import Parser, report_errors
 from drumblender.errors import DrumblenderError, UsageError, condense
 
 
@@ -19,7 +19,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="drumblender-dataset",
         description="Without an action: use what is there (the dataset, its archive in the working "
         "directory, the raw folder, the archive on the network) to make the dataset. "

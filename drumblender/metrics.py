@@ -19,7 +19,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 
-class _MeanOverItems(Metric):
+class MeanOverItems(Metric):
     """Mean over all items of ``distance(input, target)``, which a subclass defines for one item."""
 
     is_differentiable = False
@@ -67,7 +67,7 @@ class _MeanOverItems(Metric):
         return spectrum.abs()
 
 
-class LogSpectralDistance(_MeanOverItems):
+class LogSpectralDistance(MeanOverItems):
     """Distance between log power spectra, in dB (Gray and Markel, IEEE Trans. ASSP 24(5), 1976).
 
     The root mean square over frequency of 10 log10((|X|^2 + eps) / (|Y|^2 + eps)), averaged over
@@ -100,7 +100,7 @@ class LogSpectralDistance(_MeanOverItems):
         return 10 * ratio.square().mean(0).sqrt().mean()
 
 
-class MFCCError(_MeanOverItems):
+class MFCCError(MeanOverItems):
     """Mean absolute difference of mel-frequency cepstral coefficients: a distance of timbre.
 
     The coefficients are those of ``torchaudio.transforms.MFCC`` with the same settings: power
@@ -155,7 +155,7 @@ class MFCCError(_MeanOverItems):
         return level @ self.dct
 
 
-class SpectralFluxOnsetError(_MeanOverItems):
+class SpectralFluxOnsetError(MeanOverItems):
     """Mean absolute difference of onset strengths.
 
     The onset strength of a frame is its spectral flux: how much each bin's magnitude rose since the

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
-from drumblender.cli import report_errors
+from drumblender.cli import Parser, report_errors
 from drumblender.errors import UsageError
 
 PARTS = ("modal", "noise", "transient")
@@ -19,7 +19,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="drumblender-synth",
         usage="drumblender-synth [CONFIG] CHECKPOINT INPUT [INPUT ...] OUTPUT [options]\n"
         "       drumblender-synth [CONFIG] CHECKPOINT OUTPUT --blend A B [options]",

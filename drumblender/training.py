@@ -1,17 +1,31 @@
 """The Lightning command line, in the terms of this package."""
 
+import contextlib
+import errno
+import os
+import re
+import signal
+import threading
+import traceback
 import warnings
 from pathlib import Path
-from typing import List
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
+import pytorch_lightning as pl
 import yaml
+from jsonargparse import ArgumentError
 from pytorch_lightning import LightningDataModule
-from pytorch_lightning.cli import LightningCLI
+from pytorch_lightning.callbacks import ModelSummary, ProgressBar
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from drumblender.callbacks import MetricsWriter, PredictionWriter, relative
 from drumblender.checkpoint import check_weights, read_checkpoint
-from drumblender.errors import UsageError
+from drumblender.data import AudioDataModule
+from drumblender.errors import DrumblenderError, Stopped, UsageError, condense, finish, suggest
 from drumblender.files.memory import keep_memory
+from drumblender.running import Ending, Progress, Summary, be_quiet, step_aside
 from drumblender.tasks import DrumBlender
 
 # Advice to authors of Lightning programs, of no use to a person who trains.
@@ -21,19 +35,37 @@ QUIET = [
     ".*smaller than the logging interval.*",
     ".*isinstance.treespec, LeafSpec.*",
     ".*Checkpoint directory .* exists and is not empty.*",
+    # What waits for a validation that a short run leaves out; wrong names are found elsewhere.
+    ".*could not find the monitored key.*",
+    ".*ReduceLROnPlateau conditioned on metric.*",
+    ".*The dirpath has changed from.*",  # every run has a folder of its own
+    ".*ended before the epoch ended and your dataloader is not resumable.*",  # ours is
+    ".*You requested to overfit but enabled.*shuffling.*",
+    ".*`max_epochs` was not set.*",
 ]
+_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_BUNDLED = Path(__file__).parent.parent / "cfg/data/one_shots.yaml"
 
 
 class DrumblenderCLI(LightningCLI):
-    """LightningCLI whose checkpoints carry their configuration."""
+    """LightningCLI whose checkpoints carry their configuration.
 
-    def __init__(self, args: List[str], run: bool = True):
+    Args:
+        args: to parse.
+        run: the subcommand; only make the objects when False.
+        command: the arguments as they were typed.
+    """
+
+    def __init__(self, args: List[str], run: bool = True, command: Sequence[str] = ()):
         keep_memory()
+        be_quiet()
         for message in QUIET:
             warnings.filterwarnings("ignore", message=message)
-        parser_kwargs = {"exit_on_error": False, "prog": "drumblender"}
+        self.command = command
+        options = {"exit_on_error": False, "allow_abbrev": False}
+        parser_kwargs: Dict[str, Any] = {**options, "prog": "drumblender"}
         if run:
-            parser_kwargs.update({name: {"exit_on_error": False} for name in self.subcommands()})
+            parser_kwargs.update({name: dict(options) for name in self.subcommands()})
         super().__init__(
             DrumBlender,
             LightningDataModule,
@@ -45,38 +77,239 @@ class DrumblenderCLI(LightningCLI):
             run=run,
         )
 
+    # --- Options -----------------------------------------------------------------------------
+
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand != "fit":
+            parser.add_argument(
+                "--untrained", action="store_true", help="take the model without a checkpoint"
+            )
+        if subcommand == "predict":
+            parser.add_argument(
+                "--output",
+                type=Optional[str],
+                metavar="DIR",
+                help="folder of the resyntheses (default: predictions in the log folder)",
+            )
+            parser.add_argument("--stems", action="store_true", help="write the parts as well")
+            parser.add_argument(
+                "--targets", action="store_true", help="write the recordings as well"
+            )
+        return parser
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        try:
+            super().parse_arguments(parser, args)
+        except ArgumentError as error:
+            text = str(error)
+            if "required" in text and re.search(r"\b(model|data)\b", text):
+                raise UsageError(
+                    f"{' '.join(['drumblender', *args[:1]])} needs a model and data: give an "
+                    "experiment, such as -c cfg/04_noise_parallel_transient_params.yaml."
+                ) from None
+            known = self._parser(args[0])._option_string_actions if args else ()
+            raise UsageError(finish(condense(text) + suggest(text, known))) from None
+
     def _parse_ckpt_path(self) -> None:
         """Nothing: a checkpoint's weights go into the model that the configuration describes."""
 
-    def before_fit(self) -> None:
-        """Say in one sentence what is wrong with a checkpoint, before Lightning loads it."""
-        path = self._get(self.config, "ckpt_path")
-        if path == "last":
-            path = str(self._last_checkpoint())
-            self.config_init[self.subcommand]["ckpt_path"] = path
-            rank_zero_info(f"Last checkpoint: {path}")
-        if path in (None, "best", "hpc", "registry"):
-            return
-        check_weights(self.model, read_checkpoint(path), path, "the model of the configuration")
+    # --- Objects -----------------------------------------------------------------------------
 
-    def _last_checkpoint(self) -> Path:
-        """The newest last.ckpt; Lightning itself looks into the folder of the new run only."""
-        loggers = self.trainer.loggers
-        folders = [Path(logger.save_dir or ".") / str(logger.name) for logger in loggers]
-        folders += [Path(c.dirpath) for c in self.trainer.checkpoint_callbacks if c.dirpath]
-        folders = folders or [Path(self.trainer.default_root_dir)]
-        found = {path for folder in folders for path in folder.rglob("last*.ckpt")}
-        if not found:
-            raise UsageError(
-                f"--ckpt_path last: there is no last.ckpt in {', '.join(map(str, folders))}; "
-                "give the path of a checkpoint."
-            )
-        return max(found, key=lambda path: path.stat().st_mtime)
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError) as error:  # of an optimizer or a scheduler
+            raise UsageError(f"The configuration cannot be used: {_line(error)}") from error
 
-    before_validate = before_test = before_predict = before_fit
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        config = self._get(self.config_init, "trainer", default={})
+        callbacks = config.get("callbacks") or []
+        callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
+        callbacks = self._add(step_aside(callbacks, config), config)
+        try:
+            return super().instantiate_trainer(callbacks=callbacks, **kwargs)
+        except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+            options = [name for name in vars(config) if re.search(rf"\b{name}\b", str(error))]
+            values = {str(v): name for name, v in vars(config).items() if len(str(v)) > 2}
+            options = options or [name for v, name in values.items() if v in str(error)]
+            options = options or ["accelerator", "devices"]
+            names = " and ".join(f"--trainer.{name}" for name in options)
+            raise UsageError(f"{_line(error)} Change {names}.") from error
+
+    def _add(self, callbacks: List[pl.Callback], config: Dict[str, Any]) -> List[pl.Callback]:
+        """What every run has, unless the configuration names it."""
+
+        def lacks(kind: type) -> bool:
+            return not any(isinstance(callback, kind) for callback in callbacks)
+
+        added: List[pl.Callback] = []
+        if not config.get("barebones"):
+            if config.get("enable_progress_bar") is not False and lacks(ProgressBar):
+                added.append(Progress())
+            if config.get("enable_model_summary") is not False and lacks(ModelSummary):
+                added.append(Summary())
+        if self.subcommand == "fit":
+            added.append(Ending(self.command))
+        if self.subcommand in ("validate", "test") and lacks(MetricsWriter):
+            added.append(MetricsWriter())
+        if self.subcommand == "predict":
+            options = {name: self._get(self.config, name) for name in ("stems", "targets")}
+            output = self._get(self.config, "output")
+            callbacks = [
+                c
+                for c in callbacks
+                if not isinstance(c, PredictionWriter) or not (output or any(options.values()))
+            ]
+            if lacks(PredictionWriter):
+                added.append(PredictionWriter(output, **options))
+        return [*callbacks, *added]
+
+    @staticmethod
+    def configure_optimizers(lightning_module, optimizer, lr_scheduler=None) -> Any:
+        """As Lightning does, but a scheduler without a value to watch waits for one."""
+        made = LightningCLI.configure_optimizers(lightning_module, optimizer, lr_scheduler)
+        if isinstance(made, dict):
+            made["lr_scheduler"]["strict"] = False
+        return made
 
     def after_instantiate_classes(self) -> None:
         config = self.config[self.subcommand] if self.subcommand else self.config
         # Plain values only, so that checkpoints load without running code.
         text = self._parser(self.subcommand).dump(config, skip_none=False, skip_validation=True)
         self.model.configuration = yaml.safe_load(text)
+
+    # --- Running -----------------------------------------------------------------------------
+
+    def before_fit(self) -> None:
+        """Say in one sentence what is wrong with a checkpoint, before Lightning loads it."""
+        path = self._get(self.config, "ckpt_path")
+        if path in ("last", "best"):
+            path = str(self._last_checkpoint() if path == "last" else self._best_checkpoint())
+            self.config_init[self.subcommand]["ckpt_path"] = path
+            rank_zero_info(f"Checkpoint: {relative(path)}")
+        if path in (None, "hpc", "registry"):
+            return
+        check_weights(self.model, read_checkpoint(path), path, "the model of the configuration")
+
+    def before_test(self) -> None:
+        learned = any(True for _ in self.model.parameters())
+        untrained = self._get(self.config, "untrained")
+        if learned and not untrained and self._get(self.config, "ckpt_path") is None:
+            raise UsageError(
+                f"drumblender {self.subcommand} needs the checkpoint of a trained model: give "
+                "--ckpt_path FILE, or --ckpt_path last for that of the last run (--untrained takes "
+                "the model as it is before training)."
+            )
+        self.before_fit()
+
+    before_validate = before_test
+
+    def before_predict(self) -> None:
+        self.before_test()
+        self.config_init["predict"]["return_predictions"] = False  # they go to files
+
+    def _last_checkpoint(self) -> Path:
+        """The newest last.ckpt; Lightning itself looks into the folder of the new run only."""
+        loggers = self.trainer.loggers
+        folders = [Path(logger.save_dir or ".") / str(logger.name) for logger in loggers]
+        folders += [Path(c.dirpath) for c in self.trainer.checkpoint_callbacks if c.dirpath]
+        folders = folders or [Path(self.trainer.default_root_dir) / "checkpoints"]
+        found = {path for folder in folders for path in folder.rglob("last*.ckpt")}
+        if not found:
+            raise UsageError(
+                f"--ckpt_path: there is no last.ckpt in {', '.join(map(str, folders))}; "
+                "give the path of a checkpoint."
+            )
+        return max(found, key=lambda path: path.stat().st_mtime)
+
+    def _best_checkpoint(self) -> Path:
+        """What the last checkpoint says is the best of its run."""
+        last = self._last_checkpoint()
+        states = read_checkpoint(last).get("callbacks", {})
+        paths = [s.get("best_model_path") for k, s in states.items() if k.startswith("ModelCheck")]
+        # The whole run may have been moved since.
+        paths = [Path(path) for path in paths if path]
+        paths = [p if p.is_file() else last.with_name(p.name) for p in paths]
+        paths = [path for path in paths if path.is_file()]
+        if not paths:
+            raise UsageError(
+                f"--ckpt_path best: the run of {relative(last)} kept no best checkpoint; "
+                "give the path of one, or `last`."
+            )
+        return paths[0]
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        with _stoppable():
+            try:
+                super()._run_subcommand(subcommand)
+            except DrumblenderError as error:
+                raise self._with_bundled(error) from error
+            except OSError as error:
+                raise self._with_folder(error) from error
+            except (MisconfigurationException, ValueError) as error:
+                if not _is_of_lightning(error):
+                    raise
+                raise UsageError(finish(_line(error))) from error
+
+    def _with_bundled(self, error: DrumblenderError) -> DrumblenderError:
+        """Offer the sounds that everyone has, where those that were asked for cannot be had."""
+        data = self.datamodule
+        if not isinstance(data, AudioDataModule) or data.is_prepared():
+            return error
+        with contextlib.suppress(ValueError):  # on another drive
+            if _BUNDLED.is_file() and "one_shots" not in str(data.meta_file):
+                return type(error)(
+                    f"{str(error).rstrip('.')}; or take the sounds that come with Drumblender: "
+                    f"--data {relative(_BUNDLED)}"
+                )
+        return error
+
+    def _with_folder(self, error: OSError) -> Exception:
+        """Say which option names another folder, where one cannot be written to."""
+        if error.errno not in _NOT_WRITABLE:
+            return error
+        path = os.path.abspath(os.fsdecode(error.filename or self.trainer.default_root_dir))
+        option = "--trainer.default_root_dir DIR"
+        data_dir = getattr(self.datamodule, "data_dir", None)
+        if data_dir is not None and path.startswith(os.path.abspath(data_dir.parent)):
+            option = "--data.init_args.data_dir DIR"
+        elif self.trainer.loggers:
+            option = "--trainer.logger.init_args.save_dir DIR"
+        reason = (error.strerror or str(error)).lower()
+        return DrumblenderError(
+            f"{relative(path)} cannot be written ({reason}); make room, correct the permissions, "
+            f"or choose another folder with {option}."
+        )
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let Ctrl-C raise what Lightning passes on; at KeyboardInterrupt it exits by itself."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    if before == signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, Stopped.by_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _is_of_lightning(error: BaseException) -> bool:
+    """Whether Lightning itself raised it, about how its options go together."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and bool(
+        re.search(r"pytorch_lightning|lightning_fabric", frames[-1].filename)
+    )
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from drumblender.data import packed, splits
-from drumblender.errors import DrumblenderError, UsageError
+from drumblender.errors import DrumblenderError, EmptySplit, UsageError
 
 PathLike = Union[str, Path]
 
@@ -72,7 +72,7 @@ class AudioDataset(Dataset):
         if split is not None:
             self.keys = splits.split(self.metadata, self.keys, split_strategy, seed)[split]
         if not self.keys:
-            raise UsageError(
+            raise EmptySplit(
                 f"The {split} split of {self.data_dir / meta_file} is empty with "
                 f"split_strategy {split_strategy!r}; it takes three or more "
                 f"{'sample packs' if split_strategy == 'sample_pack' else 'sounds'}, "

@@ -1,10 +1,11 @@
 """Datamodules: which dataset, from where, in batches of what size. Wiring only."""
 
 import contextlib
+import inspect
 import os
 import warnings
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Type
+from typing import Any, Dict, Iterator, List, Optional, Type, Union
 
 import pytorch_lightning as pl
 import torch
@@ -28,7 +29,7 @@ from drumblender.data.packed import write as write_pack
 from drumblender.data.preprocess import preprocess
 from drumblender.data.splits import SPLITS
 from drumblender.data.verify import verify
-from drumblender.errors import DrumblenderError, UsageError
+from drumblender.errors import DrumblenderError, EmptySplit, UsageError, did_you_mean
 from drumblender.files import atomic
 from drumblender.files.parallel import available_cores
 
@@ -37,6 +38,35 @@ _MOST_LOADERS = 8
 # A pack is read sooner than a batch is handed over by another process. A GPU shall not wait even
 # so, and four hand over thousands of sounds a second; a processor has its cores for training.
 _MOST_LOADERS_OF_PACKS = {True: 4, False: 0}  # with a GPU, without
+
+
+class _TrainingSampler(DistributedSampler):
+    """The order of an epoch, from where a run that goes on in its midst left it."""
+
+    skipped = 0  # of the next epoch's sounds
+
+    def __iter__(self) -> Iterator[int]:
+        order = list(super().__iter__())
+        start, self.skipped = self.skipped, 0
+        return iter(order[start:])
+
+
+class _TrainingLoader(DataLoader):
+    """Knows how to go on in the midst of an epoch; Lightning stores and restores its state."""
+
+    trainer: Optional[pl.Trainer] = None
+
+    def state_dict(self) -> Dict[str, int]:
+        if self.trainer is None or not isinstance(self.sampler, _TrainingSampler):
+            return {}
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        begun = done < self.trainer.num_training_batches
+        return {"epoch": self.sampler.epoch, "batches": done if begun else 0}
+
+    def load_state_dict(self, state: Dict[str, int]) -> None:
+        if state.get("batches") and isinstance(self.sampler, _TrainingSampler):
+            self.sampler.set_epoch(state["epoch"])
+            self.sampler.skipped = state["batches"] * self.batch_size
 
 
 class AudioDataModule(pl.LightningDataModule):
@@ -238,10 +268,23 @@ class AudioDataModule(pl.LightningDataModule):
         self.check_settings()
         splits = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
         for split in splits.get(stage or "", ("test",) if stage else ("train", "val", "test")):
-            setattr(self, f"{split}_dataset", self.dataset(split))
+            try:
+                setattr(self, f"{split}_dataset", self.dataset(split))
+            except EmptySplit as error:
+                if (stage, split) != ("fit", "val"):
+                    raise
+                self.val_dataset = None
+                rank_zero_warn(f"{error} Training goes on without validation.")
 
     def dataset(self, split: Optional[str] = None, data_dir: Optional[Path] = None) -> AudioDataset:
         """The dataset of one split, or of all sounds."""
+        known = inspect.signature(self.dataset_class).parameters
+        unknown = [name for name in self.dataset_kwargs if name not in known]
+        if unknown and not any(p.kind == p.VAR_KEYWORD for p in known.values()):
+            raise UsageError(
+                f"data.init_args.dataset_kwargs: {self.dataset_class.__name__} has no option "
+                f"{unknown[0]}{did_you_mean(unknown[0], known)}"
+            )
         return self.dataset_class(
             data_dir or self.data_dir,
             self.meta_file,
@@ -252,10 +295,12 @@ class AudioDataModule(pl.LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader:
-        return self._loader(self.train_dataset, shuffle=True)
+        loader = self._loader(self.train_dataset, shuffle=True)
+        loader.trainer = self.trainer
+        return loader
 
-    def val_dataloader(self) -> DataLoader:
-        return self._loader(self.val_dataset)
+    def val_dataloader(self) -> Union[DataLoader, List[DataLoader]]:
+        return [] if self.val_dataset is None else self._loader(self.val_dataset)
 
     def test_dataloader(self) -> DataLoader:
         return self._loader(self.test_dataset)
@@ -272,7 +317,8 @@ class AudioDataModule(pl.LightningDataModule):
             sharing = self.trainer.num_devices if self.trainer else 1
             most = _MOST_LOADERS if dataset.pack is None else _MOST_LOADERS_OF_PACKS[on_gpu]
             workers = max(0, min(max(1, available_cores() // sharing), most, batches - 1))
-        return DataLoader(
+        kind = _TrainingLoader if shuffle else DataLoader
+        return kind(
             dataset,
             batch_size=self.batch_size,
             sampler=sampler,
@@ -293,7 +339,7 @@ class AudioDataModule(pl.LightningDataModule):
             processes, rank = self.trainer.world_size, self.trainer.global_rank
         if shuffle:
             seed = int(os.environ.get("PL_GLOBAL_SEED") or 0)
-            return DistributedSampler(dataset, processes, rank, shuffle=True, seed=seed)
+            return _TrainingSampler(dataset, processes, rank, shuffle=True, seed=seed)
         if processes == 1:
             return None
         if len(dataset) < processes:  # each needs one to take part in the mean

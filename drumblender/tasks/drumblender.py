@@ -10,7 +10,8 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
-from drumblender.errors import UsageError
+from drumblender.errors import DrumblenderError, UsageError
+from drumblender.metrics import MeanOverItems
 from drumblender.models.components import AttentionPooling
 from drumblender.models.soundstream import SoundStreamEncoder
 from drumblender.signal import at_least_float32, full_precision
@@ -100,6 +101,13 @@ class DrumBlender(Blender, pl.LightningModule):
         )
         return {"loss": loss, "target": audio, "resynthesis": resynthesis.detach()}
 
+    def _losses(self, outputs: Dict[str, Tensor]) -> Tensor:
+        """The loss of each item of a batch alone, (B,)."""
+        pairs = list(zip(outputs["resynthesis"].split(1), outputs["target"].split(1)))
+        if len(pairs) == 1:
+            return outputs["loss"].detach().reshape(1)
+        return torch.stack([self.loss_of(*pair) for pair in pairs])
+
     def _seed(self, *position: int) -> None:
         """Seed what a step draws by its position, so that a resumed run draws the same."""
         entropy = [self.noise_seed, self.global_rank, *position]
@@ -116,15 +124,41 @@ class DrumBlender(Blender, pl.LightningModule):
         self._seed(2, batch_idx)
 
     def training_step(self, batch, batch_idx: int):
-        return self._step(batch, "train")
+        outputs = self._step(batch, "train")
+        self._refuse_nan(outputs["loss"])
+        return outputs
+
+    def _refuse_nan(self, loss: Tensor) -> None:
+        """Stop before a step whose weights would be no numbers any more."""
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None)  # which leaves such out
+        if scaled is None and not torch.isfinite(loss):
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            raise DrumblenderError(
+                f"The training loss is {loss.item()} at step {self.global_step}; lower the "
+                f"learning rate (--optimizer.init_args.lr, now {rate:g}) or clip gradients "
+                "(--trainer.gradient_clip_val 1)."
+            )
 
     def validation_step(self, batch, batch_idx: int):
-        return self._step(batch, "validation")
+        outputs = self._step(batch, "validation")
+        if self.trainer.state.fn == TrainerFn.VALIDATING:
+            outputs["items"] = {"loss": self._losses(outputs)}
+        return outputs
 
     def test_step(self, batch, batch_idx: int):
         outputs = self._step(batch, "test")
-        if self.test_metrics is not None:
-            self.test_metrics.update(outputs["resynthesis"], outputs["target"])
+        outputs["items"] = {"loss": self._losses(outputs)}
+        pairs = list(zip(outputs["resynthesis"].split(1), outputs["target"].split(1)))
+        for name, metric in (self.test_metrics or {}).items():
+            if isinstance(metric, MeanOverItems):  # one item at a time is the same as all at once
+                values = [metric(*pair) for pair in pairs]
+            else:
+                metric.update(outputs["resynthesis"], outputs["target"])
+                alone = metric.clone()
+                alone.reset()
+                values = [alone(*pair) for pair in pairs]
+            if all(isinstance(value, Tensor) and value.numel() == 1 for value in values):
+                outputs["items"][name] = torch.stack([x.detach().flatten()[0] for x in values])
         return outputs
 
     def on_validation_epoch_end(self) -> None:
@@ -153,8 +187,16 @@ class DrumBlender(Blender, pl.LightningModule):
             self.log_dict({f"test/{name}": value for name, value in values.items()})
             self.test_metrics.reset()
 
-    def predict_step(self, batch, batch_idx: int) -> Tensor:
-        return self(*batch)
+    def on_predict_batch_start(self, batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self._seed(2, batch_idx)  # the noise that the test hears
+
+    def predict_step(self, batch, batch_idx: int) -> Dict[str, Any]:
+        """The resynthesis, its target, and its parts by name."""
+        audio, params = batch
+        parts = self.synthesize(self.encode(audio, params), audio.shape[-1])
+        stems = {"modal": parts.modal, "noise": parts.noise, "transient": parts.transient}
+        stems = {name: part for name, part in stems.items() if part is not None}
+        return {"resynthesis": parts.sum, "target": audio, "stems": stems}
 
     def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
         checkpoint["noise_seed"] = self.noise_seed

@@ -1,0 +1,324 @@
+"""What surrounds a run: it ends well however it ends, and what it prints is of use.
+
+The command line adds these callbacks to every run; configurations do not name them.
+"""
+
+import contextlib
+import logging
+import math
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+from typing import Any, Dict, Iterable, List, Optional, Sequence
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import (
+    Checkpoint,
+    DeviceStatsMonitor,
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    ModelSummary,
+    ProgressBar,
+    TQDMProgressBar,
+)
+
+from drumblender.callbacks import LogAudioCallback, relative
+from drumblender.errors import Stopped, UsageError, did_you_mean
+
+# Without a validation set nothing tells which weights are best; the last ones are kept this often.
+_SECONDS_BETWEEN_CHECKPOINTS = 300
+_SECONDS_BETWEEN_LINES = 10
+# What a program may be stopped with. SIGHUP comes when a terminal closes.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def step_aside(callbacks: List[pl.Callback], trainer: Dict[str, Any]) -> List[pl.Callback]:
+    """The callbacks that have something to do, given the options of the trainer.
+
+    A configuration says what a whole run needs; a short run leaves out parts, and what was for them
+    shall not stop it. Lightning itself refuses most such combinations.
+    """
+    idle: List[type] = []
+    if trainer.get("logger") in (False, []) and not trainer.get("fast_dev_run"):
+        idle += [LearningRateMonitor, DeviceStatsMonitor, LogAudioCallback]
+    if trainer.get("enable_checkpointing") is False:
+        idle.append(Checkpoint)
+    if trainer.get("enable_progress_bar") is False:
+        idle.append(ProgressBar)
+    if trainer.get("enable_model_summary") is False:
+        idle.append(ModelSummary)
+    return [callback for callback in callbacks if not isinstance(callback, tuple(idle))]
+
+
+class Ending(pl.Callback):
+    """Whatever ends a training, its last state is in last.ckpt, and it is said how to go on.
+
+    A first Ctrl-C (or SIGTERM, as batch systems send it) lets the step that is under way finish,
+    with the validation that follows it, so that no weight is half updated; a second one ends at
+    once. Where several processes train, they agree on the step.
+
+    Args:
+        command: the arguments of the command line, from which the one to go on with is made.
+    """
+
+    def __init__(self, command: Sequence[str] = ()):
+        self.command = list(command)
+        self._signal: Optional[int] = None
+        self._handlers: Dict[int, Any] = {}
+        self._validated = False
+        self._saved_at = time.monotonic()
+        self._first_step = 0
+        self._indifferent: set = set()
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        for callback in trainer.callbacks:
+            if isinstance(callback, EarlyStopping):
+                # A run without validation has nothing to stop by; see _check_monitors for the rest.
+                if not callback.strict:
+                    self._indifferent.add(id(callback))
+                callback.strict = False
+
+    def on_sanity_check_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._check_monitors(trainer, "validation")
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._first_step = trainer.global_step
+        self._saved_at = time.monotonic()
+        if threading.current_thread() is not threading.main_thread():
+            return
+        # After Lightning has set its own, which talk to other processes from within a handler.
+        for number in _SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                self._handlers[number] = signal.getsignal(number)
+                signal.signal(number, lambda number, frame: self._note(number, trainer))
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+        stop = self._signal is not None
+        late = time.monotonic() - self._saved_at > _SECONDS_BETWEEN_CHECKPOINTS
+        save = late and not self._validates(trainer)
+        if trainer.world_size > 1:
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+            save = trainer.strategy.reduce_boolean_decision(save, all=False)
+        if stop:
+            self._stop(trainer)
+        if save:
+            _save_last(trainer)
+            self._saved_at = time.monotonic()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.training or trainer.sanity_checking:
+            return
+        self._validated = True
+        if trainer.state.fn == "fit":
+            self._check_monitors(trainer, "validation")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._check_monitors(trainer, "validation" if self._validated else None, "train")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._restore_handlers()
+        checkpoints = _checkpoints(trainer)
+        wanted = any(c.save_last for c in checkpoints)
+        if wanted or not any(c.best_model_path for c in checkpoints):
+            _save_last(trainer)
+        if self._signal is not None:
+            self._stop(trainer)
+        for callback in trainer.early_stopping_callbacks:
+            if callback.stopped_epoch and not callback.verbose:
+                pl.utilities.rank_zero_info(_why_early(callback))
+
+    def on_exception(self, trainer, pl_module, exception: BaseException) -> None:
+        self._restore_handlers()
+        if isinstance(exception, Stopped) and not exception.agreed:
+            launcher = trainer.strategy.launcher
+            if hasattr(launcher, "procs"):  # processes that wait for this one
+                launcher.kill(signal.SIGTERM)
+
+    def _note(self, number: int, trainer: pl.Trainer) -> None:
+        """The first time, remember the signal; the second time, end at once."""
+        if self._signal is not None:
+            raise Stopped(number, self._sentence(trainer, _last(trainer), "stopped at once"))
+        self._signal = number
+        if trainer.is_global_zero:
+            what = "validation" if trainer.validating else "step"
+            text = f"\nStopping after this {what}; press Ctrl-C again to stop at once.\n"
+            with contextlib.suppress(OSError):  # not print, which may be what was interrupted
+                os.write(2, text.encode())
+
+    def _stop(self, trainer: pl.Trainer) -> None:
+        path = None
+        if trainer.global_step > self._first_step:
+            path = _save_last(trainer)
+        number = self._signal or signal.SIGTERM
+        stop = Stopped(number, self._sentence(trainer, path or _last(trainer), "stopped"))
+        stop.agreed = True
+        if not trainer.is_global_zero:
+            stop.exit_code = 0  # the first process says how it ended; others shall not hurry it
+        raise stop
+
+    def _sentence(self, trainer: pl.Trainer, path: Optional[str], what: str) -> str:
+        if not trainer.is_global_zero:
+            return ""
+        what = f"{what} after step {trainer.global_step}"
+        if trainer.global_step == self._first_step:
+            return f"{what}, before anything was learned; give the same command again."
+        if path is None:
+            return f"{what}; nothing was kept, as no checkpoints are saved."
+        again = shlex.join(["drumblender", *go_on(self.command, relative(path))])
+        return f"{what}; {relative(path)} is the last checkpoint, to go on with: {again}"
+
+    def _restore_handlers(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def _validates(self, trainer: pl.Trainer) -> bool:
+        return trainer.enable_validation and bool(sum(trainer.num_val_batches or [0]))
+
+    def _check_monitors(self, trainer: pl.Trainer, *stages: Optional[str]) -> None:
+        """Refuse what waits for a value that no step gives; a stage that has not run may yet."""
+        known = set(trainer.callback_metrics)
+        watching = [(type(c).__name__, getattr(c, "monitor", None), c) for c in trainer.callbacks]
+        watching += [("lr_scheduler", c.monitor, c) for c in trainer.lr_scheduler_configs]
+        for name, monitor, thing in watching:
+            if not isinstance(monitor, str) or monitor in known or id(thing) in self._indifferent:
+                continue
+            if name == "lr_scheduler" and not thing.reduce_on_plateau:
+                continue
+            stage = monitor.partition("/")[0]
+            if stage in ("train", "validation") and stage not in stages:
+                continue
+            if stage not in ("train", "validation") and "train" not in stages:
+                continue
+            raise UsageError(
+                f"{name} monitors {monitor}, which is not among what is measured "
+                f"({', '.join(sorted(known)) or 'nothing'}){did_you_mean(monitor, known)}"
+            )
+
+
+def go_on(command: Iterable[str], path: str) -> List[str]:
+    """The arguments with which a stopped run goes on.
+
+    >>> go_on(["fit", "-c", "a.yaml", "--ckpt_path=last"], "last.ckpt")
+    ['fit', '-c', 'a.yaml', '--ckpt_path', 'last.ckpt']
+    """
+    kept, skip = [], False
+    for word in command:
+        if not skip and word != "--ckpt_path" and not word.startswith("--ckpt_path="):
+            kept.append(word)
+        skip = word == "--ckpt_path"
+    return [*kept, "--ckpt_path", path]
+
+
+def _checkpoints(trainer: pl.Trainer) -> List[ModelCheckpoint]:
+    if trainer.fast_dev_run:
+        return []
+    found = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
+    return sorted(found, key=lambda callback: not callback.save_last)
+
+
+def _last(trainer: pl.Trainer) -> Optional[str]:
+    """The newest checkpoint of this run."""
+    paths = [p for c in _checkpoints(trainer) for p in (c.last_model_path, c.best_model_path) if p]
+    paths = [path for path in paths if os.path.exists(path)]
+    return max(paths, key=os.path.getmtime) if paths else None
+
+
+def _save_last(trainer: pl.Trainer) -> Optional[str]:
+    """Save last.ckpt, unless it is that of this step; None where no checkpoints are wanted."""
+    for callback in _checkpoints(trainer)[:1]:
+        fresh = callback._last_global_step_saved == trainer.global_step
+        if not (callback.save_last and callback.last_model_path and fresh):
+            save_last, callback.save_last = callback.save_last, True
+            try:
+                callback._save_last_checkpoint(trainer, callback._monitor_candidates(trainer))
+            finally:
+                callback.save_last = save_last
+        return callback.last_model_path
+    return None
+
+
+def _why_early(callback: EarlyStopping) -> str:
+    reason = getattr(callback, "stopping_reason_message", None)  # Lightning 2.6
+    reason = (reason or f"{callback.monitor} did not improve any more.").replace(
+        " Signaling Trainer to stop.", ""
+    )
+    return f"EarlyStopping: {reason}"
+
+
+class Progress(TQDMProgressBar):
+    """Lightning's bar with what a person wants to know; a line now and then in a log file."""
+
+    def __init__(self):
+        super().__init__()
+        self._printed_at = -math.inf
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if not sys.stdout.isatty():
+            self.disable()
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Dict[str, Any]:
+        metrics = dict(trainer.progress_bar_metrics)
+        # The mean over an epoch says it better than its last step, once there is one.
+        for name in [name for name in metrics if name.endswith("_epoch")]:
+            mean = metrics.pop(name)
+            metrics.pop(f"{name[: -len('_epoch')]}_step", None)
+            metrics[name[: -len("_epoch")]] = mean
+        return {name: f"{value:.3f}" for name, value in metrics.items()}
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_epoch_end(trainer, pl_module)
+        due = time.monotonic() - self._printed_at > _SECONDS_BETWEEN_LINES
+        if self.is_disabled and trainer.is_global_zero and due:
+            self._printed_at = time.monotonic()
+            values = self.get_metrics(trainer, pl_module).items()
+            text = ", ".join(f"{name} {value}" for name, value in values)
+            print(f"Epoch {trainer.current_epoch}, step {trainer.global_step}: {text}", flush=True)
+
+
+class Summary(ModelSummary):
+    """The parts of a model and how many parameters they have."""
+
+    @staticmethod
+    def summarize(
+        summary_data: Any, total_parameters: int, trainable_parameters: int, *_: Any, **__: Any
+    ) -> None:
+        columns = dict(summary_data)
+        rows = list(zip(columns["Name"], columns["Type"], columns["Params"]))
+        rows = [(name, kind, count) for name, kind, count in rows if count.strip() not in ("0", "")]
+        rows = rows or [("nothing to learn", "", "0")]
+        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        print("Parameters to learn")
+        for name, kind, count in rows:
+            print(f"  {name:{widths[0]}}  {kind:{widths[1]}}  {count.strip():>{widths[2]}}")
+
+
+class _Quiet(logging.Filter):
+    """Leaves out of the log what advertises or tells nothing."""
+
+    NOISE = (
+        "💡",
+        "litlogger",
+        "litmodels",
+        "already configured with model summary",
+        "TPU available",
+        "HPU available",
+        "IPU available",
+    )
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = str(record.msg)
+        return not any(noise in text for noise in self.NOISE)
+
+
+def be_quiet() -> None:
+    """Take advertisements out of Lightning's log."""
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
+        logger = logging.getLogger(name)
+        if not any(isinstance(known, _Quiet) for known in logger.filters):
+            logger.addFilter(_Quiet())
