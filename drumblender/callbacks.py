@@ -281,7 +281,7 @@ class SaveExamplesCallback(pl.Callback):
     def _examples(self, trainer: pl.Trainer) -> List[Tuple[str, Tensor, Tensor]]:
         """(name, audio (1, 1, N), params (1, 3, M, F)) of the first items, in the set's order."""
         loaders = trainer.val_dataloaders
-        if loaders is None:
+        if loaders is None or loaders == []:
             loaders = trainer.train_dataloader
         if isinstance(loaders, dict):
             loaders = list(loaders.values())

@@ -45,7 +45,7 @@ def step_aside(callbacks: List[pl.Callback], trainer: Dict[str, Any]) -> List[pl
     idle: List[type] = []
     if trainer.get("logger") in (False, []) and not trainer.get("fast_dev_run"):
         idle += [LearningRateMonitor, DeviceStatsMonitor, LogAudioCallback]
-    if trainer.get("enable_checkpointing") is False:
+    if trainer.get("enable_checkpointing") is False or trainer.get("fast_dev_run"):
         idle.append(Checkpoint)
     if trainer.get("enable_progress_bar") is False:
         idle.append(ProgressBar)
@@ -106,7 +106,7 @@ class Ending(pl.Callback):
         if stop:
             self._stop(trainer)
         if save:
-            _save_last(trainer)
+            _save_between_steps(trainer)
             self._saved_at = time.monotonic()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -152,7 +152,7 @@ class Ending(pl.Callback):
     def _stop(self, trainer: pl.Trainer) -> None:
         path = None
         if trainer.global_step > self._first_step:
-            path = _save_last(trainer)
+            path = _save_between_steps(trainer)
         number = self._signal or signal.SIGTERM
         stop = Stopped(number, self._sentence(trainer, path or _last(trainer), "stopped"))
         stop.agreed = True
@@ -182,6 +182,8 @@ class Ending(pl.Callback):
     def _check_monitors(self, trainer: pl.Trainer, *stages: Optional[str]) -> None:
         """Refuse what waits for a value that no step gives; a stage that has not run may yet."""
         known = set(trainer.callback_metrics)
+        if not known:  # no batch came
+            return
         watching = [(type(c).__name__, getattr(c, "monitor", None), c) for c in trainer.callbacks]
         watching += [("lr_scheduler", c.monitor, c) for c in trainer.lr_scheduler_configs]
         for name, monitor, thing in watching:
@@ -226,6 +228,19 @@ def _last(trainer: pl.Trainer) -> Optional[str]:
     paths = [p for c in _checkpoints(trainer) for p in (c.last_model_path, c.best_model_path) if p]
     paths = [path for path in paths if os.path.exists(path)]
     return max(paths, key=os.path.getmtime) if paths else None
+
+
+def _save_between_steps(trainer: pl.Trainer) -> Optional[str]:
+    """Save last.ckpt before a batch, as if it had not been fetched."""
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    counts = [count for count in (progress.current, progress.total) if count.ready > count.started]
+    for count in counts:
+        count.ready -= 1
+    try:
+        return _save_last(trainer)
+    finally:
+        for count in counts:
+            count.ready += 1
 
 
 def _save_last(trainer: pl.Trainer) -> Optional[str]:

@@ -118,11 +118,11 @@ class DrumblenderCLI(LightningCLI):
 
     # --- Objects -----------------------------------------------------------------------------
 
-    def instantiate_classes(self) -> None:
+    def _add_configure_optimizers_method_to_model(self, subcommand: Optional[str]) -> None:
         try:
-            super().instantiate_classes()
-        except (ValueError, TypeError) as error:  # of an optimizer or a scheduler
-            raise UsageError(f"The configuration cannot be used: {_line(error)}") from error
+            super()._add_configure_optimizers_method_to_model(subcommand)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"optimizer or lr_scheduler: {_line(error)}") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         config = self._get(self.config_init, "trainer", default={})

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
+import yaml
 
 REPOSITORY = Path(__file__).parent.parent
 REFERENCE = Path(__file__).parent / "reference"
@@ -94,3 +96,76 @@ def published_checkpoint(tmp_path_factory):
 @pytest.fixture(scope="session")
 def published_inputs():
     return reference_inputs()
+
+
+RATE, N = 16000, 4096
+
+
+def drum(path, frequency, seed=0):
+    """A decaying tone with a noisy attack, behind a little silence."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(N) / RATE
+    sound = 0.6 * np.exp(-12 * t) * np.sin(2 * np.pi * frequency * t)
+    sound += 0.1 * np.exp(-80 * t) * rng.standard_normal(N)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.concatenate([np.zeros(500), sound]), RATE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory):
+    """A folder of sounds, a dataset configuration and a small experiment over the real base."""
+    root = tmp_path_factory.mktemp("library")
+    for i, pitch in enumerate([60, 90, 130, 180, 250, 330, 420, 520, 640, 700]):
+        drum(root / f"raw/pack{i % 5}/kick_{i}.wav", pitch, seed=i)
+    data = {
+        "class_path": "drumblender.data.ModalDataModule",
+        "init_args": {
+            "batch_size": 4,
+            "num_workers": 0,
+            "dataset_class": "drumblender.data.AudioWithParametersDataset",
+            "dataset_kwargs": {"seed": 1, "parameter_key": "feature_file", "expected_num_modes": 8},
+            "meta_file": "metadata.json",
+            "data_dir": str(root / "dataset"),
+            "data_dir_unprocessed": str(root / "raw"),
+            "sample_rate": RATE,
+            "num_samples": N,
+            "num_modes": 8,
+            "min_length": 3,
+            "hop_length": 64,
+            "fmin": 40,
+            "n_bins": 72,
+            "bins_per_octave": 12,
+        },
+    }
+    (root / "data.yaml").write_text(yaml.safe_dump(data))
+    return root
+
+
+@pytest.fixture(scope="session")
+def experiment(library, repository):
+    encoder = {"hidden_channels": 2, "strides": [4, 4]}
+    film = {"film_embedding_size": 8, "hidden_channels": 4, "num_layers": 3, "kernel_size": 5}
+    config = {
+        "base": str(repository / "cfg/04_noise_parallel_transient_params.yaml"),
+        "trainer": {
+            "max_epochs": 2,
+            "accelerator": "cpu",
+            "logger": {"init_args": {"save_dir": str(library / "logs")}},
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+        },
+        "model": {
+            "init_args": {
+                "noise_synth": {"init_args": {"window_size": 32}},
+                "noise_autoencoder": {"init_args": {**encoder, "output_channels": 17}},
+                "transient_autoencoder": {"init_args": {**encoder, "output_channels": 8}},
+                "transient_synth": {"init_args": film},
+                "test_metrics": {"mfcc": {"init_args": {"sample_rate": RATE}}},
+            }
+        },
+        "data": "data.yaml",
+    }
+    path = library / "experiment.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
