@@ -13,11 +13,12 @@ import sys
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO, Callable, Iterator, Optional, Sequence, Tuple
+from typing import IO, Callable, Iterator, Mapping, Optional, Sequence, Tuple
 
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.atomic import in_one_step
 from drumblender.files.progress import BYTES, progress
+from drumblender.files.text import printable
 
 GZIP_NAMES = (".tar.gz", ".tgz")
 ZSTD_NAMES = (".tar.zst", ".tzst")
@@ -27,6 +28,8 @@ _BLOCK = 1 << 20
 _LEAST_SIZE = 4096
 # tarfile reads names and headers at once; nobody needs larger ones.
 _LONGEST_READ = 16 << 20
+# The files of a kit or a dataset are fewer; a bomb may be made of names.
+_MOST_FILES = 10_000_000
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
@@ -114,31 +117,31 @@ def unpack(archive: Path, data_dir: Path, meta_file: str, check: Callable[[Path]
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def extract(archive: Path, folder: Path) -> None:
+def extract(archive: Path, folder: Path, names: Optional[Mapping[str, str]] = None) -> None:
     """Extract the files of an archive into a new folder.
+
+    Args:
+        archive: tar file, plain or compressed.
+        folder: to make.
+        names: the files to extract, and what to call them instead; all files by their own names
+            when None. Of two files of one name the last one counts then, as it does in tar.
 
     Raises:
         DrumblenderError: when the archive is damaged or unsafe, or the disk is full.
     """
     with (
         _explained(archive, folder.parent),
-        progress(f"Unpack {archive.name}", archive.stat().st_size, **BYTES) as bar,
+        progress(f"Unpack {printable(archive.name)}", archive.stat().st_size, **BYTES) as bar,
     ):
         folder.mkdir(parents=True)
-        free = shutil.disk_usage(folder).free
-        total = 0
-        for name, size, source, position in _files(archive):
-            total += max(size, _LEAST_SIZE)
-            if total > free:
-                raise DrumblenderError(
-                    f"{archive} unpacks to more than the {free / 1e9:.1f} GB that are free at "
-                    f"{folder.parent}; make room or set another data_dir."
-                )
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as file:
-                shutil.copyfileobj(source, file, _BLOCK)
+        for name, source, position in _files(archive, folder):
             bar.update(position - bar.n)
+            if names is not None and str(name) not in names:
+                continue
+            target = folder / (name if names is None else names[str(name)])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb" if names is None else "wb") as file:
+                shutil.copyfileobj(source, file, _BLOCK)
 
 
 def read_files(
@@ -146,23 +149,37 @@ def read_files(
 ) -> Iterator[Tuple[PurePosixPath, Optional[bytes]]]:
     """The names of all files of an archive, with the content of those that are wanted."""
     with _explained(archive, archive.parent):
-        for name, _, source, _ in _files(archive):
+        for name, source, _ in _files(archive, archive.parent):
             yield name, source.read(_LONGEST_READ) if wanted(name) else None
 
 
-def _files(archive: Path) -> Iterator[Tuple[PurePosixPath, int, IO[bytes], int]]:
-    """Name, size and content of each file, checked, and how far along in the archive it ends."""
+def _files(archive: Path, place: Path) -> Iterator[Tuple[PurePosixPath, IO[bytes], int]]:
+    """Name and content of each file, checked, and how far along in the archive it ends.
+
+    An archive that comes to more than is free at ``place`` is refused.
+    """
+    free = shutil.disk_usage(place).free
+    total = 0
     with (
         archive.open("rb") as raw,
         _plain(raw) as stream,
         tarfile.open(fileobj=_Bounded(stream), mode="r:") as tar,
     ):
-        for member in tar:
+        for count, member in enumerate(tar):
+            if count > _MOST_FILES:
+                raise DamagedArchive(f"{archive} holds more than {_MOST_FILES} files; divide it.")
             if member.isdir():
                 continue
             if not member.isreg():
                 raise _unsafe(archive, member, "is a link or a device")
-            yield _safe_name(archive, member), member.size, tar.extractfile(member), raw.tell()
+            name = _safe_name(archive, member)
+            total += max(member.size, _LEAST_SIZE)
+            if total > free:
+                raise DrumblenderError(
+                    f"{archive} unpacks to more than the {free / 1e9:.1f} GB that are free at "
+                    f"{place.parent}; make room or set another data_dir."
+                )
+            yield name, tar.extractfile(member), raw.tell()
         # The checksum of the compressed stream stands at its end, behind the last member.
         while stream.read(_BLOCK):
             pass

@@ -14,15 +14,12 @@ from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 import yaml
 
 from drumblender.data import raw
+from drumblender.data.kits import is_sound_name
 from drumblender.data.names import INSTRUMENTS, UNKNOWN, recognize
 from drumblender.errors import UsageError
 from drumblender.files import atomic
+from drumblender.files.text import printable
 
-# What libsndfile reads goes by these names; other files are tried, too, but not counted here.
-_SOUND_NAMES = frozenset(
-    ".wav .wave .aif .aiff .aifc .flac .ogg .oga .opus .mp3 .au .snd .caf .w64 .rf64 .voc .sf .avr "
-    ".iff .8svx .svx .pvf .mat .mpc .wve".split()
-)
 _BASE = Path(__file__).parents[2] / "cfg" / "data" / "base.yaml"
 
 
@@ -45,8 +42,8 @@ def write_configuration(config: Path, folder: Path, force: bool = False) -> str:
             raise UsageError(f"{path} is there already; name another file, or add --force.")
     sounds = raw.find_sounds(folder, metadata.absolute() / "none yet")
     packs = raw_metadata(sounds, raw.pack_folders(folder))
-    atomic.write(metadata, _json(packs).encode("utf-8", "surrogateescape"))
-    atomic.write(config, _yaml(config, metadata, folder).encode("utf-8", "surrogateescape"))
+    atomic.write(metadata, _json(packs).encode())
+    atomic.write(config, _yaml(config, metadata, folder).encode())
     return f"{table(sounds)}\n\nCorrect {metadata}, then: drumblender-dataset {config} --preprocess"
 
 
@@ -103,7 +100,7 @@ def table(sounds: Iterable[raw.RawSound]) -> str:
     lines = [["pack", "type", *found, "all"]]
     for (pack, kind), row in [*sorted(counts.items()), (("all", ""), total)]:
         numbers = (str(row[name] or "") for name in found)
-        lines.append([pack, kind, *numbers, str(sum(row.values()))])
+        lines.append([printable(pack), kind, *numbers, str(sum(row.values()))])
     text = align(lines, 2)
     if others:
         text += f"\n{others} further files are no sounds by their names."
@@ -129,15 +126,13 @@ def align(lines: Sequence[Sequence[str]], names: int = 1) -> str:
     )
 
 
-def is_sound_name(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in _SOUND_NAMES
-
-
 def _json(packs: Mapping[str, Mapping[str, Any]]) -> str:
     """One line for each entry, so that a person can edit them."""
 
     def line(value: Any) -> str:
-        return json.dumps(value, ensure_ascii=False)
+        # Bytes that are no UTF-8 are lone surrogates, which JSON can only escape.
+        text = json.dumps(value, ensure_ascii=False)
+        return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
     texts = []
     for pack, content in packs.items():
@@ -161,5 +156,6 @@ def _yaml(config: Path, metadata: Path, folder: Path) -> str:
         "data_dir_unprocessed": str(folder),
         "raw_meta_file": f"${{config_dir}}/{metadata.name}",
     }
-    head = f"# Sounds of {folder}; their packs, types and instruments are in {metadata.name}.\n"
+    where = printable(f"{folder}; their packs, types and instruments are in {metadata.name}.")
+    head = f"# Sounds of {where}\n"
     return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)

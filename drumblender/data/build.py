@@ -43,6 +43,7 @@ from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files import atomic
 from drumblender.files.parallel import Workers, available_cores
 from drumblender.files.progress import progress
+from drumblender.files.text import printable
 
 FORMAT_VERSION = 1
 SETTINGS_FILE = "drumblender.json"
@@ -51,7 +52,8 @@ JOURNAL_FILE = "journal.jsonl"
 FILES = "audio"  # folder of the WAV and feature files
 DEVICES = "analyzed_on"  # in the settings file, beside the settings
 FILE_FIELDS = ("filename", "feature_file")
-_MOST_DUPLICATES_SHOWN = 20  # the metadata has them all
+NOT_IN_METADATA = "is not in the metadata"
+_MOST_SHOWN = 20  # the metadata has them all
 
 # Sounds that are read at once for a device; the analysis divides them if they are too many.
 _BATCH = 256
@@ -95,6 +97,7 @@ class Report:
         skipped: (file, reason) of those that could not be used.
         seconds: that it took.
         devices: on which its features were measured, in this run and before.
+        unnamed: sounds of the raw folder that its metadata does not name.
     """
 
     data_dir: Path
@@ -104,15 +107,25 @@ class Report:
     duplicates: Dict[str, str]
     seconds: float
     devices: Sequence[str] = ()
+    unnamed: Sequence[str] = ()
 
     def __str__(self) -> str:
-        lines = [f"skipped {name}: {reason}" for name, reason in self.skipped]
+        lines = [printable(f"skipped {name}: {reason}") for name, reason in self.skipped]
+        lines += [
+            printable(f"left out {name}: {NOT_IN_METADATA}") for name in self.unnamed[:_MOST_SHOWN]
+        ]
+        if self.unnamed:
+            lines.append(
+                f"{len(self.unnamed)} sounds of the raw folder are not in its metadata; add them "
+                f"there (drumblender-dataset OTHER.yaml --init writes entries to copy), or leave "
+                f"them out. {self.data_dir / SKIPPED_FILE} lists them."
+            )
         if len(self.devices) > 1:
             lines.append(
                 f"Its features were measured on {' and '.join(self.devices)}: "
                 "the same modes, but not to the last digit."
             )
-        shown = list(self.duplicates.items())[:_MOST_DUPLICATES_SHOWN]
+        shown = list(self.duplicates.items())[:_MOST_SHOWN]
         lines += [f"duplicate {key}: is the same sound as {first}" for key, first in shown]
         where = f" (listed in {self.data_dir / SKIPPED_FILE})" if self.skipped else ""
         same = f", {len(self.duplicates)} duplicates" if self.duplicates else ""
@@ -350,6 +363,7 @@ class Build:
         skipped: Skipped,
         library: Optional[Dict[str, Any]],
         reused: int,
+        unnamed: Sequence[str] = (),
     ) -> Report:
         """Write what describes the dataset, and give it its name.
 
@@ -359,9 +373,10 @@ class Build:
             skipped: sounds that could not be used.
             library: what the whole raw folder holds, for shards to be merged.
             reused: how many sounds were there before.
+            unnamed: sounds that the raw metadata does not name.
         """
-        lines = [f"{name}\t{reason}\n" for name, reason in sorted(skipped.values())]
-        text = "".join(lines).encode("utf-8", "backslashreplace")
+        listed = [*sorted(skipped.values()), *((name, NOT_IN_METADATA) for name in unnamed)]
+        text = "".join(f"{printable(n)}\t{printable(why)}\n" for n, why in listed).encode()
         atomic.write(self.folder / SKIPPED_FILE, text)
         files = {name for item in metadata.values() for name in files_of(item)}
         names = sorted(files & self.journal.keys())
@@ -386,6 +401,7 @@ class Build:
             },
             seconds=time.monotonic() - self._start,
             devices=sorted(self.devices),
+            unnamed=unnamed,
         )
 
 
@@ -522,6 +538,10 @@ def _attempt(task: Task, content: Callable[[], bytes], device: str = "") -> Outc
         data = content()
     except Unusable as error:
         return Outcome(task, reason=str(error))
+    except (MemoryError, DrumblenderError):
+        raise  # of this machine or of the dataset, not of one sound
+    except Exception as error:  # whatever one strange file does, the others go on
+        return Outcome(task, reason=f"cannot be used ({type(error).__name__}: {error})")
     atomic.write(task.folder / task.name, data)
     return Outcome(task, (len(data), zlib.crc32(data)), device=device)
 

@@ -1,30 +1,36 @@
 """Drum kits of samplers: what Hydrogen and SFZ kits in a raw folder say about its files.
 
-A Hydrogen kit is a folder with ``drumkit.xml``, or that folder as an archive (``.h2drumkit``); an
-SFZ kit is a text file ``.sfz`` (https://sfzformat.com) beside or above its samples. Both name the
-instruments that files belong to, which the files' own names often do not. Kits come from the
-internet: a file that cannot be read, or that points outside the raw folder, is noted and left out.
+A Hydrogen kit is a folder with ``drumkit.xml``, or such folders in an archive (``.h2drumkit``); an
+SFZ kit is a text file ``.sfz`` beside or above its samples. Both name the instruments that files
+belong to, which the files' own names often do not. Kits come from the internet: a file that cannot
+be read, or that points outside the raw folder, is noted and left out.
 """
 
 import os
 import re
-import unicodedata
-import xml.etree.ElementTree as ElementTree
+import stat
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Dict, Iterable, Iterator, List, Set, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
-from drumblender.data import archives
+from drumblender.data import archives, hydrogen
 from drumblender.data.names import general_midi_name
+from drumblender.data.sfz import read_sfz
 from drumblender.errors import DrumblenderError
+from drumblender.files.text import printable, readable
 
-HYDROGEN = "drumkit.xml"
-HYDROGEN_ARCHIVE = ".h2drumkit"
 SFZ = ".sfz"
+# What libsndfile reads goes by these names; other files are tried, too, but not counted as sounds.
+SOUND_SUFFIXES = frozenset(
+    ".wav .wave .aif .aiff .aifc .flac .ogg .oga .opus .mp3 .au .snd .caf .w64 .rf64 .voc .sf .avr "
+    ".iff .8svx .svx .pvf .mat .mpc .wve".split()
+)
 
-_MOST_INCLUDES = 1000
-_DEFINE = r"#define\s+(\$\w+)\s+(\S+)"
 _NOTE = re.compile(r"([a-g])([#b]?)(-?\d)", re.IGNORECASE)
+_LONGEST_FILE = 16 << 20
+_LONGEST_LABEL = 200
+_LONGEST_NAME = 255  # in bytes; no file system takes more
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,11 @@ class Kits:
         mentions: file -> what a kit says about it.
         descriptions: files that describe kits and are no sounds.
         packs: folder or archive of a kit -> the kit's name.
-        archives: archive -> its files. A file in an archive is named as if that were a folder.
+        archives: archive -> its files, sorted. A file in an archive is named as if that were a
+            folder.
         missing: description -> files that it names and that are not there.
-        broken: description -> why it cannot be read.
+        broken: description -> why it cannot be read, or not all of it.
+        unusable: file in an archive -> why it cannot be unpacked.
     """
 
     mentions: Dict[str, Mention] = field(default_factory=dict)
@@ -61,14 +69,68 @@ class Kits:
     archives: Dict[str, List[str]] = field(default_factory=dict)
     missing: Dict[str, List[str]] = field(default_factory=dict)
     broken: Dict[str, str] = field(default_factory=dict)
+    unusable: Dict[str, str] = field(default_factory=dict)
 
     def archive_of(self, name: str) -> str:
         """The archive that holds a file; empty when none does."""
-        if HYDROGEN_ARCHIVE in name.lower():
+        if hydrogen.ARCHIVE_SUFFIX in name.lower():
             for parent in PurePosixPath(name).parents:
                 if str(parent) in self.archives:
                     return str(parent)
         return ""
+
+
+class Names:
+    """Files by what kits may call them: kits are mostly written on systems that ignore case.
+
+    Args:
+        names: of the files.
+    """
+
+    def __init__(self, names: Iterable[str]):
+        self._exact = set(names)
+        self._readable: Dict[str, str] = {}
+        self._folded: Dict[str, str] = {}
+        self._stems: Dict[str, str] = {}
+        for name in sorted(self._exact):
+            meant = readable(name)
+            self._readable.setdefault(meant, name)
+            self._folded.setdefault(meant.casefold(), name)
+            if is_sound_name(name):
+                self._stems.setdefault(_without_suffix(meant).casefold(), name)
+
+    def find(self, path: str) -> Optional[str]:
+        """The file that a path means: that very one, else one that differs in case or encoding."""
+        if path in self._exact:
+            return path
+        meant = readable(path)
+        return self._readable.get(meant) or self._folded.get(meant.casefold())
+
+    def find_sound(self, path: str) -> Optional[str]:
+        """As :meth:`find`; else the file as it is called after a conversion to another format."""
+        found = self.find(path)
+        if found is None and is_sound_name(path):
+            found = self._stems.get(_without_suffix(readable(path)).casefold())
+        return found
+
+
+def is_sound_name(name: str) -> bool:
+    """Whether a file is a sound, going by its name."""
+    return PurePosixPath(name).suffix.lower() in SOUND_SUFFIXES
+
+
+def under(names: Sequence[str], folder: str) -> List[str]:
+    """Of sorted names, the file ``folder`` or else the files in that folder.
+
+    >>> under(["a b.wav", "a/b.wav", "a/c.wav", "ab.wav"], "a")
+    ['a/b.wav', 'a/c.wav']
+    """
+    if folder == ".":
+        return list(names)
+    index = bisect_left(names, folder)
+    if index < len(names) and names[index] == folder:
+        return [folder]
+    return list(names[bisect_left(names, f"{folder}/") : bisect_left(names, f"{folder}0")])
 
 
 def read_kits(raw_dir: Path, names: Iterable[str]) -> Kits:
@@ -76,37 +138,55 @@ def read_kits(raw_dir: Path, names: Iterable[str]) -> Kits:
 
     Args:
         raw_dir: the folder.
-        names: its files.
+        names: its regular files.
     """
     kits = Kits()
     names = sorted(names)
-    described = [name for name in names if _is_description(name)]
+    described = [name for name in names if is_description(name)]
     if not described:
         return kits
-    # SFZ kits are mostly written on systems that ignore case.
-    there = {_folded(name): name for name in names}
+    there = Names(names)
     for name in described:
         try:
-            if name.lower().endswith(HYDROGEN_ARCHIVE):
+            if name.lower().endswith(hydrogen.ARCHIVE_SUFFIX):
                 _read_archive(raw_dir, name, kits)
             elif name.lower().endswith(SFZ):
                 _read_sfz(raw_dir, name, kits, there)
             else:
                 folder = PurePosixPath(name).parent
                 pack = folder.name or raw_dir.resolve().name
-                mentions = _hydrogen_mentions((raw_dir / name).read_bytes(), pack)
+                mentions = _hydrogen_mentions(_content(raw_dir, name), pack)
                 kits.packs[str(folder)] = pack
                 _add(kits, name, folder, mentions, there)
-        except (OSError, ElementTree.ParseError, DrumblenderError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error).rstrip(".")
-            kits.broken[name] = f"is no kit that can be read ({reason})"
+        except Exception as error:  # whatever one kit does, the others go on
+            kits.broken[name] = f"is no kit that can be read ({_reason(error)})"
     kits.descriptions -= kits.broken.keys()
     return kits
 
 
-def _is_description(name: str) -> bool:
+def is_description(name: str) -> bool:
+    """Whether a file describes a kit, going by its name."""
     lower = name.lower()
-    return lower.endswith((SFZ, HYDROGEN_ARCHIVE)) or lower.rpartition("/")[2] == HYDROGEN
+    is_kit = lower.endswith((SFZ, hydrogen.ARCHIVE_SUFFIX))
+    return is_kit or lower.rpartition("/")[2] == hydrogen.DESCRIPTION
+
+
+def _reason(error: Exception) -> str:
+    """What was wrong with a kit, for a person."""
+    text = getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
+    known = isinstance(error, (DrumblenderError, OSError, ValueError, SyntaxError))
+    return printable(text if known else f"{type(error).__name__}: {text}")
+
+
+def _content(raw_dir: Path, name: str) -> bytes:
+    """A description that is a file of its own."""
+    path = raw_dir / name
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is no regular file")
+    if status.st_size > _LONGEST_FILE:
+        raise ValueError(f"it is larger than {_LONGEST_FILE >> 20} MiB")
+    return path.read_bytes()
 
 
 def _add(
@@ -114,182 +194,100 @@ def _add(
     description: str,
     folder: PurePosixPath,
     mentions: Iterable[Tuple[str, Mention]],
-    there: Dict[str, str],
+    there: Names,
 ) -> None:
     """Enter what a description says, with file names relative to ``folder``."""
     kits.descriptions.add(description)
     missing = set()
     for file, mention in mentions:
         path = os.path.normpath(str(folder / file.replace("\\", "/")))
-        name = there.get(_folded(path))
+        name = there.find_sound(path)
         if name is None:
             missing.add(path)
         elif not (name in kits.mentions and kits.mentions[name].labels):
             kits.mentions[name] = mention
-    kits.missing[description] = sorted(missing)
+    kits.missing[description] = sorted({*kits.missing.get(description, ()), *missing})
 
 
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+def _without_suffix(name: str) -> str:
+    return name[: len(name) - len(PurePosixPath(name).suffix)]
+
+
+def _label(text: str) -> str:
+    """A label no longer than one is; recognizing an instrument takes longer than reading it."""
+    return text[:_LONGEST_LABEL]
 
 
 # --- Hydrogen ------------------------------------------------------------------------------------
 
 
 def _read_archive(raw_dir: Path, name: str, kits: Kits) -> None:
-    xml, files = b"", []
-    top = None
-    for member, content in archives.read_files(raw_dir / name, lambda path: path.name == HYDROGEN):
-        if content is not None and (top is None or len(member.parts) < len(top.parts)):
-            top, xml = member, content
-        files.append(str(member))
-    if top is None:
-        raise DrumblenderError(f"it holds no {HYDROGEN}")
-    pack = PurePosixPath(name).stem
-    mentions = _hydrogen_mentions(xml, pack)
-    kits.archives[name] = sorted(f"{name}/{file}" for file in files if file != str(top))
-    kits.packs[name] = pack
-    there = {_folded(file): file for file in kits.archives[name]}
-    _add(kits, name, PurePosixPath(name) / top.parent, mentions, there)
+    descriptions: Dict[PurePosixPath, bytes] = {}
+    members: Set[PurePosixPath] = set()
+    wanted = hydrogen.DESCRIPTION
+    for member, content in archives.read_files(raw_dir / name, lambda path: path.name == wanted):
+        members.add(member)
+        if content is not None:
+            descriptions[member] = content  # of two of one name the last one counts, as in tar
+    if not descriptions:
+        raise DrumblenderError(f"it holds no {wanted}")
+    stem = PurePosixPath(name).stem
+    kits.packs[name] = stem
+    files = sorted(f"{name}/{member}" for member in members - descriptions.keys())
+    kits.archives[name] = files
+    for file in files:
+        longest = max(len(os.fsencode(part)) for part in PurePosixPath(file).parts)
+        if longest > _LONGEST_NAME:
+            kits.unusable[file] = f"has a name of {longest} bytes, more than any file may have"
+    there = Names(files)
+    for member, xml in sorted(descriptions.items()):
+        # Several kits in one archive are packs of their own.
+        pack = stem if len(descriptions) == 1 else member.parent.name or stem
+        try:
+            mentions = _hydrogen_mentions(xml, pack)
+        except Exception as error:
+            if len(descriptions) == 1:
+                raise
+            kits.broken[f"{name}/{member}"] = f"is no kit that can be read ({_reason(error)})"
+            continue
+        _add(kits, name, PurePosixPath(name) / member.parent, mentions, there)
 
 
 def _hydrogen_mentions(xml: bytes, pack: str) -> List[Tuple[str, Mention]]:
-    """Files and instruments of a ``drumkit.xml``, of any version of Hydrogen.
-
-    >>> xml = b"<drumkit_info><instrumentList><instrument><name>Tom 1</name><layer><filename>a.wav"
-    >>> xml += b"</filename></layer></instrument></instrumentList></drumkit_info>"
-    >>> _hydrogen_mentions(xml, "Kit")
-    [('a.wav', Mention(pack='Kit', labels=('Tom 1',), hints=()))]
-    """
-    mentions = []
-    for instrument in _xml(xml).iter():
-        if _tag(instrument) != "instrument":
-            continue
-        name = next((e.text for e in instrument if _tag(e) == "name" and e.text), "")
-        for element in instrument.iter():
-            if _tag(element) == "filename" and element.text:
-                mentions.append((element.text.strip(), Mention(pack, (name,) if name else ())))
-    return mentions
-
-
-def _xml(content: bytes) -> ElementTree.Element:
-    try:
-        return ElementTree.fromstring(content)
-    except ElementTree.ParseError:
-        # Old versions wrote names in the encoding of the day, and control characters.
-        text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]|<\?xml[^>]*\?>", "", content.decode("latin-1"))
-        return ElementTree.fromstring(text)
-
-
-def _tag(element: ElementTree.Element) -> str:
-    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+    found = hydrogen.instruments(xml)
+    return [(file, Mention(pack, (_label(name),) if name else ())) for file, name in found]
 
 
 # --- SFZ -----------------------------------------------------------------------------------------
 
 
-def _read_sfz(raw_dir: Path, name: str, kits: Kits, there: Dict[str, str]) -> None:
+def _read_sfz(raw_dir: Path, name: str, kits: Kits, there: Names) -> None:
     if name in kits.descriptions:  # a part of another
         return
     path = PurePosixPath(name)
-    text, included = _sfz_text(raw_dir, name, there)
-    regions = list(sfz_regions(text))
+    kit = read_sfz(name, lambda part: _content(raw_dir, part), there.find)
     files = [
         os.path.normpath(str(path.parent / region["sample"].replace("\\", "/")))
-        for region in regions
+        for region in kit.regions
     ]
     pack = _sfz_pack(raw_dir, path, files)
     mentions = [
         (region["sample"], Mention(pack, _labels(region), (path.stem, *_key_name(region))))
-        for region in regions
+        for region in kit.regions
     ]
     _add(kits, name, path.parent, mentions, there)
     # A part names files by the folder of the whole, and says less than that.
-    for part in included:
+    for part in kit.parts:
         kits.missing.pop(part, None)
         kits.broken.pop(part, None)
-    kits.descriptions.update(included)
-
-
-def _sfz_text(raw_dir: Path, name: str, there: Dict[str, str]) -> Tuple[str, Set[str]]:
-    """A kit's text with the files that it includes in place, and their names."""
-    folder = PurePosixPath(name).parent
-    included: Set[str] = set()
-    count = 0
-
-    def read(name: str, parents: Tuple[str, ...]) -> str:
-        nonlocal count
-        count += 1
-        if name in parents or count > _MOST_INCLUDES:
-            raise ValueError(f"{name} includes itself" if name in parents else "too many parts")
-        text = (raw_dir / name).read_bytes().decode("utf-8-sig", "replace")
-        text = re.sub(r"/\*.*?\*/", " ", text, flags=re.DOTALL)
-        lines = []
-        for line in text.splitlines():
-            line = re.sub(r"(?:^|\s)//.*", "", line)
-            match = re.match(r'\s*#include\s*"([^"]+)"', line)
-            if match:
-                path = os.path.normpath(str(folder / match[1].replace("\\", "/")))
-                part = there.get(_folded(path))
-                if part is None:
-                    raise ValueError(f"it includes {match[1]}, which is not there")
-                included.add(part)
-                line = read(part, (*parents, name))
-            lines.append(line)
-        return "\n".join(lines)
-
-    return read(name, ()), included
-
-
-def sfz_regions(text: str) -> Iterator[Dict[str, str]]:
-    r"""The regions of an SFZ kit that play a file, with all opcodes that hold for them.
-
-    ``sample`` comes with ``default_path`` in front.
-
-    Args:
-        text: the kit, without comments and includes.
-
-    >>> kit = "<control> default_path=Kit\\ <group> key=36 <region> sample=Big Kick.wav volume=3"
-    >>> next(sfz_regions(kit))
-    {'default_path': 'Kit\\', 'key': '36', 'sample': 'Kit\\Big Kick.wav', 'volume': '3'}
-    """
-    levels = ("control", "global", "master", "group", "region")
-    scopes: Dict[str, Dict[str, str]] = {level: {} for level in levels}
-    defines: Dict[str, str] = {}
-    level = ""
-
-    def region() -> Iterator[Dict[str, str]]:
-        opcodes: Dict[str, str] = {}
-        for name in levels:
-            opcodes.update(scopes[name])
-        sample = opcodes.get("sample", "")
-        if level == "region" and sample and not sample.startswith("*"):  # *sine makes its sound
-            yield {**opcodes, "sample": opcodes.get("default_path", "") + sample}
-
-    for line in text.splitlines():
-        defines.update(re.findall(_DEFINE, line))
-        line = re.sub(_DEFINE, "", line)
-        # The longest name first: $KICK and $KICK2 may both exist.
-        for name in sorted(defines, key=len, reverse=True):
-            line = line.replace(name, defines[name])
-        for header, opcode, value in re.findall(
-            r"<(\w+)>|([\w$]+)=(.*?)(?=\s+[\w$]+=|\s*<|\s*$)", line
-        ):
-            if not header:
-                if level in scopes:
-                    scopes[level][opcode.lower()] = value.strip()
-                continue
-            yield from region()
-            level = header.lower()
-            if level != "control" and level in levels:
-                for lower in levels[levels.index(level) :]:
-                    scopes[lower] = {}
-    yield from region()
+    kits.descriptions.update(kit.parts)
+    if kit.problems:
+        raise ValueError("; ".join(kit.problems))
 
 
 def _labels(region: Dict[str, str]) -> Tuple[str, ...]:
     names = ("region_label", "group_label", "master_label", "global_label")
-    return tuple(region[name] for name in names if region.get(name))
+    return tuple(_label(region[name]) for name in names if region.get(name))
 
 
 def _key_name(region: Dict[str, str]) -> List[str]:
@@ -301,14 +299,22 @@ def _key_name(region: Dict[str, str]) -> List[str]:
     if note:
         semitone = "c d ef g a b".index(note[1].lower())
         shift = {"#": 1, "b": -1, "": 0}[note[2].lower()]
-        key = str(12 * (int(note[3]) + 1) + semitone + shift)
-    return [general_midi_name(int(key))] if re.fullmatch(r"\d{1,3}", key) else []
+        number = 12 * (int(note[3]) + 1) + semitone + shift
+    elif re.fullmatch(r"\d{1,3}", key):
+        number = int(key)
+    else:
+        return []
+    for opcode, semitones in (("note_offset", 1), ("octave_offset", 12)):
+        offset = region.get(opcode, "0")
+        if re.fullmatch(r"[+-]?\d{1,3}", offset):
+            number += semitones * int(offset)
+    return [general_midi_name(number)]
 
 
 def _sfz_pack(raw_dir: Path, path: PurePosixPath, files: List[str]) -> str:
     """The folder that holds a kit and its samples; else, the samples."""
-    inside = [str(PurePosixPath(file).parent) for file in files if not file.startswith(("..", "/"))]
-    for folders in ([str(path.parent), *inside], inside):
+    inside = {str(PurePosixPath(file).parent) for file in files if not file.startswith(("..", "/"))}
+    for folders in ([str(path.parent), *inside], list(inside)):
         common = os.path.commonpath(folders) if folders else ""
         if common not in ("", "."):
             return PurePosixPath(common).name

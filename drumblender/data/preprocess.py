@@ -42,6 +42,7 @@ from drumblender.data.storage import UNFINISHED, is_unfinished
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files import atomic
 from drumblender.files.parallel import Workers
+from drumblender.files.text import printable
 
 PathLike = Union[str, Path]
 
@@ -83,7 +84,9 @@ def preprocess(
             f"{raw_dir} is a download that was stopped; set url, bucket and prefix to finish it, "
             f"or remove {raw_dir / UNFINISHED} to use what is there."
         )
-    sounds = {sound.key: sound for sound in raw.find_sounds(raw_dir, raw_meta_file or meta_file)}
+    found = raw.find_sounds(raw_dir, raw_meta_file or meta_file)
+    unnamed = raw.not_in_metadata(raw_dir, raw_meta_file or meta_file, found)
+    sounds = {sound.key: sound for sound in found}
     library = {"sounds": len(sounds), "digest": raw.fingerprint(sounds)}
     if shard is not None:
         k, n = shard
@@ -92,16 +95,19 @@ def preprocess(
     with atomic.exclusive(data_dir), Workers(num_workers) as workers:
         build = Build(data_dir, settings, _reusable(data_dir, settings))
         unpacked = data_dir.with_name(data_dir.name + ".kits")
-        sources = raw.unpack_archives(raw_dir, sounds.values(), unpacked)
-        tasks = []
-        for key, sound in sounds.items():
-            if sound.problem:
-                build.failures[key] = sound.problem
-                continue
-            source = sources.get(key, raw_dir / sound.name)
-            tasks.append(build.task(key, f"{FILES}/{key}.wav", source, _state(source)))
-        audio = build.run(functools.partial(workers.map, make_audio), tasks, "Audio")
-        shutil.rmtree(unpacked, ignore_errors=True)
+        try:
+            sources, damaged = raw.unpack_archives(raw_dir, sounds.values(), unpacked)
+            tasks = []
+            for key, sound in sounds.items():
+                problem = sound.problem or damaged.get(key)
+                if problem:
+                    build.failures[key] = problem
+                    continue
+                source = sources.get(key, raw_dir / sound.name)
+                tasks.append(build.task(key, f"{FILES}/{key}.wav", source, _state(source)))
+            audio = build.run(functools.partial(workers.map, make_audio), tasks, "Audio")
+        finally:
+            shutil.rmtree(unpacked, ignore_errors=True)
         features = audio
         if settings.analysis is not None:
             tasks = [
@@ -116,11 +122,12 @@ def preprocess(
                 metadata[key]["feature_file"] = features[key].task.name
         skipped = {key: (sounds[key].name, reason) for key, reason in build.failures.items()}
         if sounds and not metadata:
+            shutil.rmtree(build.folder)
             raise _nothing_left(raw_dir, skipped)
         build.mark_duplicates(metadata)
         build.remove_strays(metadata)
         reused = sum(audio[key].reused and features[key].reused for key in metadata)
-        return build.finish(meta_file, metadata, skipped, library, reused)
+        return build.finish(meta_file, metadata, skipped, library, reused, unnamed)
 
 
 def preprocess_features(
@@ -326,7 +333,7 @@ def _state(path: Path) -> Stamp:
 
 
 def _nothing_left(folder: Path, skipped: Skipped) -> DrumblenderError:
-    first = "; ".join(f"{name} {reason}" for name, reason in sorted(skipped.values())[:3])
+    first = "; ".join(printable(" ".join(entry)) for entry in sorted(skipped.values())[:3])
     more = f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
     return DrumblenderError(
         f"None of the {len(skipped)} files in {folder} can be used ({first}{more}); "

@@ -12,19 +12,22 @@ import json
 import os
 import re
 import shutil
+import stat
 import unicodedata
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Tuple, Union
+from typing import Any, Deque, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple, Union
 
 from drumblender.data import archives
-from drumblender.data.kits import Kits, Mention, read_kits
+from drumblender.data.kits import Kits, Mention, is_description, is_sound_name, read_kits, under
 from drumblender.data.names import TYPES, recognize_instrument, recognize_type
 from drumblender.errors import DrumblenderError
+from drumblender.files import atomic
 
 PathLike = Union[str, Path]
 
-_JUNK = re.compile(r"\..*|__MACOSX|Thumbs\.db|desktop\.ini|Icon\r?", re.IGNORECASE)
+_JUNK = re.compile(r"\..*|__MACOSX|Thumbs\.db|desktop\.ini|Icon\r?", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ def find_sounds(raw_dir: Path, meta_file: PathLike) -> List[RawSound]:
             "or correct data_dir_unprocessed in the configuration."
         )
     path = raw_dir / meta_file
-    kits = read_kits(raw_dir, _files(raw_dir, PurePosixPath(".")))
+    listing = _Listing(raw_dir)
+    kits = listing.kits()
     described = path.is_file()
     packs = _read(path) if described else _packs_of_folders(raw_dir, kits)
     entries = [
@@ -88,7 +92,7 @@ def find_sounds(raw_dir: Path, meta_file: PathLike) -> List[RawSound]:
     sounds: Dict[str, RawSound] = {}
     for pack, content, folder, further in entries:
         extra = {k: v for k, v in further.items() if k not in ("path", "type", "instrument")}
-        for name, problem in _candidates(raw_dir, folder, kits, path, pack):
+        for name, problem in _candidates(listing, folder, kits, path, pack):
             if name in sounds or raw_dir / name == path:
                 continue
             mention = kits.mentions.get(name, Mention(pack))
@@ -108,38 +112,76 @@ def find_sounds(raw_dir: Path, meta_file: PathLike) -> List[RawSound]:
             )
     if not sounds:
         raise DrumblenderError(f"{raw_dir} holds no files; put recordings there.")
-    return sorted(sounds.values(), key=lambda sound: sound.key)
+    return sorted(_with_keys_of_their_own(sounds.values()), key=lambda sound: sound.key)
+
+
+def not_in_metadata(raw_dir: Path, meta_file: PathLike, sounds: Iterable[RawSound]) -> List[str]:
+    """Sounds and kits of a raw folder that its metadata does not name: nobody asked for them.
+
+    Args:
+        raw_dir: the raw folder.
+        meta_file: raw metadata, relative to the raw folder; without it everything counts.
+        sounds: from :func:`find_sounds`.
+    """
+    if not (raw_dir / meta_file).is_file():
+        return []
+    listing = _Listing(raw_dir)
+    kits = listing.kits()
+    known: Set[str] = {name for sound in sounds for name in (sound.name, sound.archive)}
+    known |= kits.descriptions - kits.archives.keys()
+    return [
+        name
+        for name, problem in sorted(listing.files.items())
+        if name not in known and not problem and (is_sound_name(name) or is_description(name))
+    ]
 
 
 def pack_folders(raw_dir: Path) -> Dict[str, List[str]]:
     """Pack -> the folders and files that are it where no metadata says otherwise."""
-    packs = _packs_of_folders(raw_dir, read_kits(raw_dir, _files(raw_dir, PurePosixPath("."))))
+    packs = _packs_of_folders(raw_dir, _Listing(raw_dir).kits())
     return {pack: content["folders"] for pack, content in packs.items()}
 
 
-def unpack_archives(raw_dir: Path, sounds: Iterable[RawSound], folder: Path) -> Dict[str, Path]:
-    """Unpack the archives that hold sounds, and give the file to read for each such sound.
+def unpack_archives(
+    raw_dir: Path, sounds: Iterable[RawSound], folder: Path
+) -> Tuple[Dict[str, Path], Dict[str, str]]:
+    """Unpack the archives that hold sounds.
 
     Args:
         raw_dir: the raw folder.
         sounds: in it.
         folder: to unpack to; what is there goes.
+
+    Returns:
+        Key -> the file to read, and key -> why there is none.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    places: Dict[str, Path] = {}
-    sources = {}
+    inside: Dict[str, Dict[str, RawSound]] = {}
     for sound in sounds:
-        if not sound.archive or sound.problem:
-            continue
-        if sound.archive not in places:
-            places[sound.archive] = folder / str(len(places))
-            archives.extract(raw_dir / sound.archive, places[sound.archive])
-        source = places[sound.archive] / PurePosixPath(sound.name).relative_to(sound.archive)
-        # As old as the archive, so that it counts as unchanged when it is unpacked again.
-        time = (raw_dir / sound.archive).stat().st_mtime_ns
-        os.utime(source, ns=(time, time))
-        sources[sound.key] = source
-    return sources
+        if sound.archive and not sound.problem:
+            name = str(PurePosixPath(sound.name).relative_to(sound.archive))
+            inside.setdefault(sound.archive, {})[name] = sound
+    sources: Dict[str, Path] = {}
+    problems: Dict[str, str] = {}
+    for index, (archive, members) in enumerate(inside.items()):
+        # Numbers, because the names are those of another system.
+        numbers = {name: str(number) for number, name in enumerate(members)}
+        place = folder / str(index)
+        try:
+            archives.extract(raw_dir / archive, place, numbers)
+            # As old as the archive, so that it counts as unchanged when it is unpacked again.
+            time = (raw_dir / archive).stat().st_mtime_ns
+            for name, sound in members.items():
+                os.utime(place / numbers[name], ns=(time, time))
+                sources[sound.key] = place / numbers[name]
+        except Exception as error:  # whatever one archive does, the others go on
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in atomic.FULL:
+                raise
+            reason = str(error).rstrip(".") or type(error).__name__
+            for sound in members.values():
+                if sound.key not in sources:
+                    problems[sound.key] = f"cannot be unpacked ({reason})"
+    return sources, problems
 
 
 def fingerprint(keys: Iterable[str]) -> str:
@@ -147,10 +189,35 @@ def fingerprint(keys: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
 
 
-def _key(pack: str, name: str) -> str:
-    identity = unicodedata.normalize("NFC", f"{pack}\n{name}").encode("utf-8", "surrogatepass")
-    digest = hashlib.sha256(identity).hexdigest()[:10]
+def _key(pack: str, name: str, as_it_is: bool = False) -> str:
+    """What names a sound in the dataset.
+
+    Args:
+        pack: of the sound.
+        name: of the sound.
+        as_it_is: tell names apart that differ in the composition of their characters only.
+    """
+    identity = f"{pack}\n{name}"
+    if not as_it_is:
+        identity = unicodedata.normalize("NFC", identity)
+    digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     return "-".join([*filter(None, map(_slug, (pack, PurePosixPath(name).stem))), digest])
+
+
+def _with_keys_of_their_own(sounds: Iterable[RawSound]) -> List[RawSound]:
+    """Sounds of which no two share a key.
+
+    A name has one key whether its accents are composed or not, because copying from one system to
+    another changes that. Only where both are there, the one that is not composed gets another key.
+    """
+    sounds = list(sounds)
+    count = Counter(sound.key for sound in sounds)
+    return [
+        sound
+        if count[sound.key] == 1 or unicodedata.is_normalized("NFC", sound.name)
+        else replace(sound, key=_key(sound.sample_pack_key, sound.name, as_it_is=True))
+        for sound in sounds
+    ]
 
 
 def _slug(text: str) -> str:
@@ -207,30 +274,34 @@ def _packs_of_folders(raw_dir: Path, kits: Kits) -> Dict[str, Dict[str, Any]]:
 
 
 def _candidates(
-    raw_dir: Path, folder: PurePosixPath, kits: Kits, metadata: Path, pack: str
+    listing: "_Listing", folder: PurePosixPath, kits: Kits, metadata: Path, pack: str
 ) -> Iterator[Tuple[str, str]]:
     """The files of a folder, an archive or a kit that may be sounds, with what is known against."""
-    archive = str(folder) if str(folder) in kits.archives else kits.archive_of(str(folder))
+    name, raw_dir = str(folder), listing.raw_dir
+    archive = name if name in kits.archives else kits.archive_of(name)
     if archive:
-        inside = f"{folder}/"
-        files = [f for f in kits.archives[archive] if f == str(folder) or f.startswith(inside)]
-        if not files:
+        files = under(kits.archives[archive], name)
+        if not files and name != archive:
             raise _not_there(raw_dir / folder, metadata, pack)
-        names: Iterable[str] = [name for name in files if not _is_junk(name)]
-        names = [*names, archive] if archive == str(folder) else names
-    elif not (raw_dir / folder).exists():
-        raise _not_there(raw_dir / folder, metadata, pack)
+        found = {file: kits.unusable.get(file, "") for file in files if not _is_junk(file)}
+        if archive == name:
+            found[archive] = ""
     else:
-        names = _files(raw_dir, folder)
-    for name in names:
+        found = listing.under(name)
+        if not found and not os.path.lexists(raw_dir / folder):
+            raise _not_there(raw_dir / folder, metadata, pack)
+    for name, problem in found.items():
         if name in kits.archives and name != archive:
             for file in kits.archives[name]:
                 if not _is_junk(file):
-                    yield file, ""
+                    yield file, kits.unusable.get(file, "")
         for missing in kits.missing.get(name, ()):
             yield missing, f"is not there, but {name} names it"
-        if name in kits.broken or name not in kits.descriptions:
-            yield name, kits.broken.get(name, "")
+        if name in kits.archives:
+            inside = f"{name}/"
+            yield from (x for x in kits.broken.items() if x[0].startswith(inside))
+        if problem or name in kits.broken or name not in kits.descriptions:
+            yield name, problem or kits.broken.get(name, "")
 
 
 def _not_there(path: Path, metadata: Path, pack: str) -> DrumblenderError:
@@ -244,20 +315,92 @@ def _is_junk(name: str) -> bool:
     return any(_JUNK.fullmatch(part) for part in PurePosixPath(name).parts)
 
 
-def _files(raw_dir: Path, folder: PurePosixPath) -> Iterator[str]:
+class _Listing:
+    """All files below a raw folder, each once, whatever links lead to it.
+
+    Args:
+        raw_dir: the raw folder.
+
+    Attributes:
+        files: name -> why it cannot be read, or nothing. A folder is among them only where it
+            cannot be read.
+    """
+
+    def __init__(self, raw_dir: Path):
+        self.raw_dir = raw_dir
+        self.files: Dict[str, str] = dict(_files(raw_dir, "."))
+        self._sorted = sorted(self.files)
+
+    def kits(self) -> Kits:
+        """The kits among the files."""
+        return read_kits(self.raw_dir, (n for n, problem in self.files.items() if not problem))
+
+    def under(self, folder: str) -> Dict[str, str]:
+        """The part of ``files`` that is one file, or in one folder."""
+        found = {name: self.files[name] for name in under(self._sorted, folder)}
+        # Raw metadata may name by a link what the listing has by its own name, or what is hidden.
+        return found or dict(_files(self.raw_dir, folder))
+
+
+def _files(raw_dir: Path, folder: str) -> Iterator[Tuple[str, str]]:
+    """The files of a folder, or one file, with what is known against each."""
     top = raw_dir / folder
-    if not top.is_dir():
-        yield str(folder)
+    if not os.path.isdir(top):
+        if os.path.lexists(top):
+            yield folder, _problem(top)
         return
-    visited = set()
-    for here, folders, files in os.walk(top, followlinks=True):
-        real = os.path.realpath(here)
-        if real in visited:  # a link to a folder above itself
-            folders.clear()
+    visited: Dict[Tuple[int, int], str] = {}
+    above = {_identity(parent) for parent in Path(os.path.realpath(top)).parents}
+    # Links to folders come last, so that a file is called by its own name and not by a link's.
+    folders: Deque[str] = deque([folder])
+    links: Deque[str] = deque()
+    while folders or links:
+        is_link = not folders
+        here = links.popleft() if is_link else folders.pop()
+        try:
+            identity = _identity(raw_dir / here)
+            known = visited.get(identity)
+            if is_link and (identity in above or known in (".", folder) or _is_in(here, known)):
+                yield here, "is a link to a folder above it"
+                continue
+            if known is not None:
+                yield here, f"is a link to {known}, which is read there"
+                continue
+            visited[identity] = here
+            with os.scandir(raw_dir / here) as entries:
+                names = sorted(entry.name for entry in entries)
+        except OSError as error:
+            yield here, f"cannot be read ({error.strerror})"
             continue
-        visited.add(real)
-        folders[:] = sorted(name for name in folders if not _JUNK.fullmatch(name))
-        inside = Path(here).relative_to(raw_dir).as_posix()
-        for name in sorted(files):
-            if not _JUNK.fullmatch(name):
-                yield name if inside == "." else f"{inside}/{name}"
+        for name in names:
+            if _JUNK.fullmatch(name):
+                continue
+            path = raw_dir / here / name
+            inside = name if here == "." else f"{here}/{name}"
+            if not os.path.isdir(path):
+                yield inside, _problem(path)
+            elif os.path.islink(path):
+                links.append(inside)
+            else:
+                folders.append(inside)
+
+
+def _is_in(name: str, folder: Optional[str]) -> bool:
+    return folder is not None and name.startswith(f"{folder}/")
+
+
+def _identity(folder: Path) -> Tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _problem(path: Path) -> str:
+    """Why a file cannot be read, as far as that shows without opening it."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return "is no regular file"
+    except FileNotFoundError:
+        return "is a link to a file that is not there" if path.is_symlink() else "is not there"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return ""

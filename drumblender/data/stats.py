@@ -17,6 +17,7 @@ from drumblender.data.splits import SPLITS, split
 from drumblender.files import atomic
 from drumblender.files.parallel import available_cores
 from drumblender.files.progress import progress
+from drumblender.files.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,10 +80,10 @@ class Summary:
             row(what, distinct(field))
             values = {str(item.get(field)) for item in self.metadata.values()}
             for name in order(values):
-                row(f"  {name}", number(field, name))
+                row(f"  {printable(name)}", number(field, name))
             if field == "sample_pack_key" and len(values) > _MOST_PACKS:
                 lines.append([f"  and {len(values) - _MOST_PACKS} more", *[""] * len(columns)])
-        return f"{self.title}\n{align(lines)}"
+        return f"{printable(self.title)}\n{align(lines)}"
 
     def _is_copy(self, key: str) -> bool:
         return "duplicate_of" in self.metadata[key]
@@ -144,7 +145,8 @@ def plot(summary: Summary) -> "Figure":
     height = max(4.5, 1.6 + 0.24 * max(len(largest), len(names)))
     figure = Figure(figsize=(13.0, height), layout="constrained")
     sizes = ", ".join(f"{name} {len(summary.parts[name])}" for name in SPLITS)
-    figure.suptitle(f"{summary.title}: {len(summary.metadata)} sounds ({sizes})")
+    title = printable(summary.title).replace("$", r"\$")
+    figure.suptitle(f"{title}: {len(summary.metadata)} sounds ({sizes})")
     left, middle, right = figure.subplots(1, 3)
     _bars(left, instruments, names)
     left.set_title("Instruments")
@@ -178,7 +180,7 @@ def _bars(axes: Any, counts: Mapping[str, Counter], names: List[str]) -> None:
         axes.barh(range(len(names)), lengths, left=start, color=_COLORS[part], label=part)
         start += lengths
     # A dollar sign in a name would begin a formula.
-    labels = [name.replace("$", r"\$") for name in names]
+    labels = [printable(name).replace("$", r"\$") for name in names]
     axes.set_yticks(range(len(names)), [f"{n[:27]}…" if len(n) > 28 else n for n in labels])
     axes.invert_yaxis()
     axes.bar_label(axes.containers[-1], [f" {int(total)}" for total in start], fontsize=8)

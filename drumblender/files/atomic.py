@@ -12,7 +12,7 @@ from typing import Any, Iterator
 
 from drumblender.errors import DrumblenderError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
@@ -37,7 +37,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # of a network library, not of the disk
             raise
-        remedy = "make room" if error.errno in _FULL else "check the folder's permissions"
+        remedy = "make room" if error.errno in FULL else "check the folder's permissions"
         raise DrumblenderError(
             f"{path} cannot be written ({error.strerror or error}); {remedy} and run the same "
             "command again, and it goes on where it stopped."

@@ -2,12 +2,14 @@
 
 import io
 import json
+import os
+import sys
 import tarfile
 
 import pytest
 
-from drumblender.data.kits import sfz_regions
-from drumblender.data.raw import find_sounds
+from drumblender.data.raw import find_sounds, unpack_archives
+from drumblender.data.sfz import sfz_regions
 from drumblender.dataset_cli import main
 
 OLD_HYDROGEN = """<drumkit_info>
@@ -211,12 +213,17 @@ def test_an_sfz_kit_is_a_pack_and_says_what_its_files_are(raw):
 
 
 def test_an_opcode_holds_for_all_regions_below_until_the_next_of_its_kind():
-    text = "<global>a=g <group>b=1\n<region>sample=1.wav\nc=2 <region>sample=2.wav"
+    text = "<global>key=1 <group>lokey=1\n<region>sample=1.wav\nhikey=2 <region>sample=2.wav"
     text += "<group><region>sample=3 4.wav <global><region>sample=5.wav"
 
-    regions = [(r.pop("sample"), "".join(sorted(r))) for r in sfz_regions(text)]
+    regions = [(r.pop("sample"), " ".join(sorted(r))) for r in sfz_regions(text)]
 
-    assert regions == [("1.wav", "abc"), ("2.wav", "ab"), ("3 4.wav", "a"), ("5.wav", "")]
+    assert regions == [
+        ("1.wav", "hikey key lokey"),
+        ("2.wav", "key lokey"),
+        ("3 4.wav", "key"),
+        ("5.wav", ""),
+    ]
 
 
 def test_kits_that_point_outside_or_at_themselves_reach_nothing(raw):
@@ -239,3 +246,221 @@ def test_kits_that_point_outside_or_at_themselves_reach_nothing(raw):
     assert "includes itself" in sounds["b/kit.sfz"][2]
     assert "which is not there" in sounds["c/kit.sfz"][2]
     assert sounds["d/kick.wav"] == ("d", "kick", "")
+
+
+def kit_xml(*instruments, head=""):
+    body = "".join(
+        f"<instrument><name>{name}</name><layer><filename>{file}</filename></layer></instrument>"
+        for name, file in instruments
+    )
+    return f"{head}<drumkit_info><instrumentList>{body}</instrumentList></drumkit_info>".encode()
+
+
+@pytest.mark.parametrize("encoding", ["ansi", "rot13", "hex", "x-user-defined", "utf-16", "utf-7x"])
+def test_an_encoding_that_python_does_not_know_stops_nothing(raw, encoding):
+    head = f'<?xml version="1.0" encoding="{encoding}"?>'
+    put_all(raw, {"kit/drumkit.xml": kit_xml(("Tom", "1.wav"), head=head), "kit/1.wav": b"x"})
+
+    assert found(raw) == {"kit/1.wav": ("kit", "tom", "")}
+
+
+def test_xml_in_utf_16_is_read(raw):
+    head = '<?xml version="1.0" encoding="utf-16"?>'
+    text = kit_xml(("Snare", "1.wav"), head=head).decode().encode("utf-16")
+    put_all(raw, {"kit/drumkit.xml": text, "kit/1.wav": b"x"})
+
+    assert found(raw) == {"kit/1.wav": ("kit", "snare", "")}
+
+
+def test_entities_that_multiply_are_refused_and_deep_nesting_is_not_slow(raw):
+    bomb = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>'
+    deep = (
+        b"<drumkit_info>" + b"<instrument>" * 50_000 + b"<name>Tom</name><filename>1.wav</filename>"
+    )
+    deep += b"</instrument>" * 50_000 + b"</drumkit_info>"
+    put_all(
+        raw,
+        {
+            "bomb/drumkit.xml": kit_xml(("Tom", "1.wav"), head=bomb),
+            "bomb/1.wav": b"x",
+            "deep/drumkit.xml": deep,
+            "deep/1.wav": b"x",
+        },
+    )
+
+    sounds = found(raw)
+
+    assert "declares entities" in sounds["bomb/drumkit.xml"][2]
+    assert sounds["bomb/1.wav"][2] == ""
+    assert sounds["deep/1.wav"] == ("deep", "tom", "")
+
+
+def test_the_very_name_wins_over_one_that_differs_in_case(raw):
+    put_all(
+        raw,
+        {
+            "h/drumkit.xml": kit_xml(("Kick", "A.wav"), ("Snare", "a.wav"), ("Tom", "B.WAV")),
+            **{f"h/{name}": b"x" for name in ("A.wav", "a.wav", "b.wav")},
+            "s/s.sfz": "<region> region_label=Kick sample=A.wav"
+            "<region> region_label=Hat sample=a.wav",
+            **{f"s/{name}": b"x" for name in ("A.wav", "a.wav")},
+        },
+    )
+
+    assert {name: instrument for name, (_, instrument, _) in found(raw).items()} == {
+        "h/A.wav": "kick",
+        "h/a.wav": "snare",
+        "h/b.wav": "tom",
+        "s/A.wav": "kick",
+        "s/a.wav": "hihat",
+    }
+
+
+def test_a_sample_that_was_converted_keeps_its_label(raw):
+    put_all(raw, {"kit/drumkit.xml": kit_xml(("Cowbell", "q.wav")), "kit/q.flac": b"x"})
+
+    assert found(raw) == {"kit/q.flac": ("kit", "cowbell", "")}
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+def test_a_kit_in_latin_1_names_files_in_latin_1_and_in_utf_8(raw):
+    text = b"<group> group_label=Cowbell <region> sample=caf\xe9.wav"
+    for folder, name in (("one", b"caf\xe9.wav"), ("two", "caf\u00e9.wav".encode())):
+        put_all(raw, {f"{folder}/kit.sfz": text})
+        with open(os.path.join(os.fsencode(raw / folder), name), "wb"):
+            pass
+
+    sounds = found(raw)
+
+    assert [(pack, instrument) for pack, instrument, _ in sounds.values()] == [
+        ("one", "cowbell"),
+        ("two", "cowbell"),
+    ]
+
+
+def test_an_archive_in_latin_1_is_described_and_unpacked(raw, tmp_path):
+    name = b"K/d\xe9.wav".decode("utf-8", "surrogateescape")
+    head = '<?xml version="1.0" encoding="ISO-8859-1"?>'
+    xml = kit_xml(("Kick", "d\xe9.wav"), head=head).decode().encode("latin-1")
+    put_all(raw, {"kit.h2drumkit": archive({"K/drumkit.xml": xml, name: b"sound"})})
+
+    (sound,) = find_sounds(raw, "meta.json")
+    sources, problems = unpack_archives(raw, [sound], tmp_path / "unpacked")
+
+    assert (sound.sample_pack_key, sound.instrument, sound.problem) == ("kit", "kick", "")
+    assert sources[sound.key].read_bytes() == b"sound"
+    assert not problems
+
+
+def test_members_of_an_archive_that_are_twice_there_or_have_impossible_names(raw, tmp_path):
+    buffer = io.BytesIO()
+    members = [("drumkit.xml", kit_xml(("Snare", "a.wav"))), ("a.wav", b"old"), ("a.wav", b"new")]
+    members += [("a.wav/b.wav", b"in a file"), ("n" * 300 + ".wav", b"x"), ("A.WAV", b"upper")]
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    put_all(raw, {"kit.h2drumkit": buffer.getvalue()})
+
+    sounds = find_sounds(raw, "meta.json")
+    sources, problems = unpack_archives(raw, sounds, tmp_path / "unpacked")
+
+    content = {s.name: sources[s.key].read_bytes() for s in sounds if s.key in sources}
+    assert content == {
+        "kit.h2drumkit/A.WAV": b"upper",
+        "kit.h2drumkit/a.wav": b"new",
+        "kit.h2drumkit/a.wav/b.wav": b"in a file",
+    }
+    assert not problems
+    (long,) = (sound for sound in sounds if sound.problem)
+    assert "a name of 304 bytes" in long.problem
+
+
+def test_an_archive_that_is_damaged_behind_its_names_does_not_stop_the_others(raw, tmp_path):
+    files = {"drumkit.xml": kit_xml(("Tom", "a.wav")), "a.wav": b"x"}
+    put_all(raw, {"a.h2drumkit": archive(files), "b.h2drumkit": archive(files)})
+    sounds = find_sounds(raw, "meta.json")
+    (raw / "a.h2drumkit").write_bytes(b"changed since")
+
+    sources, problems = unpack_archives(raw, sounds, tmp_path / "unpacked")
+
+    bad, good = sounds
+    assert "cannot be unpacked" in problems[bad.key]
+    assert sources.keys() == {good.key}
+
+
+def test_several_kits_in_one_archive_are_packs_with_labels(raw):
+    files = {"K/drumkit.xml": kit_xml(("Kick", "1.wav")), "K/1.wav": b"x"}
+    files.update({"L/drumkit.xml": kit_xml(("Clap", "1.wav")), "L/1.wav": b"x"})
+    files.update({"M/drumkit.xml": b"<broken", "M/1.wav": b"x"})
+    put_all(raw, {"two.h2drumkit": archive(files)})
+
+    sounds = found(raw)
+
+    assert sounds["two.h2drumkit/K/1.wav"] == ("K", "kick", "")
+    assert sounds["two.h2drumkit/L/1.wav"] == ("L", "clap", "")
+    assert sounds["two.h2drumkit/M/1.wav"] == ("two", "unknown", "")
+    assert "no kit that can be read" in sounds["two.h2drumkit/M/drumkit.xml"][2]
+
+
+def test_sfz_expands_names_in_includes_and_resets_the_default_path(raw):
+    text = """#define $dir parts
+#define $K kick
+#include "$dir/$K.sfz"
+<control> default_path=sub/ note_offset=2
+<group> <region> sample=z.wav key=36
+<control>
+<group> group_label=Hat <region> sample=y.wav
+#include "nowhere.sfz"
+<group> group_label=Clap <region> sample=c.wav
+"""
+    put_all(
+        raw,
+        {
+            "kit/s.sfz": text,
+            "kit/parts/kick.sfz": "<group> group_label=Kick\r<region> sample=$K.wav",
+            **{f"kit/{name}": b"x" for name in ("kick.wav", "sub/z.wav", "y.wav", "c.wav")},
+        },
+    )
+
+    sounds = found(raw)
+
+    assert "includes nowhere.sfz, which is not there" in sounds.pop("kit/s.sfz")[2]
+    assert {name: instrument for name, (_, instrument, _) in sounds.items()} == {
+        "kit/c.wav": "clap",
+        "kit/kick.wav": "kick",
+        "kit/sub/z.wav": "snare",  # key 38
+        "kit/y.wav": "hihat",
+    }
+
+
+LONG = 300_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<region> sample=a" + " " * LONG + "x.wav",
+        "<region> sample=" + "a" * LONG,
+        "a" * LONG + " <region> " + "b" * LONG,
+        "<" * LONG,
+        "=" * LONG,
+        "a=" * LONG,
+        "/*" * LONG,
+        " //" * LONG,
+        "<region " * (LONG // 8),
+        "<region>sample=a" * (LONG // 16),
+        "#define $a " * (LONG // 11),
+        "".join(f"#define $a{i} $a{i - 1}$a{i - 1}\n" for i in range(10_000)) + "$a9999",
+        "#define $a " + "b" * 1000 + "\n" + "$a" * LONG,
+        '#include "s.sfz"\n' * (LONG // 17),
+    ],
+    ids=range(14),
+)
+def test_any_sfz_is_read_in_time_that_grows_with_its_length(text):
+    # Where time grows with the square of the length, this takes hours.
+    regions = list(sfz_regions(text))
+
+    assert len(regions) <= text.count("sample")
+    assert all(len(region["sample"]) <= 2048 for region in regions)

@@ -1,8 +1,10 @@
 import json
+import os
+import sys
 
 import pytest
 
-from drumblender.data.raw import find_sounds
+from drumblender.data.raw import find_sounds, not_in_metadata
 from drumblender.errors import DrumblenderError
 
 
@@ -83,11 +85,95 @@ def test_what_operating_systems_leave_behind_is_no_sound(tmp_path):
     assert [sound.name for sound in find_sounds(tmp_path, "meta.json")] == ["kit/kick.wav"]
 
 
-def test_a_link_to_a_folder_above_ends(tmp_path):
-    touch(tmp_path, "kit/kick.wav")
-    (tmp_path / "kit" / "again").symlink_to(tmp_path / "kit")
+def problems(folder):
+    """name -> why it is no sound; empty for those that may be one"""
+    return {sound.name: sound.problem for sound in find_sounds(folder, "meta.json")}
 
-    assert len(find_sounds(tmp_path, "meta.json")) == 1
+
+def test_every_folder_is_read_once_whatever_links_lead_to_it(tmp_path):
+    raw = tmp_path / "up" / "raw"
+    touch(raw, "kit/kick.wav", "other/snare.wav")
+    touch(tmp_path, "up/beside.wav", "elsewhere/tom.wav")
+    links = {"kit/again": "kit", "kit/up": ".", "a link": "other", "all": "..", "root": "/"}
+    for link, target in links.items():
+        (raw / link).symlink_to((raw / target).resolve())
+    (raw / "else").symlink_to(tmp_path / "elsewhere")
+    (raw / "kit" / "loop").symlink_to("loop")
+
+    found = problems(raw)
+
+    assert found.pop("kit/loop")
+    assert found == {
+        "a link": "is a link to other, which is read there",
+        "all": "is a link to a folder above it",
+        "else/tom.wav": "",
+        "kit/again": "is a link to a folder above it",
+        "kit/kick.wav": "",
+        "kit/up": "is a link to a folder above it",
+        "other/snare.wav": "",
+        "root": "is a link to a folder above it",
+    }
+
+
+def test_what_is_no_regular_file_is_reported_and_never_opened(tmp_path):
+    touch(tmp_path, "kit/kick.wav")
+    os.mkfifo(tmp_path / "kit" / "fifo.wav")
+    os.mkfifo(tmp_path / "drumkit.xml")
+    os.mkfifo(tmp_path / "kit.sfz")
+    (tmp_path / "nowhere.wav").symlink_to("/nowhere/x.wav")
+    (tmp_path / "folder").symlink_to("/nowhere")
+
+    assert problems(tmp_path) == {
+        "drumkit.xml": "is no regular file",
+        "folder": "is a link to a file that is not there",
+        "kit.sfz": "is no regular file",
+        "kit/fifo.wav": "is no regular file",
+        "kit/kick.wav": "",
+        "nowhere.wav": "is a link to a file that is not there",
+    }
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+def test_names_in_any_encoding_are_found_and_described(tmp_path):
+    names = [b"latin1_\xe9_kick.wav", b"pack\xff/snare\xfe.wav", "caf\u00e9 tom.wav".encode()]
+    for name in names:
+        path = os.path.join(os.fsencode(tmp_path), name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb"):
+            pass
+
+    sounds = find_sounds(tmp_path, "meta.json")
+
+    assert {os.fsencode(sound.name) for sound in sounds} == set(names)
+    assert {sound.instrument for sound in sounds} == {"kick", "snare", "tom"}
+    assert all(sound.key.isascii() for sound in sounds)
+
+
+def test_names_that_differ_in_the_composition_of_an_accent_are_two_sounds(tmp_path):
+    composed, decomposed = "caf\u00e9.wav", "cafe\u0301.wav"
+    touch(tmp_path / "one", f"kit/{composed}")
+    touch(tmp_path / "two", f"kit/{decomposed}")
+    touch(tmp_path / "both", f"kit/{composed}", f"kit/{decomposed}")
+
+    one, two, both = (
+        {sound.name: sound.key for sound in find_sounds(tmp_path / name, "meta.json")}
+        for name in ("one", "two", "both")
+    )
+
+    assert list(one.values()) == list(two.values())  # a copy on another system is the same sound
+    assert len(set(both.values())) == 2
+    assert both[f"kit/{composed}"] == one[f"kit/{composed}"]
+
+
+def test_sounds_that_the_metadata_does_not_name_are_listed(tmp_path):
+    touch(tmp_path, "a.wav", "new.wav", "kit/b.wav", "kit/c.wav", "notes.txt", "drumkit.xml")
+    folders = ["a.wav", "kit"]
+    (tmp_path / "meta.json").write_text(json.dumps({"P": {"folders": folders}}))
+
+    sounds = find_sounds(tmp_path, "meta.json")
+
+    assert not_in_metadata(tmp_path, "meta.json", sounds) == ["drumkit.xml", "new.wav"]
+    assert not_in_metadata(tmp_path, "other.json", sounds) == []
 
 
 @pytest.mark.parametrize(
