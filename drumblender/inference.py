@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
-import soundfile
 import torch
 
 from drumblender.analysis import AnalysisSettings
@@ -27,13 +26,13 @@ from drumblender.files.audio import (
     check_name,
     check_samples,
     read_audio,
-    read_channels,
     write_audio,
     write_samples,
 )
 from drumblender.files.memory import keep_memory
 from drumblender.files.parallel import Workers
 from drumblender.files.progress import progress
+from drumblender.files.reading import duration, read_channels
 from drumblender.signal import resample
 from drumblender.tasks import Parts
 from drumblender.voice import Recording, Sound, Voice, blend, load, prepare
@@ -168,7 +167,7 @@ def resynthesize(
     many = len(jobs) > 1
     # The longest first: neighbors are then of one length, for which the analysis keeps its filters
     # and a GPU its batches, and no long one is left to a single process at the end.
-    seconds = {job: _duration(job.source) for job in jobs}
+    seconds = {job: duration(job.source) for job in jobs}
     jobs = sorted(jobs, key=lambda job: -seconds[job])
     reports = []
     # A bar of seconds, for a long recording takes longer than a short one.
@@ -504,14 +503,6 @@ def check_overwriting(jobs: Sequence[Job], sources: Sequence[Path]) -> None:
         for path in written:
             if path.resolve() in read:
                 raise UsageError(f"{path} would overwrite a recording; give another OUTPUT.")
-
-
-def _duration(path: Path) -> float:
-    """In seconds; 0 where that cannot be read."""
-    try:
-        return soundfile.info(path).duration
-    except (soundfile.SoundFileError, OSError, TypeError, ZeroDivisionError):
-        return 0.0
 
 
 def derive_seed(seed: Optional[int], name: str) -> Optional[int]:

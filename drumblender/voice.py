@@ -36,7 +36,8 @@ from drumblender import controls as change
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
 from drumblender.checkpoint import load_model
 from drumblender.errors import DrumblenderError, UsageError
-from drumblender.files.audio import check_samples, read_channels, write_samples
+from drumblender.files.audio import check_samples, write_samples
+from drumblender.files.reading import read_channels
 from drumblender.matching import blend_modes
 from drumblender.models.components import Pad
 from drumblender.models.soundstream import SoundStreamAttentionEncoder, SoundStreamEncoder

@@ -26,7 +26,8 @@ import torch
 from drumblender.analysis import CQTModalAnalysis
 from drumblender.checkpoint import build_model
 from drumblender.config import load_config
-from drumblender.files.audio import SUFFIXES, read_channels, write_samples
+from drumblender.files.audio import SUFFIXES, write_samples
+from drumblender.files.reading import read_channels
 from drumblender.signal import fit_length, resample
 from drumblender.voice import PRECISIONS, Voice, load, prepare
 

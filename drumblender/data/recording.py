@@ -1,21 +1,17 @@
 """One recording, whatever it is, as a sound of a dataset; or the reason why it cannot be one."""
 
 import math
-import re
-import stat
 import struct
 from pathlib import Path
 from typing import Tuple
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 
+from drumblender.files.reading import Unreadable, open_recording
 from drumblender.signal import fit_length, resample, trim_leading_silence
 
-# Rates beyond these are broken headers.
-_SAMPLE_RATES = (1_000, 1_000_000)
 # A one-shot starts within this time; what lies behind is never read.
 _LONGEST_SILENCE_S = 60
 
@@ -44,8 +40,6 @@ def read_one_shot(
         Unusable: when it is broken, silent or no audio.
     """
     samples, rate = _read_first_channel(path, num_samples / sample_rate)
-    if not np.isfinite(samples).all():
-        raise Unusable("holds samples that are not numbers (NaN or infinity)")
     audio = resample(torch.from_numpy(samples), rate, sample_rate)
     audio = trim_leading_silence(audio, silence_db)
     if not len(audio):
@@ -54,43 +48,16 @@ def read_one_shot(
 
 
 def _read_first_channel(path: Path, seconds: float) -> Tuple[np.ndarray, int]:
+    """The first channel of as much as a sound that starts late enough can need."""
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            raise Unusable("is no regular file")
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise Unusable("is empty")
-            file.seek(0)
-            # Opened as a stream, so that the content decides about the format and not the name.
-            with soundfile.SoundFile(file) as sound:
-                return _first_channel(sound, seconds)
-    except soundfile.SoundFileError as error:
-        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
-        raise Unusable(f"is broken or no audio ({reason or 'unknown format'})") from error
-    except TypeError as error:  # a headerless format, which soundfile wants described
-        raise Unusable("is raw audio without a header") from error
-    except OSError as error:
-        raise Unusable(f"cannot be read ({error.strerror})") from error
-
-
-def _first_channel(sound: soundfile.SoundFile, seconds: float) -> Tuple[np.ndarray, int]:
-    rate = sound.samplerate
-    if not _SAMPLE_RATES[0] <= rate <= _SAMPLE_RATES[1]:
-        raise Unusable(f"has an impossible sample rate ({rate} Hz)")
-    if not sound.frames:
-        raise Unusable("holds no samples")
-    # libsndfile repairs the header of a truncated WAV or AIFF by itself and notes it here.
-    cut = re.search(r"^\s*(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", sound.extra_info, re.M)
-    # A program that streams writes the length as 0 or as the largest number there is.
-    if cut and int(cut[2]) < int(cut[1]) < 0x7FFF0000:
-        raise Unusable(f"is truncated ({cut[2]} of {cut[1]} bytes)")
-    wanted = min(sound.frames, math.ceil((_LONGEST_SILENCE_S + seconds) * rate))
-    blocks = sound.blocks(1 << 16, frames=wanted, always_2d=True, dtype="float32")
-    samples = np.concatenate([np.empty(0, np.float32), *(block[:, 0] for block in blocks)])
-    if len(samples) < wanted:
-        raise Unusable(f"is truncated ({len(samples)} of {sound.frames} samples)")
-    return samples, rate
+        with open_recording(path) as file:
+            frames = math.ceil((_LONGEST_SILENCE_S + seconds) * file.sample_rate)
+            blocks = [block[:, 0] for block in file.blocks(frames=frames)]
+            if not blocks:
+                raise Unusable("holds no samples")
+            return np.concatenate(blocks), file.sample_rate
+    except Unreadable as error:
+        raise Unusable(error.reason) from error
 
 
 def wav_bytes(audio: Tensor, sample_rate: int) -> bytes:

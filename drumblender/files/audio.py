@@ -1,4 +1,4 @@
-"""Audio files in and out: whatever libsndfile reads, to WAV, FLAC or OGG, whole or not at all."""
+"""Audio files to write, WAV, FLAC or OGG, whole or not at all; and the first channel of any."""
 
 from pathlib import Path
 from typing import Tuple, Union
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.atomic import in_one_step
+from drumblender.files.reading import read_channels
 
 PathLike = Union[str, Path]
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
@@ -21,35 +22,6 @@ SUFFIXES = tuple(
 # Beyond these, libsndfile refuses, and with Vorbis it crashes.
 _HIGHEST_RATE = {"OGG": 192_000, "FLAC": 655_350}
 _BLOCK = 1 << 16  # libsndfile's Vorbis encoder puts all that it is given on the stack
-
-
-def read_channels(path: PathLike) -> Tuple[np.ndarray, int]:
-    """All samples (N, channels) of an audio file as float32, and its sample rate.
-
-    Raises:
-        DrumblenderError: when it is missing, broken, empty, no audio or holds no numbers.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise DrumblenderError(f"{path} does not exist or is no file; check the path.")
-    try:
-        # Opened as a stream, so that the content decides about the format and not the name.
-        with path.open("rb") as file:
-            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, TypeError) as error:
-        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
-        raise DrumblenderError(
-            f"{path} is broken or no audio ({reason}); give a file such as WAV, FLAC or OGG."
-        ) from None
-    except OSError as error:
-        raise DrumblenderError(
-            f"{path} cannot be read ({error.strerror}); check its permissions."
-        ) from None
-    if not len(samples):
-        raise DrumblenderError(f"{path} holds no samples; give a recording.")
-    if not np.isfinite(samples).all():
-        raise DrumblenderError(f"{path} holds samples that are not numbers; export it again.")
-    return samples, rate
 
 
 def read_audio(path: PathLike) -> Tuple[Tensor, int]:
