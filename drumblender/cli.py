@@ -12,9 +12,11 @@ import re
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import (
     Any,
     Callable,
+    Dict,
     Iterator,
     List,
     NoReturn,
@@ -34,6 +36,7 @@ from drumblender.errors import (
     sentence_of,
     suggest,
 )
+from drumblender.files.text import printable
 
 SECTIONS = ("data", "model", "trainer")
 COMMANDS = ("fit", "validate", "test", "predict")
@@ -93,7 +96,7 @@ def report_errors(command: Callable[[List[str]], None], argv: Optional[Sequence[
     with contextlib.suppress(OSError):  # a terminal that is gone hears nothing
         _flush()
         if sentence:
-            print(f"error: {sentence}", file=sys.stderr)
+            print(f"error: {printable(sentence)}", file=sys.stderr)
     return code
 
 
@@ -102,8 +105,10 @@ def explain(error: BaseException) -> Tuple[int, str]:
     cause: Optional[BaseException] = error
     while cause is not None:  # Lightning and jsonargparse wrap what our classes say.
         if isinstance(cause, DrumblenderError):
-            # A process that loads batches sends its whole traceback; the sentence comes last.
-            sentence = str(cause).splitlines()[-1] if str(cause) else type(cause).__name__
+            sentence = str(cause) or type(cause).__name__
+            if "Traceback (most recent call last)" in sentence:
+                # A process that loads batches sends it all; the sentence comes last.
+                sentence = sentence.splitlines()[-1]
             return cause.exit_code, re.sub(r"^drumblender\.errors\.\w+: ", "", sentence)
         cause = cause.__cause__ or cause.__context__
     text = " ".join(str(error).split()) or type(error).__name__
@@ -266,6 +271,14 @@ def _analyze(args: List[str]) -> None:
         settings = replace(settings, num_modes=options.num_modes)
     if options.plain:
         settings = replace(settings, fit=False)
+    stems: Dict[str, str] = {}
     for source in options.input:
-        print(source)
+        other = stems.setdefault(Path(source).stem, source)
+        if other != source:
+            raise UsageError(
+                f"{source} and {other} would be written to the same names in {options.output}; "
+                "analyze one after the other, into folders of their own (--output)."
+            )
+    for source in options.input:
+        print(printable(source))
         analyze_file(source, options.output, settings, options.top)

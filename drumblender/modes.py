@@ -14,6 +14,7 @@ from torch import Tensor
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
 from drumblender.data.recording import wav_bytes
 from drumblender.files import atomic
+from drumblender.files.text import fitting, printable
 from drumblender.inference import read_audio
 from drumblender.plotting import plot_modes, save_figure
 from drumblender.signal import fit_length, rad_to_hz, resample
@@ -106,7 +107,7 @@ def analyze_file(
     frequency = rad_to_hz(omega, settings.sample_rate)
 
     def path(ending: str) -> Path:
-        return folder / f"{source.stem}_{ending}"
+        return folder / fitting(source.stem, f"_{ending}")
 
     atomic.write(path("modal.wav"), wav_bytes(modal, settings.sample_rate))
     atomic.write(path("residual.wav"), wav_bytes(audio - modal, settings.sample_rate))
@@ -129,7 +130,8 @@ def analyze_file(
     )
     save_figure(figure, path("modes.png"))
     _print(summarize(time, arrays["frequency"], arrays["amplitude"]), audio, audio - modal, top)
-    print(f"\nWritten: {path('modal.wav')}, residual.wav, modes.png, modes.npz, modes.json")
+    written = printable(str(path("modal.wav")))
+    print(f"\nWritten: {written}, residual.wav, modes.png, modes.npz, modes.json")
 
 
 def _print(modes: List[Mode], audio: Tensor, residual: Tensor, top: int) -> None:

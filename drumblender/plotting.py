@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from drumblender.files.atomic import in_one_step
+from drumblender.files.text import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -181,7 +182,7 @@ def _figure(width: float, height: float, title: Optional[str]) -> "Figure":
 
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     if title:
-        figure.suptitle(title)
+        figure.suptitle(printable(title), parse_math=False)  # a name, not a formula
     return figure
 
 

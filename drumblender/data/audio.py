@@ -227,7 +227,8 @@ def load_audio(path: Path, sample_rate: int, num_samples: int) -> Tensor:
         - Output: (1, num_samples), float32
     """
     try:
-        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+        # As bytes, because soundfile takes no text that holds a name that is no UTF-8.
+        samples, rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError, TypeError) as error:
         raise DrumblenderError(
             f"{path} is missing or broken ({error}); prepare the dataset again."

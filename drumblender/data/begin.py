@@ -4,9 +4,9 @@
 dataset, and raw metadata with the pack, type and instrument of everything in the folder.
 """
 
-import json
 import os
 import re
+import shlex
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
@@ -18,7 +18,7 @@ from drumblender.data.kits import is_sound_name
 from drumblender.data.names import INSTRUMENTS, UNKNOWN, recognize
 from drumblender.errors import UsageError
 from drumblender.files import atomic
-from drumblender.files.text import printable
+from drumblender.files.text import json_line, printable
 
 _BASE = Path(__file__).parents[2] / "cfg" / "data" / "base.yaml"
 
@@ -44,7 +44,8 @@ def write_configuration(config: Path, folder: Path, force: bool = False) -> str:
     packs = raw_metadata(sounds, raw.pack_folders(folder))
     atomic.write(metadata, _json(packs).encode())
     atomic.write(config, _yaml(config, metadata, folder).encode())
-    return f"{table(sounds)}\n\nCorrect {metadata}, then: drumblender-dataset {config} --preprocess"
+    command = f"drumblender-dataset {shlex.quote(str(config))} --preprocess"
+    return f"{table(sounds)}\n\n{printable(f'Correct {metadata}, then: {command}')}"
 
 
 def raw_metadata(
@@ -128,12 +129,7 @@ def align(lines: Sequence[Sequence[str]], names: int = 1) -> str:
 
 def _json(packs: Mapping[str, Mapping[str, Any]]) -> str:
     """One line for each entry, so that a person can edit them."""
-
-    def line(value: Any) -> str:
-        # Bytes that are no UTF-8 are lone surrogates, which JSON can only escape.
-        text = json.dumps(value, ensure_ascii=False)
-        return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
-
+    line = json_line
     texts = []
     for pack, content in packs.items():
         entries = ",\n".join(
@@ -153,9 +149,14 @@ def _yaml(config: Path, metadata: Path, folder: Path) -> str:
         content["class_path"] = "drumblender.data.ModalDataModule"
     content["init_args"] = {
         "data_dir": f"dataset/{name}",
-        "data_dir_unprocessed": str(folder),
+        "data_dir_unprocessed": _no_file_name(str(folder)),
         "raw_meta_file": f"${{config_dir}}/{metadata.name}",
     }
     where = printable(f"{folder}; their packs, types and instruments are in {metadata.name}.")
     head = f"# Sounds of {where}\n"
     return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _no_file_name(folder: str) -> str:
+    """A folder's path that a configuration does not take for a file to read."""
+    return folder + os.sep if folder.endswith((".yaml", ".yml")) else folder

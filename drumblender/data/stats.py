@@ -145,8 +145,8 @@ def plot(summary: Summary) -> "Figure":
     height = max(4.5, 1.6 + 0.24 * max(len(largest), len(names)))
     figure = Figure(figsize=(13.0, height), layout="constrained")
     sizes = ", ".join(f"{name} {len(summary.parts[name])}" for name in SPLITS)
-    title = printable(summary.title).replace("$", r"\$")
-    figure.suptitle(f"{title}: {len(summary.metadata)} sounds ({sizes})")
+    title = f"{summary.title}: {len(summary.metadata)} sounds ({sizes})"
+    figure.suptitle(printable(title), parse_math=False)
     left, middle, right = figure.subplots(1, 3)
     _bars(left, instruments, names)
     left.set_title("Instruments")
@@ -179,9 +179,9 @@ def _bars(axes: Any, counts: Mapping[str, Counter], names: List[str]) -> None:
         lengths = np.array([counts[part][name] for name in names], float)
         axes.barh(range(len(names)), lengths, left=start, color=_COLORS[part], label=part)
         start += lengths
-    # A dollar sign in a name would begin a formula.
-    labels = [printable(name).replace("$", r"\$") for name in names]
-    axes.set_yticks(range(len(names)), [f"{n[:27]}…" if len(n) > 28 else n for n in labels])
+    labels = [printable(f"{name[:27]}…" if len(name) > 28 else name) for name in names]
+    # A dollar sign in a name is no formula.
+    axes.set_yticks(range(len(names)), labels, parse_math=False)
     axes.invert_yaxis()
     axes.bar_label(axes.containers[-1], [f" {int(total)}" for total in start], fontsize=8)
 

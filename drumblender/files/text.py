@@ -1,10 +1,19 @@
-"""Names as a person can read them, whatever bytes a file's name consists of."""
+"""Names of files as text: they may hold anything but ``/``, bytes that are no UTF-8 included.
 
+Python hands such bytes over as lone surrogates, which no UTF-8 file can hold. As ``\\udce9`` they
+can: JSON and YAML (in double quotes) read that back as it was, so that it still names the file.
+"""
+
+import hashlib
+import json
+import os
 import re
 import unicodedata
+from typing import Any
 
 # Characters that break a line, move the cursor, turn the direction of writing or are half of one.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_LONGEST_NAME = 251  # bytes, which leaves room for the ".tmp" of a file that is being written
 
 
 def printable(text: str) -> str:
@@ -16,6 +25,34 @@ def printable(text: str) -> str:
     'two\\nlines \\udce9'
     """
     return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def json_line(value: Any) -> str:
+    r"""A value as JSON that UTF-8 can hold and an editor shows; it reads back as it is.
+
+    >>> print(json_line({"Größe": "caf\udce9"}))
+    {"Größe": "caf\udce9"}
+    """
+    # Such characters are nowhere in JSON but in texts, where escapes stand for them.
+    text = json.dumps(value, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda match: json.dumps(match[0])[1:-1], text)
+
+
+def fitting(stem: str, ending: str) -> str:
+    """A file's name of a stem and an ending; shortened where file systems would refuse it.
+
+    Two stems stay two names: a checksum stands for what is cut off.
+
+    >>> fitting("kick", "_modes.png"), len(fitting("kick" * 100, "_modes.png"))
+    ('kick_modes.png', 251)
+    """
+    raw = os.fsencode(stem)
+    most = _LONGEST_NAME - len(os.fsencode(ending))
+    if len(raw) > most:
+        checksum = hashlib.sha256(raw).hexdigest()[:8]
+        # A character that is cut in two is left out.
+        stem = f"{raw[: most - 9].decode('utf-8', 'ignore')}~{checksum}"
+    return stem + ending
 
 
 def readable(name: str) -> str:

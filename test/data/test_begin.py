@@ -1,4 +1,6 @@
+import io
 import json
+import os
 import re
 
 import pytest
@@ -91,3 +93,40 @@ def test_init_overwrites_nothing_and_needs_a_folder(project, capsys, args, messa
     assert re.search(message, capsys.readouterr().err)
     assert project.config.read_text() == before
     assert main(["data.yaml", "--init", "raw", "--force"]) == 0
+
+
+ODD = [
+    os.fsdecode(b"latin1_\xe9"),
+    "new\nline\ttab\x1b",
+    "$a_b$ \\ \"quoted\" 'x' # no: comment",
+    "عربي 日本 😀",
+    "looks_like.yaml",
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_any_name_is_written_read_shown_and_drawn(project, capsys, monkeypatch, odd):
+    raw = project.folder / odd
+    try:
+        (raw / odd).mkdir(parents=True)
+        for index in range(6):
+            plain = project.write_sound(project.folder / "plain.wav", 100.0 + 9 * index)
+            plain.rename((raw / odd if index % 2 else raw) / f"{odd} kick {index}.wav")
+        (raw / odd / f"{odd}.wav").write_bytes(b"no sound")
+    except OSError:
+        pytest.skip("a file system without such names")
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))  # strict
+
+    assert main(["own.yaml", "--init", odd]) == 0
+    json.loads((project.folder / "own.json").read_text(encoding="utf-8"))
+    (project.folder / "own.yaml").read_text(encoding="utf-8")
+    assert main(["own.yaml", "--preprocess", "--verify", "--stats", "--num_workers", "1"]) == 0
+
+    data_dir = project.folder / "dataset" / "own"
+    stored = json.loads((data_dir / "drumblender.json").read_text(encoding="utf-8"))
+    assert [name for name, _ in stored["skipped"].values()] == [f"{odd}/{odd}.wav"]
+    assert len((data_dir / "skipped.txt").read_text(encoding="utf-8").splitlines()) == 1
+    items = json.loads((data_dir / "metadata.json").read_text(encoding="utf-8")).values()
+    assert [item["sample_pack_key"] for item in items] == [odd] * 6
+    assert {item["instrument"] for item in items} == {"kick"}
+    assert data_dir.with_name("own.png").exists()
