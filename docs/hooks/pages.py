@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Tuple
 from unittest import mock
 
-from mkdocs.structure.files import File
-
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "drumblender"
 OPTIONS_OF = re.compile(r"^\{\{ options of ([\w -]+) \}\}$", re.MULTILINE)
@@ -32,6 +30,8 @@ def on_config(config):
 
 def on_files(files, config):
     """Make the pages of the API."""
+    from mkdocs.structure.files import File
+
     for path, content in _api_pages().items():
         files.append(File.generated(config, path, content=content))
     return files
@@ -116,7 +116,7 @@ def options_table(name: str) -> str:
 
 
 def _row(action: argparse.Action) -> Iterator[str]:
-    if action.help == argparse.SUPPRESS:
+    if action.help == argparse.SUPPRESS or isinstance(action, argparse._HelpAction):
         return
     formatter = argparse.HelpFormatter("")
     text = formatter._expand_help(action) if action.help else ""

@@ -1,0 +1,285 @@
+"""What the documentation says is true: its code runs, its commands parse, its files are there."""
+
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+
+from drumblender.checkpoint import build_model
+from drumblender.config import load_config
+
+REPOSITORY = Path(__file__).parents[1]
+PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")])
+NOTEBOOK = REPOSITORY / "docs" / "tutorial.ipynb"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Programs in the documentation that are not of this package.
+OTHERS = {"apt-get", "export", "git", "ls", "mkdocs", "pip", "pre-commit", "pytest", "ruff"}
+OTHERS |= {"lint-imports", "cd", "tensorboard", ".ci/run", "python3", "source", "jupyter"}
+
+
+def load_hook(name):
+    """A module of the site, which is no package."""
+    path = REPOSITORY / "docs" / "hooks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+pages = load_hook("pages")
+
+
+def blocks(path, language):
+    return [code for kind, code in BLOCK.findall(path.read_text()) if kind == language]
+
+
+def name_of(value):
+    return str(value.relative_to(REPOSITORY)) if isinstance(value, Path) else None
+
+
+def having(language):
+    return [page for page in PAGES if blocks(page, language)]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with what the examples read: a model, two drums, and the modes of one."""
+    folder = tmp_path_factory.mktemp("examples")
+    encoder = {"hidden_channels": 2, "strides": [4, 4]}
+    film = {"film_embedding_size": 8, "hidden_channels": 4, "num_layers": 3, "kernel_size": 5}
+    analysis = {"sample_rate": 16000, "num_samples": 8000, "num_modes": 8, "hop_length": 64}
+    analysis.update(min_length=3, fmin=40, n_bins=72, bins_per_octave=12)
+    overlay = {
+        "base": str(REPOSITORY / "cfg" / "04_noise_parallel_transient_params.yaml"),
+        "model": {
+            "init_args": {
+                "noise_synth": {"init_args": {"window_size": 32}},
+                "noise_autoencoder": {"init_args": {**encoder, "output_channels": 17}},
+                "transient_autoencoder": {"init_args": {**encoder, "output_channels": 8}},
+                "transient_synth": {"init_args": film},
+            }
+        },
+        "data": {
+            "class_path": "drumblender.data.ModalDataModule",
+            "init_args": {**analysis, "data_dir": "nowhere"},
+        },
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(overlay))
+    config = json.loads(json.dumps(load_config(folder / "config.yaml")))
+    torch.manual_seed(0)
+    weights = build_model(config, "documentation").state_dict()
+    torch.save({"state_dict": weights, "configuration": config}, folder / "model.ckpt")
+    time = np.arange(8000) / 16000
+    for name, frequency in (("kick", 80), ("snare", 220)):
+        sound = 0.2 * np.exp(-12 * time) * np.sin(2 * np.pi * frequency * time)
+        soundfile.write(folder / f"{name}.wav", sound, 16000)
+    (folder / "modes").mkdir()
+    modes = {"frequency": np.full((2, 4), 80.0), "amplitude": np.ones((2, 4))}
+    np.savez(folder / "modes" / "kick_modes.npz", **modes)
+    return folder
+
+
+@pytest.mark.parametrize("page", having("python"), ids=name_of)
+def test_python_in_a_page_runs_from_top_to_bottom(page, workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    names = {}
+    for code in blocks(page, "python"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(code, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", having("yaml"), ids=name_of)
+def test_a_configuration_in_a_page_can_be_read(page, tmp_path):
+    shutil.copytree(REPOSITORY / "cfg", tmp_path / "cfg")
+    for index, code in enumerate(blocks(page, "yaml")):
+        file = tmp_path / "cfg" / f"block_{index}.yaml"
+        file.write_text(code)
+        assert load_config(file)
+
+
+@pytest.mark.parametrize("page", having("json"), ids=name_of)
+def test_json_in_a_page_can_be_read(page):
+    for code in blocks(page, "json"):
+        assert json.loads(code)
+
+
+def commands_of(page):
+    """Every command in the blocks of a page, as words."""
+    for code in blocks(page, "bash"):
+        for line in code.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            while words:
+                end = words.index("&&") if "&&" in words else len(words)
+                if words[:end]:
+                    yield words[:end]
+                words = words[end + 1 :]
+
+
+def parser_of_script(script):
+    """The parser that a script uses, taken from it while it is asked for help."""
+
+    def show(parser, *_):
+        raise pages._Shown(parser)
+
+    with mock.patch("argparse.ArgumentParser.print_help", show):
+        with mock.patch.object(sys, "argv", [script, "--help"]):
+            try:
+                runpy.run_path(str(REPOSITORY / script), run_name="__main__")
+            except pages._Shown as shown:
+                return shown.args[0]
+
+
+@pytest.fixture(scope="module")
+def parsers():
+    names = [name for name in pages.commands() if name != "drumblender"]
+    return {name: pages.parser_of(name) for name in names}
+
+
+def all_commands():
+    return [(page, words) for page in PAGES for words in commands_of(page)]
+
+
+def parse(parser, arguments):
+    try:
+        parse_whole = parser.parse_args
+        if parser.prog == "drumblender-synth":  # takes options between files
+            parse_whole = parser.parse_intermixed_args
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            parse_whole(arguments)
+    except (SystemExit, Exception) as error:
+        pytest.fail(f"{parser.prog} {' '.join(arguments)}: {said.getvalue() or error}")
+
+
+def test_the_commands_in_all_pages_are_parsed_by_the_commands_themselves(parsers):
+    found = set()
+    for page, (program, *arguments) in all_commands():
+        found.add(program)
+        if program == "python":
+            parse(parser_of_script(arguments[0]), arguments[1:])
+        elif program in parsers:
+            parse(parsers[program], arguments)
+        else:
+            assert program in {*OTHERS, "drumblender"}, f"{name_of(page)}: {program}"
+    assert {*parsers, "drumblender", "python"} <= found
+
+
+def lightning_commands():
+    found = {}
+    for _, (program, *arguments) in all_commands():
+        if program == "drumblender" and not any("NAME" in word for word in arguments):
+            found.setdefault(" ".join(arguments), arguments)
+    return found
+
+
+@pytest.mark.parametrize("arguments", lightning_commands().values(), ids=" ".join)
+def test_a_training_command_is_understood(arguments, tmp_path, monkeypatch, capsys):
+    from drumblender.cli import main
+
+    (tmp_path / "cfg").symlink_to(REPOSITORY / "cfg")
+    shutil.copy(REPOSITORY / "cfg/data/one_shots.yaml", tmp_path / "my_drums.yaml")
+    text = (tmp_path / "my_drums.yaml").read_text().replace("base: ", "base: cfg/data/")
+    (tmp_path / "my_drums.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    if {"--print_config", "--help"} & set(arguments):
+        arguments = [a for a in arguments if a not in ("--print_config", "--help")]
+    arguments = [word for word in arguments if not word.startswith("FILE")]
+    code = 0
+    try:
+        code = main([*arguments, "--print_config"])
+    except SystemExit as stop:
+        code = stop.code
+    assert not code, capsys.readouterr().err
+
+
+def test_no_page_speaks_of_an_option_that_no_command_has(parsers):
+    known = {"--debug", "--version", "--help", "--print_config", "--config"}
+    for parser in parsers.values():
+        known |= set(parser._option_string_actions)
+    known |= set(re.findall(r"--[a-z_]+", pages.help_of("drumblender")))
+    for script in REPOSITORY.glob("scripts/benchmark_*.py"):
+        parser = parser_of_script(f"scripts/{script.name}")
+        known |= set(parser._option_string_actions)
+    for page in PAGES:
+        for code in re.findall(r"`(--[^`]*)`", page.read_text()):
+            for option in re.findall(r"--[a-z_.]+", code):
+                is_key = option.startswith(("--trainer.", "--model.", "--data.", "--optimizer."))
+                assert option in known or is_key, f"{name_of(page)}: {option}"
+
+
+def test_the_files_that_pages_name_are_there():
+    pattern = re.compile(r"(?<![\w/.])((?:cfg|scripts|audio|docs)/[\w./-]+\.\w+)")
+    for page in PAGES:
+        for path in pattern.findall(page.read_text()):
+            assert (REPOSITORY / path).exists() or path.endswith(".md"), f"{page}: {path}"
+
+
+def test_every_option_has_a_line_in_the_page_of_commands(parsers):
+    page = (REPOSITORY / "docs/reference/commands.md").read_text()
+    shown = pages.on_page_markdown(page.replace("{{ help of drumblender fit }}", ""))
+    for parser in parsers.values():
+        for option in parser._option_string_actions:
+            assert f"`{option}" in shown or option in ("-h", "--help"), option
+    assert "{{" not in shown
+
+
+def test_doctests_are_shown_as_code():
+    pytest.importorskip("griffe")
+    hook = load_hook("docstrings")
+    text = "A sum.\n\n>>> 1 + 1\n2\n\nAnd more."
+    assert hook.fence_doctests(text) == "A sum.\n\n```pycon\n>>> 1 + 1\n2\n```\n\nAnd more."
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere():
+    text = (REPOSITORY / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    assert 'pip install -e ".[modal]" && drumblender fit -c cfg/kick_single_kicktcn.yaml' in text
+    assert 'pip install -e ".[dev,modal]" && pytest' in text
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+            if "://" not in target and "](" not in target:
+                assert (page.parent / target).exists() or "/api/" in target, f"{page}: {target}"
+
+
+def test_the_notebook_is_kept_without_what_it_prints():
+    cells = json.loads(NOTEBOOK.read_text())["cells"]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+
+
+def test_the_notebook_runs_and_plays():
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    place = {"metadata": {"path": str(NOTEBOOK.parent)}}
+    nbclient.NotebookClient(notebook, timeout=300, resources=place).execute()
+    data = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    players = [shown["text/html"] for shown in data if "<audio" in shown.get("text/html", "")]
+    assert len(players) >= 10
+    assert sum("<img" in html for html in players) >= 5
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    pytest.importorskip("mkdocs")
+    pytest.importorskip("mkdocstrings")
+    pytest.importorskip("mkdocs_jupyter")
+    environment = {**os.environ, "DRUMBLENDER_DOCS_EXECUTE": "false"}  # the notebook has its test
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", tmp_path]
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    synth = (tmp_path / "reference/commands/index.html").read_text()
+    assert "--humanize" in synth
+    assert "LogSpectralDistance" in (tmp_path / "reference/api/drumblender/index.html").read_text()
