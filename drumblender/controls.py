@@ -1,8 +1,9 @@
-"""What can be done to the controls of a sound: pure functions, tensors in, tensors out.
+"""Functions that change the controls of a sound, from which a synthesizer then makes the sound.
 
-Modal parameters are (..., 3, M, F): frequency in rad/sample, amplitude, phase of sample 0. Frame f
-is centered on sample (f + 1/2) N / F - 1/2 of the N samples that they describe. Band amplitudes of
-the noise are (..., K, bands), evenly spaced from 0 to Nyquist; frame k is centered on sample
+All are pure: tensors in, tensors out. Modal parameters have the shape (..., 3, M, F), and their
+rows are frequency in rad/sample, amplitude, and the phase before sample 0. Frame f is centered on
+sample (f + 1/2) N / F - 1/2 of the N samples that they describe. Band amplitudes of the noise have
+the shape (..., K, bands), evenly spaced from 0 Hz to Nyquist. Their frame k is centered on sample
 (k + 1) hop.
 """
 
@@ -18,7 +19,7 @@ _UNSURE, _KEPT = 4, 24
 
 
 def shift_modes(modal: Tensor, ratio: float) -> Tensor:
-    """Multiply the frequencies of modes; phases at sample 0 stay.
+    """Multiply the frequencies of modes by a ratio. Amplitudes and phases stay.
 
     >>> shift_modes(torch.ones(3, 2, 4), 2.0)[:, 0, 0].tolist()
     [2.0, 1.0, 1.0]
@@ -27,7 +28,9 @@ def shift_modes(modal: Tensor, ratio: float) -> Tensor:
 
 
 def shift_bands(bands: Tensor, ratio: float) -> Tensor:
-    """Multiply the frequencies of noise bands; what comes from above Nyquist is silent.
+    """Multiply the frequencies of noise bands by a ratio.
+
+    A ratio below 1 leaves the highest bands silent, because nothing is known above Nyquist.
 
     >>> shift_bands(torch.tensor([[0.0, 1.0, 0.0, 0.0, 0.0]]), 2.0).tolist()
     [[0.0, 0.5, 1.0, 0.5, 0.0]]
@@ -38,11 +41,19 @@ def shift_bands(bands: Tensor, ratio: float) -> Tensor:
 
 
 def attack_time(modal: Tensor, bands: Optional[Tensor], num_samples: int, hop: int) -> float:
-    """Where the energy of a sound peaks, in samples: of its modes, or of its noise without them.
+    """Find the sample at which the energy of a sound peaks.
+
+    The energy is that of the modes. Where no mode sounds, it is that of the noise.
+
+    Args:
+        modal: modal parameters.
+        bands: band amplitudes of the noise, or None without a noise part.
+        num_samples: number of samples that the modal parameters describe.
+        hop: distance between frames of the noise, in samples.
 
     Shape:
         - modal: (C, 3, M, F)
-        - bands: (C, K, bands) or None
+        - bands: (C, K, bands)
     """
     energy = modal[:, 1].square().sum((0, 1))
     if energy.any():
@@ -53,9 +64,14 @@ def attack_time(modal: Tensor, bands: Optional[Tensor], num_samples: int, hop: i
 
 
 def stretch_after(time: float, factor: float) -> TimeMap:
-    """Where in the old sound a sample of the new one lies, when all after a time is stretched.
+    """Return a map of time that stretches everything after a moment by a factor.
 
-    An envelope that falls by 60 dB in T seconds then does so in ``factor`` T, whatever its shape.
+    The map takes samples of the new sound to samples of the old one. An envelope that falls by
+    60 dB in T seconds after the moment then falls by 60 dB in ``factor`` T, whatever its shape.
+
+    Args:
+        time: the moment, in samples.
+        factor: 2 makes everything after it twice as long.
 
     >>> stretch_after(100.0, 2.0)(torch.tensor([50.0, 100.0, 300.0])).tolist()
     [50.0, 100.0, 200.0]
@@ -72,15 +88,20 @@ def retime_modes(
 ) -> Tensor:
     """Move the amplitudes of modes in time, and make them describe another number of samples.
 
-    Frequencies stay where they are (a pitch sweep keeps its speed) and last as long as the sound;
-    amplitudes are zero where the old sound has no samples.
+    Frequencies stay where they are, so that a pitch sweep keeps its speed. Amplitudes are zero
+    where the old sound has no samples.
 
     Args:
         modal: modal parameters.
-        num_samples: that they describe.
-        new_length: that the result describes.
-        time_map: from samples of the result to those of ``modal``.
-        new_frames: of the result; about as far apart as those of ``modal`` when None.
+        num_samples: number of samples that they describe.
+        new_length: number of samples that the result describes.
+        time_map: map from samples of the result to samples of ``modal``.
+        new_frames: number of frames of the result. By default, its frames are about as far apart as
+            those of ``modal``.
+
+    Shape:
+        - modal: (..., 3, M, F)
+        - Output: (..., 3, M, new_frames)
     """
     frames = modal.shape[-1]
     count = new_frames or max(1, round(frames * new_length / num_samples))
@@ -99,7 +120,19 @@ def retime_modes(
 def retime_bands(
     bands: Tensor, hop: int, num_samples: int, new_length: int, time_map: TimeMap
 ) -> Tensor:
-    """Move noise bands in time; the counterpart of :func:`retime_modes`."""
+    """Move noise bands in time, as :func:`retime_modes` moves modes.
+
+    Args:
+        bands: band amplitudes.
+        hop: distance between frames, in samples.
+        num_samples: number of samples that they describe.
+        new_length: number of samples that the result describes.
+        time_map: map from samples of the result to samples of ``bands``.
+
+    Shape:
+        - bands: (..., K, bands)
+        - Output: (..., ceil(new_length / hop), bands)
+    """
     count = -(-new_length // hop)
     source = time_map((torch.arange(count, device=bands.device) + 1.0) * hop)
     moved = _interpolate(bands.transpose(-1, -2), source / hop - 1)
@@ -108,11 +141,16 @@ def retime_bands(
 
 
 def hold_frequencies(modal: Tensor) -> Tensor:
-    """Let modes keep the frequency that they had last after they have become silent.
+    """Let modes keep their last frequency after they have become silent.
 
-    What is silent may be anything; once envelopes are stretched or blended it may be heard. So may
-    the last frames of a track, where there is hardly anything left to measure a frequency of: what
-    is kept is the mean of the frames before them, weighted by energy.
+    The frequency of a silent frame may be anything, because nobody hears it. Once envelopes are
+    stretched or blended, the frame may be heard. The last frames of a track are too quiet to have a
+    reliable frequency either. So the frequency that is kept is the mean over the frames before
+    them, weighted by energy.
+
+    Shape:
+        - modal: (..., 3, M, F)
+        - Output: (..., 3, M, F)
     """
     frequency, amplitude, phase = modal.unbind(-3)
     frames = torch.arange(modal.shape[-1], device=modal.device)
@@ -129,7 +167,7 @@ def hold_frequencies(modal: Tensor) -> Tensor:
 
 
 def _interpolate(x: Tensor, position: Tensor) -> Tensor:
-    """Values at fractional positions of the last axis, linear; the ends hold."""
+    """Interpolate linearly at fractional positions of the last axis; the ends hold beyond them."""
     position = position.clamp(0, x.shape[-1] - 1)
     below = position.long().clamp(max=max(0, x.shape[-1] - 2))
     above = (below + 1).clamp(max=x.shape[-1] - 1)
@@ -138,15 +176,15 @@ def _interpolate(x: Tensor, position: Tensor) -> Tensor:
 
 
 def tilt_filter(audio: Tensor, sample_rate: float, slope: float) -> Tensor:
-    """Tilt a spectrum by so many dB per octave; 1 kHz stays as it is.
+    """Tilt a spectrum by a number of dB per octave about 1 kHz, which stays as it is.
 
-    The filter is of minimum phase, so that an attack stays an attack; the slope is flat below 20 Hz
-    and above 20 kHz (or Nyquist).
+    The filter has minimum phase, so that an attack stays an attack. Its gain is constant below
+    20 Hz and above 20 kHz (or Nyquist, if that is lower).
 
     Args:
         audio: samples.
         sample_rate: in Hz.
-        slope: in dB per octave; positive is brighter.
+        slope: in dB per octave. A positive slope makes the sound brighter.
 
     Shape:
         - audio: (..., N)

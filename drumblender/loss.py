@@ -1,8 +1,8 @@
-"""Training losses that the field's libraries do not have.
+"""Training losses that auraloss does not have.
 
 The spectral loss, multi-resolution STFT, comes from auraloss (Steinmetz and Reiss, "auraloss: Audio
-focused loss functions in PyTorch", DMRN+15, 2020). Here is what it is combined with when the exact
-waveform matters, as it does when a model overfits one drum.
+focused loss functions in PyTorch", DMRN+15, 2020). The losses of this module are added to it when
+the exact waveform matters, as it does when a model learns one drum by heart.
 """
 
 from typing import List, Optional
@@ -20,7 +20,10 @@ class FirstOrderDifferenceLoss(torch.nn.Module):
     loud low-frequency decay.
 
     Args:
-        reduction: ``mean``, ``sum`` or ``none``.
+        reduction: ``mean`` or ``sum`` over all values, or ``none`` to keep them.
+
+    Raises:
+        ValueError: if the reduction is none of these.
 
     Shape:
         - Input, target: (B, 1, N), or any shape with time last.
@@ -45,8 +48,8 @@ class WeightedLoss(torch.nn.Module):
     """Weighted sum of losses.
 
     Args:
-        loss_fns: modules called as ``loss_fn(input, target)``.
-        weights: one factor per loss; all 1 when not given.
+        loss_fns: modules that are called as ``loss_fn(input, target)`` and return a scalar.
+        weights: one factor for each loss. All are 1 when they are not given.
 
     Shape:
         - Input, target: (B, 1, N)

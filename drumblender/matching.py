@@ -1,6 +1,7 @@
-"""From the modes of one drum to those of another: which belong together, and what lies between.
+"""Matches the modes of two drums, and computes the modes of a drum that lies between them.
 
-Matching is an assignment problem (Kuhn and Munkres; solved by SciPy) on a cost in octaves and dB.
+Matching is an assignment problem (Kuhn, "The Hungarian method for the assignment problem", 1955;
+solved by SciPy). Its cost is a distance in octaves and dB.
 """
 
 import math
@@ -20,14 +21,23 @@ FLOOR = 1e-5
 
 
 def match_modes(a: Tensor, b: Tensor) -> List[Tuple[int, int]]:
-    """Pairs of modes of two sounds that belong together.
+    """Find the modes of two sounds that belong together.
 
-    The pairs with the least sum of distances in octaves, weighted by loudness. A difference in
-    level adds to a distance, so that a drum's fundamental goes to the other's, and not to a faint
-    mode that happens to lie nearer. No pair is farther apart than two octaves.
+    The pairs are those with the least sum of distances in octaves, weighted by loudness. A
+    difference in level adds to the distance: the fundamental of one drum shall be matched with the
+    fundamental of the other, not with a faint mode that happens to lie nearer. The modes of a pair
+    are at most two octaves apart.
+
+    Args:
+        a: modal parameters of one sound.
+        b: modal parameters of the other sound.
+
+    Returns:
+        For each pair, the row of the mode in ``a`` and the row of the mode in ``b``.
 
     Shape:
-        - a, b: (3, M, F) modal parameters; numbers of modes and frames may differ
+        - a: (3, M, F)
+        - b: (3, L, G)
 
     >>> a = torch.ones(3, 2, 5) * torch.tensor([0.1, 0.2])[:, None]
     >>> match_modes(a, a.flip(1))
@@ -65,18 +75,22 @@ def blend_modes(
     amount: float,
     ends: Tuple[Optional[int], Optional[int]] = (None, None),
 ) -> Tensor:
-    """Modes between those of two sounds.
+    """Compute the modes of a sound that lies between two others.
 
-    Matched modes move: frequency on a logarithmic scale, amplitude in dB, phase the shorter way
-    around. The others fade: out those of ``a``, in those of ``b``. Where a recording stops while
-    its modes still sound, they are taken to ring out, lest the blend stop there, too; the sooner,
-    the nearer the blend is to that sound.
+    Matched modes move: their frequency on a logarithmic scale, their amplitude in dB, and their
+    phase the shorter way around. Modes of ``a`` that have no match fade out with a growing amount,
+    and those of ``b`` fade in.
+
+    A recording may stop while its modes still sound. Its matched modes then ring out, because the
+    blend would otherwise stop there, too. They ring the shorter, the nearer the blend is to that
+    sound.
 
     Args:
-        a: modal parameters.
-        b: modal parameters of the same number of frames.
-        amount: 0 for ``a`` to 1 for ``b``.
-        ends: frames that the recordings of ``a`` and ``b`` last; all when None.
+        a: modal parameters of the sound at amount 0.
+        b: modal parameters of the sound at amount 1, with as many frames.
+        amount: from 0 to 1.
+        ends: number of frames that the recordings of ``a`` and of ``b`` last. None stands for all
+            frames.
 
     Shape:
         - a: (3, M, F)
@@ -101,8 +115,10 @@ def blend_modes(
 
 
 def _ring_out(amplitude: Tensor, end: Optional[int], share: float) -> Tensor:
-    """Amplitudes, not below the floor, that fall to it from ``end`` on along a line in dB, in
-    ``share`` of the time that the recording lasts."""
+    """Let amplitudes fall to the floor from frame ``end`` on, along a straight line in dB.
+
+    The fall takes ``share`` of the time that the recording lasts. No amplitude is below the floor.
+    """
     amplitude = amplitude.clamp(min=FLOOR)
     if end is None or not 0 < end < amplitude.shape[-1]:
         return amplitude
@@ -113,7 +129,10 @@ def _ring_out(amplitude: Tensor, end: Optional[int], share: float) -> Tensor:
 
 
 def _summarize(modal: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-    """Of the modes that sound: rows, log2 of the mean frequency, level in dB."""
+    """Return rows, log2 of the mean frequency and level in dB of the modes that sound.
+
+    Levels are relative to the loudest mode.
+    """
     frequency, amplitude, _ = modal.double()
     energy = amplitude.square().sum(-1)
     mean = (frequency * amplitude.square()).sum(-1) / energy.clamp(min=1e-30)
@@ -123,7 +142,11 @@ def _summarize(modal: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
 
 
 def _canonical(modal: Tensor) -> Tensor:
-    """Amplitudes not negative (a learned gain may be), frequencies everywhere, one phase."""
+    """Bring modes into a form that can be interpolated.
+
+    Amplitudes become positive: a learned gain may be negative, which is a phase of pi. Every frame
+    gets a frequency, and every mode one phase.
+    """
     frequency, amplitude, phase = hold_frequencies(modal)
     negative = (amplitude.sum(-1, keepdim=True) < 0).to(phase.dtype)
     phase = (phase[:, :1] + math.pi * negative).expand_as(amplitude)

@@ -1,4 +1,4 @@
-"""Measures by which trained models are compared; the test loop reports them.
+"""Metrics by which trained models are compared. ``drumblender test`` reports them.
 
 Each is a ``torchmetrics.Metric``: it keeps a sum and a count, so that the mean over a whole test
 set is right with unequal batches and with several processes. Each takes a resynthesis and its
@@ -47,12 +47,12 @@ class MeanOverItems(Metric):
             self.count += 1
 
     def compute(self) -> Tensor:
-        """The mean over all items since the last reset, a scalar."""
+        """Return the mean over all items since the last reset, a scalar."""
         return self.total / self.count
 
     @abstractmethod
     def distance(self, input: Tensor, target: Tensor) -> Tensor:
-        """Of one item, two signals (N,)."""
+        """Distance between one resynthesis and its target, both (N,). A subclass defines it."""
 
     def magnitude(self, x: Tensor) -> Tensor:
         """Magnitude of the short-time Fourier transform, (N,) to (n_fft // 2 + 1, frames)."""
@@ -74,11 +74,11 @@ class LogSpectralDistance(MeanOverItems):
     frames and items. A gain of g dB gives a distance of |g| dB wherever there is sound.
 
     Args:
-        n_fft: length of Fourier transform and Hann window, in samples. The default is that of the
-            published figures, not a slip for 8192.
-        hop_size: between frames, in samples.
-        eps: power below which a bin counts as silent. With the default window and value, that is
-            116 dB below a sine of full scale: under the noise of 16-bit recordings.
+        n_fft: length of Fourier transform and Hann window, in samples. Published figures use 8092,
+            which is the default; it is not a slip for 8192.
+        hop_size: distance between frames, in samples.
+        eps: power below which a bin counts as silent. With the default window, the default value
+            lies 116 dB below a sine of full scale, which is under the noise of 16-bit recordings.
 
     Shape:
         - Input, target: (..., N)
@@ -109,10 +109,10 @@ class MFCCError(MeanOverItems):
 
     Args:
         sample_rate: in Hz.
-        n_mfcc: number of coefficients, the zeroth (level) included.
+        n_mfcc: number of coefficients, with the zeroth, which is the level.
         n_mels: number of mel bands.
         n_fft: length of Fourier transform and Hann window, in samples.
-        hop_size: between frames, in samples.
+        hop_size: distance between frames, in samples.
 
     Shape:
         - Input, target: (..., N)
@@ -147,7 +147,7 @@ class MFCCError(MeanOverItems):
         return (self.mfcc(input) - self.mfcc(target)).abs().mean()
 
     def mfcc(self, x: Tensor) -> Tensor:
-        """Coefficients of one item, (N,) to (frames, n_mfcc)."""
+        """Compute the coefficients of one item, (N,) to (frames, n_mfcc)."""
         mel = self.magnitude(x).square().T @ self.bands
         level = torchaudio.functional.amplitude_to_DB(
             mel, multiplier=10.0, amin=1e-10, db_multiplier=0.0, top_db=80.0
@@ -164,10 +164,10 @@ class SpectralFluxOnsetError(MeanOverItems):
 
     Args:
         n_fft: length of Fourier transform and Hann window, in samples.
-        hop_size: between frames, in samples.
-        legacy: difference along frequency instead of time, as the figures published with the method
-            do. That measures how jagged each frame's spectrum is, not when sounds begin; it is here
-            so that old figures can be reproduced.
+        hop_size: distance between frames, in samples.
+        legacy: take the difference along frequency instead of time. The published figures do, and
+            are reproduced that way. It measures how jagged each frame's spectrum is, not when
+            sounds begin.
 
     Shape:
         - Input, target: (..., N)
@@ -188,7 +188,7 @@ class SpectralFluxOnsetError(MeanOverItems):
         return (self.onset_strength(input) - self.onset_strength(target)).abs().mean()
 
     def onset_strength(self, x: Tensor) -> Tensor:
-        """Onset strength of one item, (N,) to (frames,)."""
+        """Compute the onset strength of one item, (N,) to (frames,)."""
         magnitude = self.magnitude(x)
         if self.legacy:
             rise = magnitude.diff(dim=0)

@@ -1,4 +1,7 @@
-"""See what the modal analysis finds in one recording, and take it to other programs."""
+"""Shows what the modal analysis finds in a recording, and writes it for other programs.
+
+This is what ``drumblender-analyze`` does.
+"""
 
 import dataclasses
 import math
@@ -23,14 +26,15 @@ from drumblender.synths import modal_synth
 
 @dataclass(frozen=True)
 class Mode:
-    """What matters about one mode.
+    """Summary of one mode.
 
     Attributes:
-        frequency: mean weighted by energy, in Hz.
-        level: of the loudest frame, in dB relative to amplitude 1.
-        peak_time: of that frame, in seconds.
-        t60: time to fall by 60 dB at the slope behind the peak, in seconds; NaN if it does not.
-        share: of the energy of all modes, 0 to 1.
+        frequency: mean frequency weighted by energy, in Hz.
+        level: level of the loudest frame, in dB relative to amplitude 1.
+        peak_time: time of the loudest frame, in seconds.
+        t60: time in which the mode falls by 60 dB after its peak, in seconds. NaN if it does not
+            fall.
+        share: part of the energy of all modes, from 0 to 1.
     """
 
     frequency: float
@@ -41,12 +45,12 @@ class Mode:
 
 
 def summarize(time: np.ndarray, frequency: np.ndarray, amplitude: np.ndarray) -> List[Mode]:
-    """Describe modes, the most energetic first.
+    """Summarize modes, the most energetic first. Silent modes are left out.
 
     Args:
-        time: of the frames, in seconds.
-        frequency: in Hz.
-        amplitude: linear.
+        time: time of each frame, in seconds.
+        frequency: frequencies, in Hz.
+        amplitude: linear amplitudes.
 
     Shape:
         - time: (F,)
@@ -83,11 +87,17 @@ def analyze_file(
     settings: AnalysisSettings,
     top: int = 12,
 ) -> None:
-    """Analyze the first channel of a recording; write what was found and print the main modes.
+    """Analyze the first channel of a recording, write what was found and print the main modes.
 
-    Writes, with the name of the recording in front: ``_modal.wav`` and ``_residual.wav`` (32-bit
-    floats that add up to the recording at the rate of the settings), ``_modes.png``, and the
-    parameters as ``_modes.npz`` and ``_modes.json``.
+    The names of all files begin with that of the recording. ``_modal.wav`` and ``_residual.wav``
+    are 32-bit floats that add up to the recording at the rate of the settings. ``_modes.png`` is a
+    picture. ``_modes.npz`` and ``_modes.json`` hold the parameters.
+
+    Args:
+        source: the recording.
+        folder: folder to write to.
+        settings: settings of the analysis.
+        top: number of modes to print.
 
     Raises:
         DrumblenderError: when a file cannot be read or written.
@@ -135,6 +145,7 @@ def analyze_file(
 
 
 def _print(modes: List[Mode], audio: Tensor, residual: Tensor, top: int) -> None:
+    """Print a table of the main modes, and how loud the residual is."""
     print(f"{'Frequency':>12} {'Level':>9} {'Peak at':>9} {'T60':>9} {'Energy':>8}")
     for mode in modes[:top]:
         t60 = f"{mode.t60:7.2f} s" if mode.t60 < 100 else "        -"

@@ -1,7 +1,8 @@
-"""Pictures of drum sounds: tensors in, matplotlib figures out.
+"""Pictures of drum sounds: functions take tensors and return matplotlib figures.
 
-matplotlib is imported where it is used, because training without pictures should not wait for it,
-and only its object-oriented interface: pyplot keeps every figure alive and looks for a display.
+matplotlib is imported where it is used, so that training without pictures does not wait for it.
+Only its object-oriented interface is used, because pyplot keeps every figure alive and looks for a
+display.
 """
 
 import math
@@ -31,16 +32,16 @@ LINE_COLOR = "#51127c"  # a dark color of that map
 def plot_resynthesis(
     target: Tensor, resynthesis: Tensor, sample_rate: float, title: Optional[str] = None
 ) -> "Figure":
-    """Waveform and spectrogram of a recording above those of its resynthesis.
+    """Draw waveform and spectrogram of a recording above those of its resynthesis.
 
     Both rows share their axes and the color scale, so that they can be compared by eye. Silence at
     the end of both is not shown.
 
     Args:
         target: the recording.
-        resynthesis: what stands for it.
+        resynthesis: what a model makes of it.
         sample_rate: in Hz.
-        title: above the figure.
+        title: text above the figure.
 
     Shape:
         - target, resynthesis: (N,), (1, N) or (1, 1, N)
@@ -52,12 +53,12 @@ def plot_resynthesis(
 def plot_waveforms(
     signals: LabeledSignals, sample_rate: float, title: Optional[str] = None
 ) -> "Figure":
-    """Waveforms below each other, on shared axes.
+    """Draw waveforms below each other, on shared axes.
 
     Args:
-        signals: (label, signal) each.
+        signals: pairs of a label and a signal.
         sample_rate: in Hz.
-        title: above the figure.
+        title: text above the figure.
 
     Shape:
         - each signal: (N,), (1, N) or (1, 1, N); lengths may differ
@@ -78,13 +79,13 @@ def plot_spectrograms(
     title: Optional[str] = None,
     columns: int = 1,
 ) -> "Figure":
-    """Spectrograms on shared axes and one color scale.
+    """Draw spectrograms on shared axes and one color scale.
 
     Args:
-        signals: (label, signal) each, in reading order.
+        signals: pairs of a label and a signal, in reading order.
         sample_rate: in Hz.
-        title: above the figure.
-        columns: how many stand beside each other.
+        title: text above the figure.
+        columns: number of spectrograms beside each other.
 
     Shape:
         - each signal: (N,), (1, N) or (1, 1, N); lengths may differ
@@ -110,17 +111,17 @@ def log_frequency_spectrogram(
     hop_size: int = 256,
     num_bands: int = 240,
 ) -> Tensor:
-    """Level over time on a logarithmic frequency axis.
+    """Compute levels over time on a logarithmic frequency axis.
 
-    The mean power spectral density in bands of equal ratio from 20 Hz to half the sample rate. The
-    Fourier transform is zero-padded so that bands narrower than its bins, at low frequencies, vary
-    smoothly.
+    A level is the mean power spectral density of a band. Bands reach from 20 Hz to half the sample
+    rate, each in the same ratio to the next. The Fourier transform is zero-padded, so that bands at
+    low frequencies, which are narrower than its bins, vary smoothly.
 
     Args:
         x: samples.
         sample_rate: in Hz.
-        window_size: of the Hann window, in samples.
-        hop_size: between frames, in samples.
+        window_size: length of the Hann window, in samples.
+        hop_size: distance between frames, in samples.
         num_bands: number of bands.
 
     Shape:
@@ -158,7 +159,7 @@ def log_frequency_spectrogram(
 
 
 def figure_to_image(figure: "Figure") -> "np.ndarray":
-    """Render a figure as an array (height, width, 3) of bytes."""
+    """Render a figure as an array (height, width, 3) of bytes from 0 to 255."""
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -168,9 +169,11 @@ def figure_to_image(figure: "Figure") -> "np.ndarray":
 
 
 def save_figure(figure: "Figure", path: Union[str, Path]) -> None:
-    """Write a figure to a file whose suffix tells the format; it appears there whole or not at all.
+    """Write a figure to a file. The file appears when it is complete, or not at all.
 
-    Folders are made as needed.
+    Args:
+        figure: the figure.
+        path: file to write; its suffix tells the format. Folders are made as needed.
     """
     path = Path(path)
     with in_one_step(path) as temporary:
@@ -178,6 +181,7 @@ def save_figure(figure: "Figure", path: Union[str, Path]) -> None:
 
 
 def _figure(width: float, height: float, title: Optional[str]) -> "Figure":
+    """Make an empty figure, in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
@@ -187,7 +191,10 @@ def _figure(width: float, height: float, title: Optional[str]) -> "Figure":
 
 
 def _prepare(signals: LabeledSignals) -> List[Tuple[str, Tensor]]:
-    """Bring signals to one length, without the silence that ends them all: (label, (N,)) each."""
+    """Pad signals to one length, and cut the silence at which all of them end.
+
+    Returns pairs of a label and a signal (N,).
+    """
     flat = [x.detach().cpu().float().reshape(-1).nan_to_num() for _, x in signals]
     length = max(len(x) for x in flat)
     flat = [torch.nn.functional.pad(x, (0, length - len(x))) for x in flat]
@@ -199,6 +206,7 @@ def _prepare(signals: LabeledSignals) -> List[Tuple[str, Tensor]]:
 
 
 def _draw_waveform(axis: "Axes", x: Tensor, sample_rate: float, label: str) -> None:
+    """Draw a waveform over time in seconds."""
     time = torch.arange(len(x)) / sample_rate
     axis.plot(time.numpy(), x.numpy(), color=LINE_COLOR, linewidth=0.6)
     axis.set_xlim(0, len(x) / sample_rate)
@@ -211,6 +219,7 @@ def _draw_waveform(axis: "Axes", x: Tensor, sample_rate: float, label: str) -> N
 def _draw_spectrograms(
     figure: "Figure", axes: Iterable["Axes"], signals: LabeledSignals, sample_rate: float
 ) -> None:
+    """Draw a spectrogram on each axis, with one color bar for all."""
     levels = [log_frequency_spectrogram(x, sample_rate) for _, x in signals]
     # Silence alone would otherwise show rounding errors as if they were sound.
     top = max(max(level.max().item() for level in levels), -120.0)
@@ -244,15 +253,15 @@ def plot_modes(
     sample_rate: float,
     title: Optional[str] = None,
 ) -> "Figure":
-    """Tracks of modes drawn over a spectrogram, and their envelopes below.
+    """Draw tracks of modes over a spectrogram, and their envelopes below.
 
     Args:
         x: the recording.
-        time: of the frames, in seconds.
-        frequency: of the modes, in Hz.
-        level: of the modes, in dB; what lies a dynamic range below the loudest is not drawn.
+        time: time of each frame, in seconds.
+        frequency: frequencies of the modes, in Hz.
+        level: levels of the modes, in dB. Those 80 dB or more below the loudest are not drawn.
         sample_rate: in Hz.
-        title: above the figure.
+        title: text above the figure.
 
     Shape:
         - x: (N,)
@@ -287,12 +296,14 @@ def plot_modes(
 def plot_parts(
     signals: LabeledSignals, sample_rate: float, title: Optional[str] = None
 ) -> "Figure":
-    """Waveform and spectrogram of each signal in a row; all rows share axes and color scale.
+    """Draw one row for each signal, with its waveform and its spectrogram.
+
+    All rows share their axes and the color scale.
 
     Args:
-        signals: (label, signal) each, such as a recording, its resynthesis and the parts of it.
+        signals: pairs of a label and a signal, such as a recording, its resynthesis and its parts.
         sample_rate: in Hz.
-        title: above the figure.
+        title: text above the figure.
 
     Shape:
         - each signal: (N,), (1, N) or (1, 1, N); lengths may differ

@@ -237,11 +237,12 @@ def test_every_option_has_a_line_in_the_page_of_commands(parsers):
     assert "{{" not in shown
 
 
-def test_doctests_are_shown_as_code():
+def test_doctests_and_tables_are_shown_as_they_are():
     pytest.importorskip("griffe")
-    hook = load_hook("docstrings")
+    fence = load_hook("docstrings").fence_blocks
     text = "A sum.\n\n>>> 1 + 1\n2\n\nAnd more."
-    assert hook.fence_doctests(text) == "A sum.\n\n```pycon\n>>> 1 + 1\n2\n```\n\nAnd more."
+    assert fence(text) == "A sum.\n\n```pycon\n>>> 1 + 1\n2\n```\n\nAnd more."
+    assert fence("  ==  ==\n  a   b\n  ==  ==") == "  ```text\n  ==  ==\n  a   b\n  ==  ==\n  ```"
 
 
 def test_the_readme_is_short_and_its_links_lead_somewhere():

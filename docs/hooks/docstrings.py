@@ -1,6 +1,6 @@
 """Makes Markdown of the package's docstrings, which are written to be read as text.
 
-Doctests become blocks of code, and ``:class:`~a.b.C``` becomes a link to the page of that class.
+Doctests and tables become blocks of code, and ``:class:`~a.b.C``` a link to the page of that class.
 """
 
 import re
@@ -17,17 +17,18 @@ class PlainDocstrings(griffe.Extension):
     def on_package(self, *, pkg: griffe.Module, **_) -> None:
         for obj in _objects(pkg):
             if obj.docstring:
-                text = fence_doctests(obj.docstring.value)
+                text = fence_blocks(obj.docstring.value)
                 obj.docstring.value = ROLE.sub(lambda match, obj=obj: _link(match, obj), text)
 
 
-def fence_doctests(text: str) -> str:
-    """Put a fence of Markdown around each block of ``>>>``, which ends with an empty line."""
+def fence_blocks(text: str) -> str:
+    """Put a fence of Markdown around doctests and tables, which end with an empty line."""
     result, indent = [], None
     for line in text.splitlines():
-        if indent is None and line.lstrip().startswith(">>>"):
+        kind = "pycon" if line.lstrip().startswith(">>>") else "text"
+        if indent is None and line.lstrip().startswith((">>>", "====")):
             indent = line[: len(line) - len(line.lstrip())]
-            result.append(f"{indent}```pycon")
+            result.append(f"{indent}```{kind}")
         elif indent is not None and not line.strip():
             result.append(f"{indent}```")
             indent = None

@@ -1,9 +1,10 @@
-"""The analysis of many sounds at once, in PyTorch, for a GPU.
+"""Analyzes many sounds at once, in PyTorch, for a GPU.
 
-What :mod:`.peaks`, :mod:`.tracking`, :mod:`.selection` and :mod:`.fit` do to one sound, in the same
-order and with the same constants; those modules say why. Peaks of all sounds stand in one list,
-candidates and modes in rows padded to a common number. Values differ from theirs only by rounding,
-whatever other sounds are in the batch. The host waits for the device four times per batch.
+The steps are those of :mod:`.peaks`, :mod:`.tracking`, :mod:`.selection` and :mod:`.fit`, in the
+same order and with the same constants; those modules say why. The peaks of all sounds stand in one
+list. Candidates and modes stand in rows, padded to a common number. The values differ from those of
+one sound at a time only by rounding, whatever other sounds are in the batch. The host waits for the
+device four times per batch.
 """
 
 import math
@@ -35,7 +36,14 @@ class _Peaks(NamedTuple):
 
 
 def analyze(audio: Tensor, cqt: CQT, settings: AnalysisSettings) -> Tensor:
-    """Measure the modal parameters of a batch, with fit.
+    """Measure the modal parameters of a batch and fit them to the waveforms.
+
+    If the device runs out of memory, the batch is divided.
+
+    Args:
+        audio: samples of each sound.
+        cqt: the transform that the settings describe.
+        settings: settings of the analysis.
 
     Shape:
         - audio: (B, N), float32
@@ -59,6 +67,7 @@ def analyze(audio: Tensor, cqt: CQT, settings: AnalysisSettings) -> Tensor:
 
 
 def _sounds_at_once(num_samples: int, settings: AnalysisSettings, device: torch.device) -> int:
+    """Return how many sounds are analyzed together, given the memory of the device."""
     memory = _MEMORY_OF_CPU
     if device.type == "cuda":
         # What PyTorch keeps for reuse is free, too.
@@ -68,7 +77,7 @@ def _sounds_at_once(num_samples: int, settings: AnalysisSettings, device: torch.
 
 
 def _bytes_per_sound(num_samples: int, settings: AnalysisSettings) -> int:
-    """About how much memory a sound takes at the peak; twice what measurements show."""
+    """Estimate the most memory that a sound takes, which is twice what was measured."""
     frames = num_samples // settings.hop_length + 1
     transform = 64 * num_samples + 24 * settings.n_bins * frames
     # Bands overlap by half: together they have twice the samples of the signal, as complex numbers.
@@ -76,6 +85,7 @@ def _bytes_per_sound(num_samples: int, settings: AnalysisSettings) -> int:
 
 
 def _analyze(audio: Tensor, cqt: CQT, s: AnalysisSettings) -> Tensor:
+    """Analyze sounds that fit into memory together."""
     num_samples = audio.shape[-1]
     num_frames = num_samples // s.hop_length + 1
     parameters = audio.new_zeros(len(audio), 3, s.num_modes, num_frames)
@@ -102,6 +112,7 @@ def _analyze(audio: Tensor, cqt: CQT, s: AnalysisSettings) -> Tensor:
 
 
 def _pick_peaks(spectrogram: Tensor, s: AnalysisSettings) -> _Peaks:
+    """Find the peaks of all sounds, as :func:`~drumblender.analysis.peaks.pick_peaks` does."""
     power = (spectrogram.real.square() + spectrogram.imag.square()).transpose(1, 2)
     middle = power[..., 1:-1]
     is_peak = (middle > power[..., :-2]) & (middle >= power[..., 2:])
@@ -122,7 +133,7 @@ def _pick_peaks(spectrogram: Tensor, s: AnalysisSettings) -> _Peaks:
 
 
 def _track(peaks: _Peaks, num_frames: int, tolerance: float) -> Tuple[Tensor, Tensor]:
-    """For each peak the first one of its track, and the length of that track."""
+    """Return, for each peak, the first peak of its track and the length of that track."""
     pitch = peaks.frequency.log2()
     # A frame of nothing between sounds keeps their tracks apart.
     moment = peaks.sound * (num_frames + 1) + peaks.frame
@@ -141,6 +152,10 @@ def _track(peaks: _Peaks, num_frames: int, tolerance: float) -> Tuple[Tensor, Te
 
 
 def _nearest(place: Tensor, moment: Tensor, apart: Tensor, step: int) -> Tensor:
+    """Return, for each peak, the nearest one of the next (or previous) frame, or -1.
+
+    ``place`` orders all peaks by moment and pitch; moments are ``apart`` from each other.
+    """
     wanted = place + step * apart
     right = torch.searchsorted(place, wanted).clamp(max=len(place) - 1)
     left = (right - 1).clamp(min=0)
@@ -200,7 +215,10 @@ def _choose_modes(
 def _choose(
     mass: Tensor, center: Tensor, loud: Tensor, rate: float, resolution: float, count: int
 ) -> Tuple[Tensor, Tensor]:
-    """Candidates (B, count) and their levels, 0 where there was none left to choose."""
+    """Return the chosen candidates (B, count) and their levels.
+
+    A level is 0 where no candidate was left.
+    """
     pitch = center.clamp(min=1e-9).log2()
     chosen: List[Tensor] = []
     levels: List[Tensor] = []
@@ -218,7 +236,7 @@ def _choose(
 
 
 def _interpolate(times: Tensor, known: Tensor, values: Tensor) -> Tensor:
-    """Values between known frames, held beyond them; times in frames, at least 0."""
+    """Interpolate between known frames at ``times``, in frames. Beyond them, values hold."""
     num_frames = known.shape[-1]
     index = torch.arange(num_frames, device=known.device)
     before = torch.where(known, index, -1).cummax(-1).values
@@ -235,4 +253,5 @@ def _interpolate(times: Tensor, known: Tensor, values: Tensor) -> Tensor:
 
 
 def _sums(values: Tensor, index: Tensor, size: int) -> Tensor:
+    """Add up the values that have the same index."""
     return values.new_zeros(size).index_add_(0, index, values)

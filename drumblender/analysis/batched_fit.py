@@ -24,7 +24,7 @@ _FRAME_PARTS = 2
 
 
 class Modes(NamedTuple):
-    """As :class:`drumblender.analysis.fit.Modes`, float64, with a leading dimension of sounds."""
+    """:class:`drumblender.analysis.fit.Modes` of many sounds: (B, K, F), phase (B, K), float64."""
 
     omega: Tensor
     amplitude: Tensor
@@ -32,7 +32,7 @@ class Modes(NamedTuple):
 
 
 class _Bands(NamedTuple):
-    """As :class:`drumblender.analysis.subbands.Subbands`, of many sounds."""
+    """:class:`drumblender.analysis.subbands.Subbands` of many sounds."""
 
     samples: Tensor  # float32 (B, bands, F + 1, 2, RATE): real and imaginary parts
     power: Tensor  # (B, bands, F)
@@ -42,14 +42,15 @@ class _Bands(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """Bands of sounds, P in all, that are solved together.
+    """P bands, of one sound or of several, that are solved together.
 
     Attributes:
-        sound: of each (P,).
-        band: of each (P,).
-        members: numbers of its modes (P, M); K, one too many, where there are fewer than M.
-        own: whether the mode's envelope comes from this band (P, M).
-        num_frames: frames from the first on that cover all that sounds.
+        sound: number of the sound that each band is of (P,).
+        band: number of each band in its sound (P,).
+        members: numbers of the modes of each band (P, M). Where a band has fewer than M, the number
+            is K, which is no mode.
+        own: whether the envelope of a mode comes from this band (P, M).
+        num_frames: number of frames, from the first on, in which something sounds.
     """
 
     sound: Tensor
@@ -65,9 +66,9 @@ def fit_modes(x: Tensor, omega: Tensor, level: Tensor, first: Tensor, last: Tens
     Args:
         x: samples.
         omega: frequency of each mode at the centers of the frames, in rad/sample.
-        level: how loud each mode is expected to be; where 0 there is no mode, only padding.
-        first: first frame in which modes may sound, of each sound.
-        last: frame after the last in which modes may sound.
+        level: how loud each mode is expected to be. Where it is 0 there is no mode, only padding.
+        first: first frame of each sound in which modes may sound.
+        last: frame of each sound after the last one in which modes may sound.
 
     Shape:
         - x: (B, N), float32
@@ -102,6 +103,7 @@ def fit_modes(x: Tensor, omega: Tensor, level: Tensor, first: Tensor, last: Tens
 def _penalties(
     mean: Tensor, level: Tensor, exists: Tensor, frame_rate: float
 ) -> Tuple[Tensor, Tensor]:
+    """Return the penalties of each mode (B, K), as in :mod:`.fit`."""
     distance = (mean[:, :, None] - mean[:, None]).abs()
     other = exists[:, None] & ~torch.eye(mean.shape[1], dtype=torch.bool, device=mean.device)
     rivals = other & (level[:, None] > fit.RIVAL * level[:, :, None])
@@ -114,6 +116,7 @@ def _penalties(
 
 
 def _phase(omega: Tensor, frame: float) -> Tensor:
+    """Return phases at the centers of frames, as in :mod:`.fit`."""
     steps = 0.5 * frame * (omega[..., 1:] + omega[..., :-1])
     return torch.cat([0.5 * frame * omega[..., :1], steps], -1).cumsum(-1) + 0.5 * omega
 
@@ -121,6 +124,7 @@ def _phase(omega: Tensor, frame: float) -> Tensor:
 def _fold(
     omega: Tensor, angle: Tensor, frame: float, sounding: Tensor, first: Tensor, last: Tensor
 ) -> Tensor:
+    """Fold phases into frequencies, as in :mod:`.fit`, in the frames in which each sound lasts."""
     turns = torch.diff(angle, dim=-1, prepend=angle[..., :1]) / (2 * torch.pi)
     left = (angle - 2 * torch.pi * turns.round().cumsum(-1)) * sounding
     index = torch.arange(omega.shape[-1], device=omega.device)
@@ -138,6 +142,7 @@ def _fold(
 
 
 def _split(x: Tensor, num_frames: int) -> _Bands:
+    """Split sounds into bands, as in :mod:`.subbands`."""
     num_samples = x.shape[-1]
     p = plan(num_samples, num_frames, torch.pi)
     index, inside, weights, share = (
@@ -157,6 +162,7 @@ def _split(x: Tensor, num_frames: int) -> _Bands:
 
 
 def _inverse(slices: Tensor, keep: int, length: int) -> Tensor:
+    """Turn slices of spectra into bands, in segments between the centers of frames."""
     circular = slices.new_zeros(*slices.shape[:-1], length)
     circular[..., : keep + 1] = slices[..., keep:]
     circular[..., length - keep :] = slices[..., :keep]
@@ -170,6 +176,7 @@ def _inverse(slices: Tensor, keep: int, length: int) -> Tensor:
 def _groups(
     mean: Tensor, exists: Tensor, highest: Tensor, last: Tensor, bands: _Bands
 ) -> List[_Group]:
+    """Divide the bands of all sounds into groups of about as many modes and frames."""
     num_modes, num_bands = mean.shape[1], len(bands.centers)
     reached = (highest / bands.width + 0.5).ceil().clamp(1, num_bands)
     home = torch.minimum((mean / bands.width).round(), reached[:, None] - 1)
@@ -203,6 +210,7 @@ def _groups(
 
 
 def _rounded(number: int, multiple: int) -> int:
+    """Round up to a multiple."""
     return -(-number // multiple) * multiple
 
 
@@ -216,7 +224,7 @@ def _solve(
     sounding: Tensor,
     parts: int,
 ) -> Tensor:
-    """Envelopes of all modes, float32 (B, K, F, parts)."""
+    """Fit the envelopes of all modes, float32 (B, K, F, parts)."""
     num_sounds, num_modes, num_frames = omega.shape
     pad = (0, 0, 0, 1)  # one mode more, for what is not there
     start = _phase(omega, bands.frame) + phase[..., None]
@@ -248,7 +256,7 @@ def _solve(
 
 
 class _Problem(NamedTuple):
-    """Least squares of P bands with M modes on F' frames, hence F' + 1 segments.
+    """A problem of least squares: P bands with M modes each, on F' frames or F' + 1 segments.
 
     Attributes:
         basis: cosines, then sines, of each segment (P, F' + 1, M, 2 * RATE).
@@ -265,7 +273,7 @@ class _Problem(NamedTuple):
     sounding: Tensor
 
     def played(self, envelopes: Tensor) -> Tensor:
-        """The bands (P, F' + 1, 2, RATE) of envelopes (P, F', parts, M)."""
+        """Make the bands (P, F' + 1, 2, RATE) that envelopes (P, F', parts, M) play."""
         padded = torch.nn.functional.pad(envelopes, (0, 0, 0, 0, 1, 1))
         columns = torch.cat([padded[:, :-1], padded[:, 1:]], -2)
         values = torch.matmul(columns, self.basis).unflatten(-2, (2, -1)) * self.ends
@@ -276,7 +284,7 @@ class _Problem(NamedTuple):
         return torch.stack([real, imaginary * self.is_complex[..., 0]], -2)
 
     def gather(self, bands: Tensor, parts: int) -> Tensor:
-        """What :meth:`played` does, transposed."""
+        """Apply the transposed matrix of :meth:`played`, from bands to envelopes."""
         rows = bands.flatten(-2)[:, :, None]
         if parts == 2:
             turned = torch.cat([bands[..., 1, :], -bands[..., 0, :]], -1)
@@ -288,6 +296,7 @@ class _Problem(NamedTuple):
 
 
 def _basis(bands: _Bands, group: _Group, omega: Tensor, start: Tensor) -> Tensor:
+    """Make the sinusoids of each segment, the basis of :class:`_Problem`."""
     segments = slice(group.num_frames + 1)
     frame, center = bands.frame, bands.centers[group.band][:, None, None]
     left, right = omega[..., :-1][..., segments], omega[..., 1:][..., segments]
@@ -304,10 +313,12 @@ def _basis(bands: _Bands, group: _Group, omega: Tensor, start: Tensor) -> Tensor
 
 
 def _tau(device: torch.device) -> Tensor:
+    """Return the places of a segment's samples between its two frames, from 0 to 1."""
     return (torch.arange(RATE, device=device) + 0.5) / RATE
 
 
 def _ends(num_frames: int, of_all: int, device: torch.device) -> Tensor:
+    """Return how the envelope points at both ends of a segment weigh in its samples."""
     tau = _tau(device)
     rise = tau.repeat(num_frames + 1, 1)
     fall = 1 - rise
@@ -321,7 +332,7 @@ def _ends(num_frames: int, of_all: int, device: torch.device) -> Tensor:
 def _conjugate_gradients(
     problem: _Problem, target: Tensor, penalties: Tensor, parts: int
 ) -> Tensor:
-    """Envelope points (P, F', parts, M)."""
+    """Find the envelope points (P, F', parts, M), as in :mod:`.least_squares`."""
     scale = torch.where(problem.is_complex, 2, 1) * (RATE * (2 / 3) * 0.5)
     ridge, bend = (scale[..., None] * penalties[:, None, None]).float().unbind(-1)
     # Of second differences, those within what sounds.
@@ -359,6 +370,7 @@ def _conjugate_gradients(
 
 
 def _level_gain(problem: _Problem, wanted: Tensor, envelopes: Tensor) -> Tensor:
+    """Return the gain for each frame of :func:`~drumblender.analysis.least_squares.level_gain`."""
     fitted = problem.played(envelopes).square().sum((-1, -2)) / RATE
     ratio = wanted / (0.5 * (fitted[:, 1:] + fitted[:, :-1]) + 1e-20)
     return ratio.clamp(1, LOUDER**2).sqrt()

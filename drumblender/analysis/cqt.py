@@ -42,7 +42,7 @@ CACHED_LENGTHS = 4
 
 
 class _Slice(NamedTuple):
-    """Kernel spectra of neighboring bins over the same rows of the folded spectrum."""
+    """Spectra of the kernels of neighboring bins, for the same rows of the folded spectrum."""
 
     first_row: int
     kernels: Tensor  # (bins, rows, folded length), complex64
@@ -57,10 +57,11 @@ class CQT(nn.Module):
 
     Args:
         sample_rate: in Hz.
-        hop_length: between frames, in samples.
+        hop_length: distance between frames, in samples.
         fmin: frequency of the lowest bin, in Hz.
         n_bins: number of bins.
-        bins_per_octave: resolution; the quality factor is 1 / (2^(1/bins_per_octave) - 1).
+        bins_per_octave: number of bins per octave. The quality factor follows from it as
+            1 / (2^(1/bins_per_octave) - 1).
 
     Shape:
         - Input: (B, N), real
@@ -118,6 +119,7 @@ class CQT(nn.Module):
         return torch.cat(bins, dim=1)
 
     def _through_spectrum(self, x: Tensor, before: Tensor, after: Tensor, num_frames: int) -> list:
+        """Compute the bins of long kernels, as products with the spectrum."""
         needed = x.shape[-1] + 2 * self.reach
         folded = _fast_fft_length(math.ceil(needed / self.hop_length))
         total = folded * self.hop_length
@@ -141,6 +143,7 @@ class CQT(nn.Module):
         return bins
 
     def _through_time(self, padded: Tensor, num_frames: int) -> list:
+        """Compute the bins of short kernels, as products of frames with a matrix."""
         bins = []
         for name in self._short_groups:
             kernels = getattr(self, name)
@@ -152,7 +155,10 @@ class CQT(nn.Module):
         return bins
 
     def _time_kernels(self, first: int) -> Tensor:
-        """Matrix (taps, 2 * bins) of a group: real and imaginary part of each conjugate kernel."""
+        """Make the matrix (taps, 2 * bins) of a group of bins.
+
+        Its columns are the real and imaginary part of each conjugate kernel.
+        """
         last = min(first + 2 * BINS_PER_GROUP, len(self.frequencies))
         before = int(self.lengths[first] + 1) // 2
         matrix = np.zeros((2 * before, last - first, 2))
@@ -168,6 +174,7 @@ class CQT(nn.Module):
         return torch.from_numpy(matrix.reshape(2 * before, -1)).float()
 
     def _slices(self, folded: int, device: torch.device) -> List[_Slice]:
+        """Return the spectra of long kernels for a length of signals, made or kept."""
         key = (folded, str(device))
         if key in self._cache:
             self._cache.move_to_end(key)
@@ -181,6 +188,7 @@ class CQT(nn.Module):
         return self._cache[key]
 
     def _spectral_kernels(self, first: int, folded: int, device: torch.device) -> _Slice:
+        """Make the spectra of the kernels of one group of bins."""
         total = folded * self.hop_length
         bins = slice(first, min(first + BINS_PER_GROUP, self.num_long))
         frequencies, lengths = self.frequencies[bins, None], self.lengths[bins, None]
@@ -199,7 +207,10 @@ class CQT(nn.Module):
 
 
 def _rows_of_spectrum(x: Tensor, first_row: int, last_row: int, folded: int) -> Tensor:
-    """FFT bins first_row * folded up to last_row * folded of real x as (B, rows, folded)."""
+    """Compute FFT bins of real x, from first_row * folded up to last_row * folded.
+
+    They are returned in the shape (B, rows, folded).
+    """
     total = x.shape[-1]
     if 2 * last_row * folded <= total and total % 2 == 0:
         below = max(0, -first_row) * folded
@@ -214,7 +225,7 @@ def _rows_of_spectrum(x: Tensor, first_row: int, last_row: int, folded: int) -> 
 
 
 def _half_spectrum(x: Tensor, count: int) -> Tensor:
-    """First ``count`` <= N / 2 bins of the FFT of real x (B, N), N even.
+    """Compute the first ``count`` <= N / 2 bins of the FFT of real x (B, N), where N is even.
 
     Even and odd samples go through one complex FFT of half the length; for the long signals here
     that takes a fraction of the time of the libraries' real FFT.
@@ -228,12 +239,15 @@ def _half_spectrum(x: Tensor, count: int) -> Tensor:
 
 @lru_cache(maxsize=CACHED_LENGTHS)
 def _half_turns(half: int, count: int, device: torch.device) -> Tensor:
+    """Return the factors that put the spectra of even and odd samples together."""
     angle = torch.arange(count, dtype=torch.float64) * (-math.pi / half) - math.pi / 2
     return torch.polar(torch.full_like(angle, 0.5), angle).to(torch.complex64).to(device)
 
 
 def _hann_spectrum(theta: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Sum over n of w[n] exp(i theta (n - c)), c = (L + 1) // 2, for a Hann window of unit sum.
+    """Evaluate the spectrum of a Hann window of unit sum in closed form.
+
+    It is the sum over n of ``w[n] exp(i theta (n - c))`` with c = (L + 1) // 2.
 
     With h = theta / 2 and a = pi / L, the three Dirichlet kernels of such a window add up to
     ``sin(L h) cos(h) sin(a)^2 / (L sin(h) sin(a - h) sin(a + h))``, which the delay c leaves real
@@ -257,7 +271,7 @@ def _hann_spectrum(theta: np.ndarray, length: np.ndarray) -> np.ndarray:
 
 
 def _fast_fft_length(minimum: int) -> int:
-    """Smallest product of powers of 2, 3 and 5 that is at least ``minimum``."""
+    """Return the smallest product of powers of 2, 3 and 5 that is at least ``minimum``."""
     best = 2 ** math.ceil(math.log2(max(minimum, 1)))
     five = 1
     while five < best:

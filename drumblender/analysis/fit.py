@@ -67,9 +67,9 @@ def fit_modes(x: np.ndarray, omega: np.ndarray, level: np.ndarray, first: int, l
     Args:
         x: samples.
         omega: frequency of each mode at the centers of the frames, in rad/sample.
-        level: how loud each mode is expected to be, in relation to the others.
+        level: how loud each mode is expected to be, relative to the others.
         first: first frame in which modes may sound.
-        last: frame after the last in which modes may sound.
+        last: frame after the last one in which modes may sound.
 
     Shape:
         - x: (N,)
@@ -105,12 +105,13 @@ def fit_modes(x: np.ndarray, omega: np.ndarray, level: np.ndarray, first: int, l
 
 
 def _penalties(mean: np.ndarray, level: np.ndarray, frame_rate: float):
-    """Weights of the squared envelope and of its squared second difference, for each mode.
+    """Return two penalties for each mode: on its envelope, and on the envelope's curvature.
 
-    An envelope that is as fast as the distance to the next mode, or to its own negative frequency,
-    explains that, too: both would share one sinusoid at random. Each may vary about as fast as half
-    the distance. And what a loud mode can explain is not left to a quiet one beside it: the ridge
-    is the prior of amplitudes in proportion to the levels.
+    Both are weights of squares. An envelope may vary so fast that it reaches the next mode, or the
+    mode's own negative frequency. Then two modes could explain one sinusoid, and would share it at
+    random. So the penalty on curvature holds each envelope to about half the distance. The penalty
+    on the envelope itself, the ridge, keeps a quiet mode from explaining what a loud one beside it
+    can explain: it is the prior that amplitudes are in proportion to the levels.
     """
     distance = np.abs(mean[:, None] - mean)
     np.fill_diagonal(distance, np.inf)
@@ -123,9 +124,10 @@ def _penalties(mean: np.ndarray, level: np.ndarray, frame_rate: float):
 
 
 def _phase(omega: np.ndarray, frame: float) -> np.ndarray:
-    """Phase at the centers of frames: the running sum of frequency, linear between them.
+    """Return the phase at the centers of frames, where frequency is linear between them.
 
-    The synthesizer's sum includes the sample itself: half a step more than the integral up to it.
+    The phase is the running sum of the frequency. The sum of the synthesizer includes the sample
+    itself, which is half a step more than the integral up to it.
     """
     steps = 0.5 * frame * (omega[:, 1:] + omega[:, :-1])
     integral = np.cumsum(np.concatenate([0.5 * frame * omega[:, :1], steps], 1), 1)
@@ -133,10 +135,10 @@ def _phase(omega: np.ndarray, frame: float) -> np.ndarray:
 
 
 def _fold(omega: np.ndarray, angle: np.ndarray, frame: float) -> np.ndarray:
-    """Frequencies whose phase follows ``angle`` ahead of that of ``omega``.
+    """Fold a phase into frequencies: their phase is that of ``omega`` plus ``angle``.
 
-    A central difference would smooth the phase by cos^2; repeating it on what is left restores all
-    but the fastest turns, which noise would make explode.
+    One central difference would smooth the phase by cos^2. It is repeated on the rest, which
+    restores all but the fastest turns. These are left out, because noise would make them explode.
     """
     left = np.unwrap(angle, axis=1)
     change = np.zeros_like(omega)
@@ -157,7 +159,7 @@ def _solve(
     sounding: slice,
     parts: tuple,
 ) -> np.ndarray:
-    """Envelopes of all modes, (parts, K, sounding frames), band by band."""
+    """Fit the envelopes (parts, K, sounding frames) of all modes, band by band."""
     start = _phase(omega, bands.frame)
     result = np.zeros((len(parts), len(omega), sounding.stop - sounding.start), np.float32)
     home = np.clip(np.rint(mean / bands.width), 0, len(bands.centers) - 1).astype(int)

@@ -23,22 +23,24 @@ def basis_of(
     parts: tuple,
     is_real: bool,
 ) -> np.ndarray:
-    """Matrix of each segment.
+    """Make the matrix of each segment, which turns envelope points into samples of the band.
+
+    The rows of a matrix are the samples: real parts, then imaginary parts. Its columns are the
+    envelope points, first those at the beginning of the segment, then those at its end. Each half
+    has the cosines of all modes, then the sines.
 
     Args:
         frame: distance between frames, in samples.
-        omega: frequencies of the modes (K, F), in rad/sample.
-        start: their phases at the centers of frames (K, F).
-        center: frequency by which the band is shifted down.
-        sounding: frames with envelope points.
+        omega: frequencies of the modes at the centers of frames, in rad/sample.
+        start: phases of the modes at the centers of frames, in radians.
+        center: frequency by which the band is shifted down, in rad/sample.
+        sounding: the frames that have envelope points.
         parts: "cos" and, for complex envelopes, "sin".
-        is_real: whether the band is real, not analytic.
+        is_real: whether the band is real, and not analytic.
 
     Shape:
+        - omega, start: (K, F)
         - Output: (segments, rows, 2 * columns)
-
-    Rows are the samples of the band (real parts, then imaginary parts), columns the envelope points
-    at the segment's beginning and end (each: cosines of all modes, then sines of all modes).
     """
     left = np.concatenate([omega[:, :1], omega], 1)[:, sounding.start : sounding.stop + 1].T
     right = np.concatenate([omega, omega[:, -1:]], 1)[:, sounding.start : sounding.stop + 1].T
@@ -70,7 +72,20 @@ def basis_of(
 def conjugate_gradients(
     basis: np.ndarray, target: np.ndarray, ridge: np.ndarray, bend: np.ndarray
 ) -> np.ndarray:
-    """Envelope points (frames, columns) with the least squared error plus penalties."""
+    """Find the envelope points with the least squared error plus penalties.
+
+    Args:
+        basis: matrix of each segment, from :func:`basis_of`.
+        target: samples of the band in each segment.
+        ridge: penalty on the envelope of each column.
+        bend: penalty on the second difference of the envelope of each column.
+
+    Shape:
+        - basis: (segments, rows, 2 * columns)
+        - target: (segments, rows)
+        - ridge, bend: (columns,)
+        - Output: (frames, columns), where frames = segments - 1
+    """
     frames, columns = len(basis) - 1, basis.shape[-1] // 2
     scale = basis.shape[1] * (2 / 3) * 0.5
     ridge, bend = (scale * ridge).astype(np.float32), (scale * bend).astype(np.float32)
@@ -111,10 +126,21 @@ def conjugate_gradients(
 
 
 def level_gain(basis: np.ndarray, wanted: np.ndarray, envelopes: np.ndarray) -> np.ndarray:
-    """Gain per frame that brings the modes of a band towards the power of the band.
+    """Return a gain for each frame that brings the modes of a band towards the power of the band.
 
-    Least squares renders what it cannot follow, such as noise, too quietly. Where the fit is good
-    the gain is one.
+    Least squares makes whatever it cannot follow, such as noise, too quiet. Where the fit is good,
+    the gain is 1. It is 2 at most.
+
+    Args:
+        basis: matrix of each segment, from :func:`basis_of`.
+        wanted: power of the band around the center of each frame.
+        envelopes: envelope points.
+
+    Shape:
+        - basis: (segments, rows, 2 * columns)
+        - wanted: (frames,)
+        - envelopes: (frames, columns)
+        - Output: (frames,)
     """
     padded = np.pad(envelopes, ((1, 1), (0, 0)))
     ends = np.concatenate([padded[:-1], padded[1:]], -1)

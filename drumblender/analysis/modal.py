@@ -1,4 +1,4 @@
-"""From a waveform to the parameters of a bank of sinusoids: the whole analysis."""
+"""The whole modal analysis, from a waveform to the parameters of a bank of sinusoids."""
 
 import math
 from typing import Optional
@@ -18,21 +18,25 @@ from drumblender.signal import exact_products, hz_to_rad
 
 
 class CQTModalAnalysis:
-    """Measure modal parameters of audio.
+    """Measures the modal parameters of recordings.
+
+    The rows of the result are frequency in rad/sample, amplitude (not negative) and phase. The most
+    energetic mode comes first. Modes that are not there are zero, and so is silence. The result
+    lies on the CPU, and :class:`~drumblender.synths.ModalSynth` plays it as it is.
 
     Args:
-        settings: how.
-        batched: analyze the sounds of a batch together (:mod:`.batched`), which is what a GPU is
-            good at. By default where the audio is on one. Values differ by rounding from those of
-            one sound at a time, which are the same bytes always. Without ``fit`` only the CQT is
-            computed where the audio is.
+        settings: how to measure.
+        batched: whether to analyze the sounds of a batch together (:mod:`.batched`), which is fast
+            on a GPU. By default they are where the audio is on a GPU. One sound at a time gives
+            always the same bytes; sounds together give the same values but for rounding. Without
+            ``fit`` in the settings, only the CQT is computed on a GPU.
 
     Shape:
         - Input: (N,) or (B, N)
-        - Output: (3, num_modes, N // hop_length + 1) or with a leading B: frequency in rad/sample,
-          amplitude (not negative), phase; the most energetic mode comes first, modes that are not
-          there are zero, silence is all zero. The values are those that
-          :class:`~drumblender.synths.ModalSynth` plays, on its grid of frames, on the CPU.
+        - Output: (3, num_modes, N // hop_length + 1), or the same with a leading B
+
+    Raises:
+        UsageError: if the settings ask for frequencies above half the sample rate.
 
     >>> CQTModalAnalysis(AnalysisSettings())(torch.zeros(24000)).shape
     torch.Size([3, 64, 94])
@@ -67,6 +71,7 @@ class CQTModalAnalysis:
             torch.set_num_threads(threads)
 
     def _analyze(self, x: Tensor) -> Tensor:
+        """Analyze one sound (N,)."""
         s = self.settings
         with torch.no_grad():
             spectrogram = self.cqt.to(x.device)(x[None])[0].cpu().numpy()
@@ -81,6 +86,7 @@ class CQTModalAnalysis:
         return torch.from_numpy(parameters)
 
     def _fitted(self, parameters: np.ndarray, x: np.ndarray, peaks: Peaks, tracks: Tracks) -> None:
+        """Fill in the parameters of modes that are fitted to the waveform."""
         s = self.settings
         num_frames = parameters.shape[-1]
         # The synthesizer samples envelopes at half-pixel centers: its frames are N / F apart.
@@ -106,6 +112,7 @@ class CQTModalAnalysis:
         parameters[2, rows] = modes.phase[order, None]
 
     def _plain(self, parameters: np.ndarray, peaks: Peaks, tracks: Tracks) -> None:
+        """Fill in the parameters of the loudest tracks, as they are."""
         s = self.settings
         energy = tracks.total(peaks.amplitude**2)
         for row, index in enumerate(np.argsort(-energy, kind="stable")[: s.num_modes]):

@@ -1,4 +1,4 @@
-"""Local maxima of a constant-Q spectrogram, refined between the bins.
+"""Finds the local maxima of a constant-Q spectrogram, and refines them between the bins.
 
 A frame of a CQT that is dominated by one sinusoid has a smooth peak in log magnitude; the parabola
 through its three highest points gives the sinusoid's frequency and amplitude to a small fraction
@@ -21,9 +21,10 @@ class Peaks(NamedTuple):
 
     Attributes:
         frame: index of the CQT frame, int (P,).
-        frequency: in Hz, float64 (P,).
-        amplitude: of the sinusoid, linear, float64 (P,).
-        phase: of the CQT at the peak, in radians: that of a cosine at the frame's center, (P,).
+        frequency: frequency in Hz, float64 (P,).
+        amplitude: linear amplitude of the sinusoid, float64 (P,).
+        phase: phase of the CQT at the peak, in radians (P,). It is the phase of a cosine at the
+            center of the frame.
     """
 
     frame: np.ndarray
@@ -40,8 +41,8 @@ def pick_peaks(
     Args:
         spectrogram: complex CQT in which a sinusoid of amplitude 1 has magnitude 1.
         fmin: frequency of the lowest bin, in Hz.
-        bins_per_octave: of the CQT.
-        threshold_db: peaks at or below this level (dB relative to amplitude 1) are left out.
+        bins_per_octave: number of bins per octave.
+        threshold_db: level in dB relative to amplitude 1. Peaks at or below it are left out.
 
     Shape:
         - spectrogram: (bins, frames)

@@ -31,21 +31,27 @@ def choose_modes(
     resolution: float,
     count: int,
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Frequencies in Hz and levels (root of the peaks' energy) of the chosen modes.
+    """Choose which tracks become modes.
 
-    Candidates are the tracks and, at constant frequency, bands of one frame rate that hold peaks of
-    no track. They are chosen one after the other by weight, the sum of the amplitudes of their
-    peaks (not of energies: what is quiet but long or wide counts, too); a chosen one takes weight
-    off its neighbors. Before its first peak and after its last a mode holds its frequency.
+    Candidates are the tracks and also, at constant frequency, bands of one frame rate that hold
+    peaks of no track. They are chosen one after the other by weight. The weight of a candidate is
+    the sum of the amplitudes of its peaks; with the sum of energies, quiet modes that are long or
+    wide would not count. A chosen candidate takes weight off its neighbors. A mode holds its
+    frequency before its first peak and after its last.
 
     Args:
         peaks: all peaks.
-        tracks: runs of them.
-        times: of the frames of the peaks, in seconds.
-        frame_times: of the frames of the result, in seconds.
-        rate: of these frames, in Hz.
-        resolution: of the peaks, in octaves: what lies nearer is one sinusoid.
-        count: modes at most.
+        tracks: the tracks that they form.
+        times: time of each frame of the peaks, in seconds.
+        frame_times: time of each frame of the result, in seconds.
+        rate: rate of the frames of the result, in Hz.
+        resolution: resolution of the peaks, in octaves. Peaks that are nearer belong to one
+            sinusoid.
+        count: largest number of modes.
+
+    Returns:
+        The frequencies of the chosen modes, in Hz, and their levels. A level is the square root of
+        the energy of the peaks.
 
     Shape:
         - Output: (K, len(frame_times)) and (K,), K <= count

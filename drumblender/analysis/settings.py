@@ -1,4 +1,4 @@
-"""How modal parameters are measured, and by which version of the method."""
+"""Settings of the modal analysis, and the version of its method."""
 
 from dataclasses import dataclass
 
@@ -9,26 +9,26 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class AnalysisSettings:
-    """How modal parameters are measured.
+    """Settings of the modal analysis.
 
     Attributes:
-        sample_rate: of the audio, in Hz.
-        hop_length: between frames, in samples.
+        sample_rate: sample rate of the audio, in Hz.
+        hop_length: distance between frames, in samples.
         fmin: lowest frequency, in Hz.
-        n_bins: bins of the CQT.
-        bins_per_octave: of the CQT.
-        num_modes: modes at most.
-        min_length: frames in which a peak has to be followed to be a track. With ``fit``, peaks of
-            no track may still become a mode of constant frequency.
-        threshold: peaks, and fitted modes, at or below this level in dB relative to amplitude 1 are
+        n_bins: number of bins of the CQT.
+        bins_per_octave: number of bins of the CQT per octave.
+        num_modes: largest number of modes.
+        min_length: number of frames through which a peak has to be followed to be a track. With
+            ``fit``, peaks of no track may still become a mode of constant frequency.
+        threshold: level in dB relative to amplitude 1. Peaks and fitted modes at or below it are
             left out.
-        diff_threshold: how far a track's frequency may move from one frame to the next, in percent
-            of it (5 is 84 cents). A ratio, because a tolerance in Hz that lets low modes glide
-            tears high ones apart: on real kits, plain peak picking has an MSS of 1.85 with 5 Hz and
-            of 1.55 with 5 percent.
-        fit: choose modes for coverage and fit them to the waveform. Otherwise modes are the loudest
-            tracks, with amplitudes and phases read off the CQT, whose frame f is centered on sample
-            f * hop_length.
+        diff_threshold: how far the frequency of a track may move from one frame to the next, in
+            percent (5 is 84 cents). It is a ratio, because a tolerance in Hz that lets low modes
+            glide tears high ones apart: on real kits, plain peak picking has an MSS of 1.85 with
+            5 Hz and of 1.55 with 5 percent.
+        fit: whether to choose modes for coverage and fit them to the waveform. Otherwise modes are
+            the loudest tracks, with amplitudes and phases read off the CQT, whose frame f is
+            centered on sample f * hop_length.
     """
 
     sample_rate: int = 48000
@@ -44,9 +44,10 @@ class AnalysisSettings:
 
     @property
     def silence_after(self) -> int:
-        """Samples of silence to put behind a recording that is to be analyzed whole.
+        """Number of samples of silence to put behind a recording that is analyzed whole.
 
-        The CQT continues a signal by reflection and the bands of the fit are circular, so that its
-        end would feel its beginning: a mode that is all but gone rises again, or loses its pitch.
+        The CQT continues a signal by reflection, and the bands of the fit are circular. Without
+        silence, the beginning of a recording would disturb its end: a mode that is nearly gone
+        would rise again or lose its pitch.
         """
         return 8 * self.hop_length

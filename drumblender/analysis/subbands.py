@@ -14,14 +14,14 @@ RATE = 16
 
 
 class Subbands(NamedTuple):
-    """A signal in bands, as segments between the centers of frames.
+    """A signal split into bands, each in segments between the centers of frames.
 
     Attributes:
-        samples: complex64 (bands, F + 1, RATE): segment s lies between the centers of frames
-            s - 1 and s. Band 0 is real.
-        power: mean square of the samples around the center of each frame, of a signal of which each
-            band has only its own share, float32 (bands, F).
-        centers: frequency that each band was shifted down by, in rad/sample (bands,).
+        samples: samples of the bands, complex64 (bands, F + 1, RATE). Segment s lies between the
+            centers of frames s - 1 and s. Band 0 is real.
+        power: power of each band around the center of each frame, float32 (bands, F). Here bands
+            do not overlap: each has only its own share of the signal.
+        centers: frequency by which each band was shifted down, in rad/sample (bands,).
         width: distance between the centers of bands, in rad/sample.
         frame: distance between the centers of frames, in samples (N / F, in general no integer).
     """
@@ -34,17 +34,17 @@ class Subbands(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Which parts of a spectrum make the bands, and how they are weighted.
+    """Which bins of a spectrum make the bands, and with which weights.
 
     Attributes:
-        length: samples of each band.
-        k: bins of a band around its center (n,).
-        index: bins of the signal's spectrum, (bands, n).
-        inside: whether they are there.
-        weights: of the bins, complex64 (n,).
-        share: taper to each band's own share, float32 (n,).
-        centers: as in :class:`Subbands`.
-        width: as in :class:`Subbands`.
+        length: number of samples of each band.
+        k: numbers of the bins of a band, counted from its center (n,).
+        index: numbers of the same bins in the spectrum of the signal (bands, n).
+        inside: whether the spectrum has these bins (bands, n).
+        weights: weights of the bins, complex64 (n,).
+        share: further weights that leave each band only its own share, float32 (n,).
+        centers: the same as in :class:`Subbands`.
+        width: the same as in :class:`Subbands`.
     """
 
     length: int
@@ -58,7 +58,7 @@ class Plan(NamedTuple):
 
 
 def plan(num_samples: int, num_frames: int, highest: float) -> Plan:
-    """How to split a signal into bands; arguments as of :func:`split`.
+    """Plan how to split a signal into bands. The arguments are those of :func:`split`.
 
     >>> plan(96000, 376, 0.5).index.shape
     (4, 6015)
@@ -93,7 +93,7 @@ def plan(num_samples: int, num_frames: int, highest: float) -> Plan:
 
 
 def band_count(highest: float, width: float) -> int:
-    """How many bands reach up to the highest frequency."""
+    """Return how many bands it takes to reach the highest frequency."""
     return max(1, int(np.ceil(highest / width + 0.5)))
 
 
@@ -106,8 +106,8 @@ def split(x: np.ndarray, num_frames: int, highest: float) -> Subbands:
 
     Args:
         x: samples.
-        num_frames: F, frames of modal parameters over the signal.
-        highest: frequency that the last band reaches at least, in rad/sample.
+        num_frames: number F of frames of modal parameters for the signal.
+        highest: frequency that the bands have to reach, in rad/sample.
 
     Shape:
         - x: (N,)
@@ -133,6 +133,7 @@ def split(x: np.ndarray, num_frames: int, highest: float) -> Subbands:
 
 
 def _inverse(slices: np.ndarray, k: np.ndarray, length: int) -> np.ndarray:
+    """Turn slices of a spectrum into bands, in segments between the centers of frames."""
     circular = np.zeros((len(slices), length), np.complex64)
     circular[:, k] = slices
     bands = np.fft.ifft(circular).astype(np.complex64)

@@ -17,7 +17,7 @@ from drumblender.analysis.peaks import Peaks
 
 
 class Tracks(NamedTuple):
-    """Modes as runs of peaks in consecutive frames.
+    """Tracks, each of which is a run of peaks in consecutive frames.
 
     Track i consists of the peaks ``peaks[start[i] : start[i] + length[i]]``, in order of time.
     The track that dies last comes first.
@@ -28,11 +28,11 @@ class Tracks(NamedTuple):
     length: np.ndarray
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Indices of the peaks of one track."""
+        """Return the indices of the peaks of one track."""
         return self.peaks[self.start[index] : self.start[index] + self.length[index]]
 
     def total(self, values: np.ndarray) -> np.ndarray:
-        """Sum over each track of a value per peak."""
+        """Return, for each track, the sum of a value that each peak has."""
         running = np.concatenate([[0.0], np.cumsum(values[self.peaks])])
         return running[self.start + self.length] - running[self.start]
 
@@ -46,7 +46,7 @@ def track_peaks(peaks: Peaks, tolerance: float, min_length: int) -> Tracks:
     Args:
         peaks: ordered by frame and, within a frame, by frequency.
         tolerance: largest difference between frequencies of neighboring frames, in octaves.
-        min_length: shorter tracks, in frames, are dropped.
+        min_length: number of frames; shorter tracks are dropped.
 
     >>> frame = np.array([0, 0, 1, 1, 2])
     >>> hz = np.array([100.0, 800.0, 101.0, 400.0, 102.0])
@@ -78,7 +78,10 @@ def track_peaks(peaks: Peaks, tolerance: float, min_length: int) -> Tracks:
 
 
 def _nearest(pitch: np.ndarray, frame: np.ndarray, step: int) -> np.ndarray:
-    """For each peak the nearest in pitch among those of the frame ``step`` on, -1 where none is."""
+    """Return, for each peak, the peak nearest in pitch among those of the frame ``step`` later.
+
+    The index is -1 where that frame has no peak.
+    """
     # One sorted list of all peaks: frames are further apart in it than pitches ever are.
     apart = 4 * (np.abs(pitch).max() + 1)
     place = frame * apart + pitch

@@ -1,4 +1,4 @@
-"""Small pure functions on tensors of samples that every other module shares."""
+"""Small pure functions on tensors of samples, which all other packages may use."""
 
 from drumblender.signal.precision import at_least_float32, exact_products, full_precision
 from drumblender.signal.resample import resample

@@ -1,4 +1,4 @@
-"""Which precision a computation has, whatever precision training runs in."""
+"""Keeps the precision of a computation, whatever precision training runs in."""
 
 import contextlib
 from typing import Iterator
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """16-bit floats as float32; others as they are.
+    """Convert 16-bit floats to float32, and leave other types as they are.
 
     >>> at_least_float32(torch.zeros(1, dtype=torch.bfloat16)).dtype
     torch.float32
@@ -17,16 +17,19 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 
 def full_precision(x: Tensor) -> torch.autocast:
-    """Context in which autocast does nothing on the device of x: for phases, spectra and losses."""
+    """Return a context in which autocast does nothing on the device of ``x``.
+
+    Phases, spectra and losses need it.
+    """
     return torch.autocast(x.device.type, enabled=False)
 
 
 @contextlib.contextmanager
 def exact_products() -> Iterator[None]:
-    """Context in which products of float32 matrices are those of float32.
+    """Compute products of float32 matrices with the precision of float32 inside this context.
 
-    Training lets them be rounded (``float32_matmul_precision``), which phases and what is measured
-    at -80 dB beside a loud tone do not bear.
+    Training lets them be rounded (``float32_matmul_precision``). Phases would suffer from that, and
+    so would a mode at -80 dB beside a loud one.
     """
     precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")

@@ -1,4 +1,4 @@
-"""Samples of another rate."""
+"""Converts samples from one sample rate to another."""
 
 import math
 from fractions import Fraction
@@ -15,8 +15,13 @@ _LONGEST_FILTER_BANK = 1_000
 def resample(audio: Tensor, rate: int, new_rate: int) -> Tensor:
     """Resample with a long Kaiser-windowed sinc.
 
-    Rates whose ratio is no simple fraction (44 101 to 48 000 Hz) would need gigabytes of filters;
-    for those the spectrum is cut or padded.
+    A ratio of rates that is no simple fraction (44 101 to 48 000 Hz) would need gigabytes of
+    filters. In that case the spectrum is cut or padded instead.
+
+    Args:
+        audio: samples.
+        rate: their sample rate, in Hz.
+        new_rate: sample rate of the result, in Hz.
 
     Shape:
         - Input: (N,)
@@ -43,7 +48,10 @@ def resample(audio: Tensor, rate: int, new_rate: int) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _resampler(rate: int, new_rate: int) -> torchaudio.transforms.Resample:
-    """Keeps its filters, which take longer to make than most drum sounds to resample."""
+    """Make a resampler, or return it if it has been made before.
+
+    Its filters take longer to make than most drum sounds take to resample.
+    """
     return torchaudio.transforms.Resample(
         rate,
         new_rate,

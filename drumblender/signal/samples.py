@@ -1,4 +1,4 @@
-"""Samples as tensors: sines, lengths, silence."""
+"""Makes, cuts and pads tensors of samples."""
 
 import torch
 import torch.nn.functional as F
@@ -8,13 +8,13 @@ from drumblender.signal.units import hz_to_rad
 
 
 def sine(frequency: float, num_samples: int, sample_rate: float, phase: float = 0.0) -> Tensor:
-    """A sine of unit amplitude.
+    """Make a sine of amplitude 1.
 
     Args:
         frequency: in Hz.
         num_samples: length in samples.
         sample_rate: in Hz.
-        phase: of the first sample, in radians.
+        phase: phase of the first sample, in radians.
 
     Shape:
         - Output: (num_samples,), computed in float64 and given as float32.
@@ -27,7 +27,7 @@ def sine(frequency: float, num_samples: int, sample_rate: float, phase: float = 
 
 
 def fit_length(x: Tensor, num_samples: int) -> Tensor:
-    """Cut or zero-pad the end of the last dimension to ``num_samples``.
+    """Cut the last dimension to ``num_samples``, or pad its end with zeros.
 
     >>> fit_length(torch.ones(1, 2), 4).tolist()
     [[1.0, 1.0, 0.0, 0.0]]
@@ -39,17 +39,17 @@ def fit_length(x: Tensor, num_samples: int) -> Tensor:
 def trim_leading_silence(
     x: Tensor, threshold_db: float = -60.0, frame_length: int = 256, hop_length: int = 256
 ) -> Tensor:
-    """Cut what comes before the first frame whose RMS exceeds a threshold.
+    """Cut everything before the first frame whose root mean square exceeds a threshold.
 
     Args:
         x: samples.
-        threshold_db: RMS in dB relative to full scale at which sound begins.
-        frame_length: of the RMS, in samples.
-        hop_length: between frames, in samples.
+        threshold_db: root mean square at which sound begins, in dB relative to full scale.
+        frame_length: length of a frame, in samples.
+        hop_length: distance between frames, in samples.
 
     Shape:
         - Input: (N,)
-        - Output: (N',), N' = 0 when no frame exceeds the threshold.
+        - Output: (N',), where N' = 0 if no frame exceeds the threshold.
 
     >>> x = torch.cat([torch.zeros(1000), torch.ones(1000)])
     >>> trim_leading_silence(x).shape

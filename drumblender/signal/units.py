@@ -1,10 +1,10 @@
-"""Units of frequency."""
+"""Converts units of frequency."""
 
 import math
 
 
 def hz_to_rad(frequency, sample_rate: float):
-    """Convert Hz to radians per sample (number or tensor).
+    """Convert a frequency, a number or a tensor, from Hz to radians per sample.
 
     >>> round(hz_to_rad(12_000.0, 48_000), 4)
     1.5708
@@ -13,7 +13,7 @@ def hz_to_rad(frequency, sample_rate: float):
 
 
 def rad_to_hz(omega, sample_rate: float):
-    """Convert radians per sample to Hz (number or tensor).
+    """Convert a frequency, a number or a tensor, from radians per sample to Hz.
 
     >>> round(rad_to_hz(math.pi, 48_000))
     24000
