@@ -13,7 +13,7 @@ import sys
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO, Callable, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import IO, Callable, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.atomic import in_one_step
@@ -28,9 +28,14 @@ _BLOCK = 1 << 20
 _LEAST_SIZE = 4096
 # tarfile reads names and headers at once; nobody needs larger ones.
 _LONGEST_READ = 16 << 20
-# The files of a kit or a dataset are fewer; a bomb may be made of names.
-_MOST_FILES = 10_000_000
+# Of a kit: how many files, and how large it may become (in bytes, or in sizes of the archive).
+_MOST_FILES = 100_000
+_LEAST_LIMIT = 1 << 30
+_MOST_TIMES = 200
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+Problems = Dict[PurePosixPath, str]
 
 
 class DamagedArchive(DrumblenderError):
@@ -117,72 +122,133 @@ def unpack(archive: Path, data_dir: Path, meta_file: str, check: Callable[[Path]
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def extract(archive: Path, folder: Path, names: Optional[Mapping[str, str]] = None) -> None:
+def extract(archive: Path, folder: Path) -> None:
     """Extract the files of an archive into a new folder.
-
-    Args:
-        archive: tar file, plain or compressed.
-        folder: to make.
-        names: the files to extract, and what to call them instead; all files by their own names
-            when None. Of two files of one name the last one counts then, as it does in tar.
 
     Raises:
         DrumblenderError: when the archive is damaged or unsafe, or the disk is full.
     """
-    with (
-        _explained(archive, folder.parent),
-        progress(f"Unpack {printable(archive.name)}", archive.stat().st_size, **BYTES) as bar,
-    ):
+    with _explained(archive, folder.parent), _bar(archive) as bar:
         folder.mkdir(parents=True)
-        for name, source, position in _files(archive, folder):
-            bar.update(position - bar.n)
-            if names is not None and str(name) not in names:
-                continue
-            target = folder / (name if names is None else names[str(name)])
+        room = _Room(archive, folder)
+        for name, size, source, position in _files(archive):
+            room.take(size)
+            target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb" if names is None else "wb") as file:
+            with target.open("xb") as file:
                 shutil.copyfileobj(source, file, _BLOCK)
+            bar.update(position - bar.n)
 
 
-def read_files(
-    archive: Path, wanted: Callable[[PurePosixPath], bool]
+def extract_kit(archive: Path, targets: Mapping[PurePosixPath, Path]) -> None:
+    """Extract some files of a kit's archive, of two of one name the last one, as tar does.
+
+    Args:
+        archive: tar file, plain or compressed.
+        targets: name in the archive -> where to write it, in a folder that is there.
+
+    Raises:
+        DrumblenderError: when the archive is damaged or unsafe, or the disk is full.
+    """
+    folder = next(iter(targets.values())).parent
+    with _explained(archive, folder), _bar(archive) as bar:
+        room = _Room(archive, folder)
+        for name, size, source, position in _files(archive, {}):
+            if name in targets:
+                room.take(size)
+                with targets[name].open("wb") as file:
+                    shutil.copyfileobj(source, file, _BLOCK)
+            bar.update(position - bar.n)
+
+
+def read_kit(
+    archive: Path, wanted: Callable[[PurePosixPath], bool], problems: Problems
 ) -> Iterator[Tuple[PurePosixPath, Optional[bytes]]]:
-    """The names of all files of an archive, with the content of those that are wanted."""
+    """The names of all files of a kit's archive, with the content of those that are wanted.
+
+    Args:
+        archive: tar file, plain or compressed.
+        wanted: of a name.
+        problems: gets the names of what cannot be used, and why.
+    """
     with _explained(archive, archive.parent):
-        for name, source, _ in _files(archive, archive.parent):
+        for name, _, source, _ in _files(archive, problems):
             yield name, source.read(_LONGEST_READ) if wanted(name) else None
 
 
-def _files(archive: Path, place: Path) -> Iterator[Tuple[PurePosixPath, IO[bytes], int]]:
-    """Name and content of each file, checked, and how far along in the archive it ends.
+def _files(
+    archive: Path, problems: Optional[Problems] = None
+) -> Iterator[Tuple[PurePosixPath, int, IO[bytes], int]]:
+    """Name, size and content of each file, checked, and how far along in the archive it ends.
 
-    An archive that comes to more than is free at ``place`` is refused.
+    Args:
+        archive: tar file, plain or compressed.
+        problems: gets what is wrong with one file of a kit and makes the others no less safe. An
+            archive of ours has no such files, and is refused when this is None.
     """
-    free = shutil.disk_usage(place).free
-    total = 0
     with (
         archive.open("rb") as raw,
         _plain(raw) as stream,
-        tarfile.open(fileobj=_Bounded(stream), mode="r:") as tar,
+        _Bounded(stream) as bounded,
+        tarfile.open(fileobj=bounded, mode="r:") as tar,
     ):
-        for count, member in enumerate(tar):
-            if count > _MOST_FILES:
-                raise DamagedArchive(f"{archive} holds more than {_MOST_FILES} files; divide it.")
+        limit = max(_LEAST_LIMIT, _MOST_TIMES * archive.stat().st_size)
+        total = count = 0
+        while True:
+            member = tar.next()
+            tar.members.clear()  # which would keep them all
+            if member is None:
+                break
+            if member.size < 0:
+                raise _unsafe(archive, member, "has an impossible size")
+            count, total = count + 1, total + member.size
+            if problems is not None and (count > _MOST_FILES or total > limit):
+                raise DamagedArchive(f"{archive} unpacks to more than a kit can be; leave it out.")
             if member.isdir():
                 continue
+            name = _safe_name(archive, member, is_kit=problems is not None)
             if not member.isreg():
-                raise _unsafe(archive, member, "is a link or a device")
-            name = _safe_name(archive, member)
-            total += max(member.size, _LEAST_SIZE)
-            if total > free:
-                raise DrumblenderError(
-                    f"{archive} unpacks to more than the {free / 1e9:.1f} GB that are free at "
-                    f"{place.parent}; make room or set another data_dir."
-                )
-            yield name, tar.extractfile(member), raw.tell()
+                if problems is None or not _is_link_inside(member, name):
+                    raise _unsafe(archive, member, "is a link or a device")
+                problems[name] = "is a link in an archive"
+                continue
+            if problems is not None:
+                problems.pop(name, None)  # the last of one name counts
+            yield name, member.size, tar.extractfile(member), raw.tell()
+        if any(bounded.last):  # tarfile takes a damaged header for the end if it is not the first
+            raise tarfile.ReadError("a damaged header")
         # The checksum of the compressed stream stands at its end, behind the last member.
         while stream.read(_BLOCK):
-            pass
+            total += _BLOCK
+            if problems is not None and total > limit:
+                raise DamagedArchive(f"{archive} unpacks to more than a kit can be; leave it out.")
+
+
+class _Room:
+    """What may still be written where a folder is.
+
+    Args:
+        archive: that is unpacked.
+        folder: to unpack to.
+    """
+
+    def __init__(self, archive: Path, folder: Path):
+        self._archive, self._folder = archive, folder
+        self._free = shutil.disk_usage(folder).free
+        self._total = 0
+
+    def take(self, size: int) -> None:
+        """Take the room of one file, or raise."""
+        self._total += max(size, _LEAST_SIZE)
+        if self._total > self._free:
+            raise DrumblenderError(
+                f"{self._archive} unpacks to more than the {self._free / 1e9:.1f} GB that are free "
+                f"at {self._folder.parent}; make room or set another data_dir."
+            )
+
+
+def _bar(archive: Path):
+    return progress(f"Unpack {printable(archive.name)}", archive.stat().st_size, **BYTES)
 
 
 @contextlib.contextmanager
@@ -209,13 +275,20 @@ def _explained(archive: Path, place: Path) -> Iterator[None]:
         raise
 
 
-def _safe_name(archive: Path, member: tarfile.TarInfo) -> PurePosixPath:
-    name = PurePosixPath(member.name)
-    if name.is_absolute() or ".." in name.parts or "\\" in member.name or "\0" in member.name:
+def _safe_name(archive: Path, member: tarfile.TarInfo, is_kit: bool) -> PurePosixPath:
+    # Kits also come from Windows.
+    text = member.name.replace("\\", "/") if is_kit else member.name
+    name = PurePosixPath(text)
+    if name.is_absolute() or ".." in name.parts or "\\" in text or "\0" in text:
         raise _unsafe(archive, member, "points outside the archive")
-    if member.size < 0:
-        raise _unsafe(archive, member, "has an impossible size")
     return name
+
+
+def _is_link_inside(member: tarfile.TarInfo, name: PurePosixPath) -> bool:
+    """Whether a member is a link to something in the same archive."""
+    start = name.parent if member.issym() else PurePosixPath()
+    target = os.path.normpath(start / member.linkname)
+    return (member.issym() or member.islnk()) and not target.startswith(("/", ".."))
 
 
 def _unsafe(archive: Path, member: tarfile.TarInfo, why: str) -> DrumblenderError:
@@ -232,15 +305,21 @@ def _damaged(archive: Path, error: BaseException) -> DrumblenderError:
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that refuses to be read in gigabytes, which a header in an archive may ask for."""
+    """A stream that refuses to be read in gigabytes, which a header in an archive may ask for.
+
+    Attributes:
+        last: what was read last.
+    """
 
     def __init__(self, stream: IO[bytes]):
         self._stream = stream
+        self.last = b""
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _LONGEST_READ:
             raise tarfile.ReadError(f"a header of {size} bytes")
-        return self._stream.read(size)
+        self.last = self._stream.read(size)
+        return self.last
 
     def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
         return self._stream.seek(position, whence)

@@ -4,19 +4,25 @@ The text comes from the internet. It is read once from front to back without bui
 declarations that could make it grow are refused.
 """
 
-import contextlib
+import codecs
 import re
 import xml.etree.ElementTree as ElementTree
-from typing import List, Tuple
+from typing import Iterator, List, Tuple
+
+from drumblender.files.text import decode
 
 DESCRIPTION = "drumkit.xml"
 ARCHIVE_SUFFIX = ".h2drumkit"
 
 _LONGEST = 16 << 20
-_ENCODING = re.compile(rb"<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]{1,40})[\"']")
-_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-# Control characters, which old versions wrote as they are, and the declaration of an encoding.
-_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]|<\\?xml[^>]*\\?>")
+_DECLARATION = re.compile(r"\s*<\?xml\s[^>]{0,1000}>")
+_ENCODING = re.compile(r"encoding\s*=\s*[\"']([\w.:-]{1,40})[\"']")
+# Codecs of Python that are no encodings of a text file, and may take long.
+_NO_ENCODINGS = frozenset("idna punycode unicode-escape raw-unicode-escape undefined".split())
+# Control characters, which old versions wrote as they are.
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
+# What lets a document say more than it is long.
+_GROWING = re.compile("<!(ENTITY|ATTLIST)")
 
 
 def instruments(xml: bytes) -> List[Tuple[str, str]]:
@@ -34,12 +40,8 @@ def instruments(xml: bytes) -> List[Tuple[str, str]]:
     if len(xml) > _LONGEST:
         raise ValueError(f"it is larger than {_LONGEST >> 20} MiB")
     failure = None
-    for encoding in _encodings(xml):
-        try:
-            text = _NOT_XML.sub("", xml.decode(encoding))
-        except UnicodeError:
-            continue
-        if "<!ENTITY" in text:
+    for text in _decoded(xml):
+        if _GROWING.search(text):
             raise ValueError("it declares entities, which no kit needs")
         parser = ElementTree.XMLParser(target=_Reader())
         try:
@@ -50,21 +52,23 @@ def instruments(xml: bytes) -> List[Tuple[str, str]]:
     raise failure or ValueError("it is no text")
 
 
-def _encodings(xml: bytes) -> List[str]:
-    """What the text may be encoded in, the likeliest first; Latin-1 fits always."""
-    for mark, encoding in _MARKS.items():
-        if xml.startswith(mark):
-            return [encoding, "latin-1"]
-    declared = _ENCODING.match(xml.lstrip())
-    names = [declared[1].decode("ascii")] if declared else []
-    known = []
-    for name in names:
-        with contextlib.suppress(LookupError, ValueError):
-            # Python also has codecs that make no text of bytes, which only their use tells.
-            with contextlib.suppress(UnicodeError):
-                b"x".decode(name)
-            known.append(name)
-    return [*known, "utf-8", "latin-1"]
+def _decoded(xml: bytes) -> Iterator[str]:
+    """The text, without a declaration of its encoding: as declared first, else as it looks."""
+    if xml.startswith((b"<\0", b"\0<")):  # UTF-16 without its mark
+        xml = (codecs.BOM_UTF16_LE if xml[1:2] == b"\0" else codecs.BOM_UTF16_BE) + xml
+    text = decode(xml)
+    declaration = _DECLARATION.match(text)
+    start = declaration.end() if declaration else 0
+    encoding = _ENCODING.search(declaration[0]) if declaration else None
+    if encoding and not xml.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            codec = codecs.lookup(encoding[1])
+            if codec.name not in ("utf-8", *_NO_ENCODINGS):
+                as_declared = xml.decode(codec.name)
+                yield _NOT_XML.sub("", as_declared[as_declared.index(">") + 1 :])
+        except (LookupError, ValueError):
+            pass  # unknown here, or wrong
+    yield _NOT_XML.sub("", text[start:])
 
 
 class _Reader:

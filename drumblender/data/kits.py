@@ -28,9 +28,11 @@ SOUND_SUFFIXES = frozenset(
 )
 
 _NOTE = re.compile(r"([a-g])([#b]?)(-?\d)", re.IGNORECASE)
+_IN_ARCHIVE = re.compile(re.escape(hydrogen.ARCHIVE_SUFFIX) + "(?=/)", re.IGNORECASE)
 _LONGEST_FILE = 16 << 20
 _LONGEST_LABEL = 200
 _LONGEST_NAME = 255  # in bytes; no file system takes more
+_LONGEST_PATH = 4096
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,9 @@ class Kits:
 
     def archive_of(self, name: str) -> str:
         """The archive that holds a file; empty when none does."""
-        if hydrogen.ARCHIVE_SUFFIX in name.lower():
-            for parent in PurePosixPath(name).parents:
-                if str(parent) in self.archives:
-                    return str(parent)
+        for match in _IN_ARCHIVE.finditer(name):
+            if name[: match.end()] in self.archives:
+                return name[: match.end()]
         return ""
 
 
@@ -224,21 +225,33 @@ def _label(text: str) -> str:
 def _read_archive(raw_dir: Path, name: str, kits: Kits) -> None:
     descriptions: Dict[PurePosixPath, bytes] = {}
     members: Set[PurePosixPath] = set()
-    wanted = hydrogen.DESCRIPTION
-    for member, content in archives.read_files(raw_dir / name, lambda path: path.name == wanted):
+    problems: archives.Problems = {}
+    size = 0
+    for member, content in archives.read_kit(raw_dir / name, _is_drumkit_xml, problems):
         members.add(member)
         if content is not None:
+            size += len(content)
+            if size > _LONGEST_FILE:
+                raise ValueError(f"what describes it is larger than {_LONGEST_FILE >> 20} MiB")
             descriptions[member] = content  # of two of one name the last one counts, as in tar
     if not descriptions:
-        raise DrumblenderError(f"it holds no {wanted}")
+        raise DrumblenderError(f"it holds no {hydrogen.DESCRIPTION}")
     stem = PurePosixPath(name).stem
     kits.packs[name] = stem
-    files = sorted(f"{name}/{member}" for member in members - descriptions.keys())
-    kits.archives[name] = files
-    for file in files:
-        longest = max(len(os.fsencode(part)) for part in PurePosixPath(file).parts)
-        if longest > _LONGEST_NAME:
+    for member in sorted((members | problems.keys()) - descriptions.keys()):
+        file = f"{name}/{member}"
+        length = len(os.fsencode(file))
+        longest = max(len(os.fsencode(part)) for part in member.parts or ("",))
+        if member in problems:
+            kits.unusable[file] = problems[member]
+        elif length > _LONGEST_PATH:
+            file = f"{file[:_LONGEST_NAME]}…{length}"
+            kits.unusable[file] = f"has a path of {length} bytes, more than any file may have"
+        elif longest > _LONGEST_NAME:
             kits.unusable[file] = f"has a name of {longest} bytes, more than any file may have"
+        kits.archives.setdefault(name, []).append(file)
+    files = kits.archives.setdefault(name, [])
+    files.sort()
     there = Names(files)
     for member, xml in sorted(descriptions.items()):
         # Several kits in one archive are packs of their own.
@@ -251,6 +264,10 @@ def _read_archive(raw_dir: Path, name: str, kits: Kits) -> None:
             kits.broken[f"{name}/{member}"] = f"is no kit that can be read ({_reason(error)})"
             continue
         _add(kits, name, PurePosixPath(name) / member.parent, mentions, there)
+
+
+def _is_drumkit_xml(member: PurePosixPath) -> bool:
+    return member.name == hydrogen.DESCRIPTION
 
 
 def _hydrogen_mentions(xml: bytes, pack: str) -> List[Tuple[str, Mention]]:

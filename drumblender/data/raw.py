@@ -156,24 +156,25 @@ def unpack_archives(
         Key -> the file to read, and key -> why there is none.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    inside: Dict[str, Dict[str, RawSound]] = {}
+    inside: Dict[str, Dict[PurePosixPath, RawSound]] = {}
     for sound in sounds:
         if sound.archive and not sound.problem:
-            name = str(PurePosixPath(sound.name).relative_to(sound.archive))
+            name = PurePosixPath(sound.name).relative_to(sound.archive)
             inside.setdefault(sound.archive, {})[name] = sound
     sources: Dict[str, Path] = {}
     problems: Dict[str, str] = {}
     for index, (archive, members) in enumerate(inside.items()):
-        # Numbers, because the names are those of another system.
-        numbers = {name: str(number) for number, name in enumerate(members)}
         place = folder / str(index)
+        # Numbers, because the names are those of another system.
+        targets = {name: place / str(number) for number, name in enumerate(members)}
         try:
-            archives.extract(raw_dir / archive, place, numbers)
+            place.mkdir(parents=True)
+            archives.extract_kit(raw_dir / archive, targets)
             # As old as the archive, so that it counts as unchanged when it is unpacked again.
             time = (raw_dir / archive).stat().st_mtime_ns
             for name, sound in members.items():
-                os.utime(place / numbers[name], ns=(time, time))
-                sources[sound.key] = place / numbers[name]
+                os.utime(targets[name], ns=(time, time))
+                sources[sound.key] = targets[name]
         except Exception as error:  # whatever one archive does, the others go on
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in atomic.FULL:
                 raise

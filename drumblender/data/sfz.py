@@ -10,20 +10,25 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 
+from drumblender.files.text import decode
+
 # Headers from the outermost to the innermost; an inner one ends with the next outer one.
 _LEVELS = ("control", "global", "master", "group", "region")
+_HEADERS = frozenset((*_LEVELS, "curve", "effect", "midi", "sample"))
 # The opcodes that say something about a file's name or instrument.
 _OPCODES = frozenset(
     "sample default_path key lokey hikey note_offset octave_offset region_label group_label "
     "master_label global_label".split()
 )
-_DEFINE = re.compile(r"#define\s+(\$\w+)\s+(\S+)")
+_DEFINE = re.compile(r"#define\s+(\$\w{1,64})\s+(\S+)")
 _INCLUDE = re.compile(r'\s*#include\s*"([^"]+)"')
-# A header, what looks like one, or the name of an opcode. An opcode begins a word, so that every
-# character is looked at a bounded number of times.
-_TOKEN = re.compile(r"<(?:(\w+)>)?|(?<![^\s>])([\w$]+)=")
+# A header, or the name of an opcode. An opcode begins a word, so that every character is looked at
+# a bounded number of times.
+_TOKEN = re.compile(r"<(\w+)>|(?<![^\s>])([\w$]+)=")
+_COMMENT = re.compile(r"(?<!\S)//[^\r\n]*|/\*")
 
 _MOST_PARTS = 1_000
+_DEEPEST_PART = 50
 _MOST_REGIONS = 100_000
 _LONGEST_TEXT = 16 << 20
 _LONGEST_VALUE = 1_024
@@ -46,6 +51,11 @@ class SfzKit:
     parts: Set[str] = field(default_factory=set)
     problems: List[str] = field(default_factory=list)
 
+    def note(self, problem: str) -> None:
+        """Enter what could not be read; the first few say enough."""
+        if len(self.problems) < 3:
+            self.problems.append(problem)
+
 
 def read_sfz(
     name: str, load: Callable[[str], bytes], find: Callable[[str], Optional[str]]
@@ -61,7 +71,8 @@ def read_sfz(
         ValueError: when the file itself is no text.
     """
     kit = SfzKit()
-    kit.regions.extend(_regions(_Text(name, load, find, kit).lines(name, ()), kit.problems))
+    lines = _Text(name, load, find, kit).lines(name, ())
+    kit.regions.extend(_regions(lines, kit.note))
     return kit
 
 
@@ -75,22 +86,13 @@ def sfz_regions(text: str) -> Iterator[Region]:
     return iter(read_sfz("", lambda name: text.encode(), lambda path: None).regions)
 
 
-def decode(data: bytes) -> str:
-    """Text in UTF-8, in UTF-16 with its mark, or else in Latin-1.
-
-    Raises:
-        ValueError: when it is no text.
-    """
+def _decode(data: bytes) -> str:
     if len(data) > _LONGEST_TEXT:
         raise ValueError(f"it is larger than {_LONGEST_TEXT >> 20} MiB")
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16")
-    if b"\0" in data:
+    text = decode(data)
+    if "\0" in text:
         raise ValueError("it is no text")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+    return text
 
 
 class _Text:
@@ -100,21 +102,20 @@ class _Text:
         self._folder = PurePosixPath(name).parent
         self._load, self._find, self._kit = load, find, kit
         self._defines: Dict[str, str] = {}
-        self._lengths: List[int] = []  # of the names, the longest first
+        self._lengths: List[int] = []  # that the names have, the longest first
         self._count = 0
         self._size = 0
 
     def lines(self, name: str, parents: Tuple[str, ...]) -> Iterator[str]:
-        text = _without_comments(decode(self._load(name)))
-        for line in re.split(r"\r\n|\r|\n", text):
-            line = re.sub(r"(?:^|\s)//.*", "", line)
+        for line in re.split(r"\r\n|\r|\n", _without_comments(_decode(self._load(name)))):
             for variable, value in _DEFINE.findall(line):
                 self._defines[variable] = self._expand(value)
-                self._lengths = sorted({len(v) for v in self._defines}, reverse=True)
+                if len(variable) not in self._lengths:
+                    self._lengths = sorted([*self._lengths, len(variable)], reverse=True)
             line = self._expand(_DEFINE.sub("", line))
             self._size += len(line)
             if self._size > _LONGEST_TEXT:
-                self._note(f"it comes to more than {_LONGEST_TEXT >> 20} MiB")
+                self._kit.note(f"it comes to more than {_LONGEST_TEXT >> 20} MiB")
                 return
             include = _INCLUDE.match(line)
             if include:
@@ -124,23 +125,22 @@ class _Text:
 
     def _part(self, path: str, parents: Tuple[str, ...]) -> Iterator[str]:
         self._count += 1
-        part = self._find(os.path.normpath(str(self._folder / path.replace("\\", "/"))))
+        # Some programs take it as relative to the kit, some to the file that says so.
+        folders = (self._folder, PurePosixPath(parents[-1]).parent)
+        paths = (os.path.normpath(str(folder / path.replace("\\", "/"))) for folder in folders)
+        part = next(filter(None, map(self._find, paths)), None)
         if part is None:
-            self._note(f"it includes {path}, which is not there")
+            self._kit.note(f"it includes {path}, which is not there")
         elif part in parents:
-            self._note(f"{part} includes itself")
-        elif self._count > _MOST_PARTS:
-            self._note(f"it includes more than {_MOST_PARTS} files")
+            self._kit.note(f"{part} includes itself")
+        elif self._count > _MOST_PARTS or len(parents) > _DEEPEST_PART:
+            self._kit.note("it includes too many files")
         else:
             self._kit.parts.add(part)
             try:
                 yield from self.lines(part, parents)
             except (OSError, ValueError) as error:
-                self._note(f"{part} in it cannot be read ({error})")
-
-    def _note(self, problem: str) -> None:
-        if len(self._kit.problems) < 3:
-            self._kit.problems.append(problem)
+                self._kit.note(f"{part} in it cannot be read ({error})")
 
     def _expand(self, text: str) -> str:
         """Replace defined names, the longest that fits: $KICK and $KICK2 may both exist."""
@@ -151,33 +151,37 @@ class _Text:
             word = match[0]
             for length in self._lengths:
                 if length <= len(word) and word[:length] in self._defines:
-                    known = self._defines[word[:length]]
+                    known = self._defines[word[:length]][:_LONGEST_VALUE]
                     self._size += len(known)
-                    return known[:_LONGEST_VALUE] + word[length:]
+                    # What is too large is refused when the line is done.
+                    return known + word[length:] if self._size <= _LONGEST_TEXT else ""
             return word
 
-        if self._size > _LONGEST_TEXT:
-            return text
         return re.sub(r"\$\w+", value, text)
 
 
 def _without_comments(text: str) -> str:
-    """Text without what stands between ``/*`` and ``*/``, or behind the last ``/*``."""
+    """Text without what stands behind ``//``, between ``/*`` and ``*/``, or behind a last ``/*``.
+
+    >>> _without_comments("a // b /* c\\nd http://e/f /* g\\n*/ h /* i")
+    'a  \\nd http://e/f   h  '
+    """
     pieces, start = [], 0
-    while True:
-        begin = text.find("/*", start)
-        if begin < 0:
-            return " ".join([*pieces, text[start:]])
-        pieces.append(text[start:begin])
-        end = text.find("*/", begin + 2)
-        if end < 0:
-            return " ".join(pieces)
-        start = end + 2
+    comment = _COMMENT.search(text)
+    while comment:
+        pieces.append(text[start : comment.start()])
+        start = comment.end()
+        if comment[0] == "/*":
+            end = text.find("*/", start)
+            start = end + 2 if end >= 0 else len(text)
+        comment = _COMMENT.search(text, start)
+    return " ".join([*pieces, text[start:]])
 
 
-def _regions(lines: Iterator[str], problems: List[str]) -> Iterator[Region]:
+def _regions(lines: Iterator[str], note: Callable[[str], None]) -> Iterator[Region]:
     scopes: Dict[str, Region] = {level: {} for level in _LEVELS}
     level, count = "", 0
+    is_kit = False
 
     def region() -> Iterator[Region]:
         opcodes: Region = {}
@@ -194,15 +198,17 @@ def _regions(lines: Iterator[str], problems: List[str]) -> Iterator[Region]:
             header, opcode = token[1], token[2]
             if opcode:
                 value = line[token.end() : end].strip()
-                known = level in scopes and opcode.lower() in _OPCODES
-                if known and len(value) <= _LONGEST_VALUE:
-                    scopes[level][opcode.lower()] = value
-            elif header:
+                if level in scopes and opcode.lower() in _OPCODES:
+                    if len(value) > _LONGEST_VALUE:
+                        note(f"it says {opcode} of {len(value)} characters")
+                    scopes[level][opcode.lower()] = value[:_LONGEST_VALUE]
+            else:
                 yield from region()
                 level = header.lower()
                 count += level == "region"
+                is_kit = is_kit or level in _HEADERS
                 if count > _MOST_REGIONS:
-                    problems.append(f"it has more than {_MOST_REGIONS} regions")
+                    note(f"it has more than {_MOST_REGIONS} regions")
                     return
                 if level == "control":
                     scopes[level].pop("default_path", None)
@@ -210,3 +216,5 @@ def _regions(lines: Iterator[str], problems: List[str]) -> Iterator[Region]:
                     for inner in _LEVELS[_LEVELS.index(level) :]:
                         scopes[inner] = {}
     yield from region()
+    if not is_kit:
+        note("it holds no regions")

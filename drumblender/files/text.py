@@ -4,6 +4,7 @@ Python hands such bytes over as lone surrogates, which no UTF-8 file can hold. A
 can: JSON and YAML (in double quotes) read that back as it was, so that it still names the file.
 """
 
+import codecs
 import hashlib
 import json
 import os
@@ -61,14 +62,21 @@ def readable(name: str) -> str:
     >>> readable("caf\udce9") == readable("cafe\u0301") == "caf\u00e9"
     True
     """
-    parts = name.split("/")
-    for index, part in enumerate(parts):
-        if any("\ud800" <= c <= "\udfff" for c in part):
-            encoded = part.encode("utf-8", "surrogateescape" if _escaped(part) else "surrogatepass")
-            parts[index] = encoded.decode("latin-1")
-    return unicodedata.normalize("NFC", "/".join(parts))
+    return unicodedata.normalize("NFC", _bytes_as_latin_1(name))
 
 
-def _escaped(text: str) -> bool:
-    """Whether all surrogates of a text stand for bytes."""
-    return not re.search("[\ud800-\udc7f\udd00-\udfff]", text)
+def decode(data: bytes) -> str:
+    r"""Text that another program wrote: in UTF-8, or in UTF-16 with its mark.
+
+    Bytes that are no UTF-8 count as Latin-1, one by one, as :func:`readable` takes them in names.
+
+    >>> decode(b"caf\xe9"), decode("café".encode()), decode("café".encode("utf-16"))
+    ('café', 'café', 'café')
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    return _bytes_as_latin_1(data.decode("utf-8-sig", "surrogateescape"))
+
+
+def _bytes_as_latin_1(text: str) -> str:
+    return re.sub("[\udc80-\udcff]", lambda match: chr(ord(match[0]) - 0xDC00), text)
