@@ -15,6 +15,7 @@ import shutil
 import sys
 import time
 import zlib
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -52,8 +53,8 @@ JOURNAL_FILE = "journal.jsonl"
 FILES = "audio"  # folder of the WAV and feature files
 DEVICES = "analyzed_on"  # in the settings file, beside the settings
 FILE_FIELDS = ("filename", "feature_file")
-NOT_IN_METADATA = "is not in the metadata"
-_MOST_SHOWN = 20  # the metadata has them all
+LEFT_OUT = "left_out"  # in the settings file: what the raw metadata does not name
+_MOST_SHOWN = 20  # files with the same reason, and duplicates; the dataset lists them all
 
 # Sounds that are read at once for a device; the analysis divides them if they are too many.
 _BATCH = 256
@@ -97,7 +98,7 @@ class Report:
         skipped: (file, reason) of those that could not be used.
         seconds: that it took.
         devices: on which its features were measured, in this run and before.
-        unnamed: sounds of the raw folder that its metadata does not name.
+        left_out: (file, reason) of those that the raw metadata does not name.
     """
 
     data_dir: Path
@@ -107,17 +108,14 @@ class Report:
     duplicates: Dict[str, str]
     seconds: float
     devices: Sequence[str] = ()
-    unnamed: Sequence[str] = ()
+    left_out: Sequence[Tuple[str, str]] = ()
 
     def __str__(self) -> str:
-        lines = [printable(f"skipped {name}: {reason}") for name, reason in self.skipped]
-        lines += [
-            printable(f"left out {name}: {NOT_IN_METADATA}") for name in self.unnamed[:_MOST_SHOWN]
-        ]
-        if self.unnamed:
+        lines = [*_few("skipped", self.skipped), *_few("left out", self.left_out)]
+        if self.left_out:
             lines.append(
-                f"{len(self.unnamed)} sounds of the raw folder are not in its metadata; add them "
-                f"there (drumblender-dataset OTHER.yaml --init writes entries to copy), or leave "
+                f"{len(self.left_out)} files of the raw folder are not in its metadata; add them "
+                "there (drumblender-dataset OTHER.yaml --init writes entries to copy), or leave "
                 f"them out. {self.data_dir / SKIPPED_FILE} lists them."
             )
         if len(self.devices) > 1:
@@ -133,7 +131,20 @@ class Report:
             f"{self.data_dir}: {self.done} done, {self.reused} reused, "
             f"{len(self.skipped)} skipped{where}{same}, in {self.seconds:.1f} s."
         )
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
+
+
+def _few(what: str, entries: Sequence[Tuple[str, str]]) -> List[str]:
+    """A line for each file, but not for thousands with the same reason."""
+    lines: List[str] = []
+    count = Counter()
+    for name, reason in entries:
+        count[reason] += 1
+        if count[reason] <= _MOST_SHOWN:
+            lines.append(f"{what} {name}: {reason}")
+    more = {reason: number - _MOST_SHOWN for reason, number in count.items()}
+    lines += [f"{what} {n} more files: each {reason}" for reason, n in more.items() if n > 0]
+    return lines
 
 
 # --- What is stored with a dataset ---------------------------------------------------------------
@@ -363,7 +374,7 @@ class Build:
         skipped: Skipped,
         library: Optional[Dict[str, Any]],
         reused: int,
-        unnamed: Sequence[str] = (),
+        left_out: Sequence[Tuple[str, str]] = (),
     ) -> Report:
         """Write what describes the dataset, and give it its name.
 
@@ -373,9 +384,9 @@ class Build:
             skipped: sounds that could not be used.
             library: what the whole raw folder holds, for shards to be merged.
             reused: how many sounds were there before.
-            unnamed: sounds that the raw metadata does not name.
+            left_out: files that the raw metadata does not name, and why they are no sounds.
         """
-        listed = [*sorted(skipped.values()), *((name, NOT_IN_METADATA) for name in unnamed)]
+        listed = [*sorted(skipped.values()), *left_out]
         text = "".join(f"{printable(n)}\t{printable(why)}\n" for n, why in listed).encode()
         atomic.write(self.folder / SKIPPED_FILE, text)
         files = {name for item in metadata.values() for name in files_of(item)}
@@ -386,6 +397,8 @@ class Build:
         if self.settings.analysis is not None:
             description[DEVICES] = sorted(self.devices)
         description["skipped"] = dict(sorted(skipped.items()))
+        if left_out:
+            description[LEFT_OUT] = left_out
         atomic.write_json(self.folder / SETTINGS_FILE, description)
         atomic.write_json(self.folder / meta_file, metadata)
         atomic.put_in_place(self.folder, self.data_dir)
@@ -401,7 +414,7 @@ class Build:
             },
             seconds=time.monotonic() - self._start,
             devices=sorted(self.devices),
-            unnamed=unnamed,
+            left_out=left_out,
         )
 
 

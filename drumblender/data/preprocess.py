@@ -11,7 +11,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Set, Tuple, Union
 
 import torch
 
@@ -20,6 +20,7 @@ from drumblender.data.audio import read_metadata
 from drumblender.data.build import (
     FILES,
     JOURNAL_FILE,
+    LEFT_OUT,
     SETTINGS_FILE,
     Build,
     DatasetSettings,
@@ -84,9 +85,8 @@ def preprocess(
             f"{raw_dir} is a download that was stopped; set url, bucket and prefix to finish it, "
             f"or remove {raw_dir / UNFINISHED} to use what is there."
         )
-    found = raw.find_sounds(raw_dir, raw_meta_file or meta_file)
-    unnamed = raw.not_in_metadata(raw_dir, raw_meta_file or meta_file, found)
-    sounds = {sound.key: sound for sound in found}
+    found = raw.read_library(raw_dir, raw_meta_file or meta_file)
+    sounds = {sound.key: sound for sound in found.sounds}
     library = {"sounds": len(sounds), "digest": raw.fingerprint(sounds)}
     if shard is not None:
         k, n = shard
@@ -127,7 +127,7 @@ def preprocess(
         build.mark_duplicates(metadata)
         build.remove_strays(metadata)
         reused = sum(audio[key].reused and features[key].reused for key in metadata)
-        return build.finish(meta_file, metadata, skipped, library, reused, unnamed)
+        return build.finish(meta_file, metadata, skipped, library, reused, found.left_out)
 
 
 def preprocess_features(
@@ -185,8 +185,9 @@ def preprocess_features(
             raise _nothing_left(data_dir, skipped)
         stored = stored or {}
         skipped.update({key: tuple(entry) for key, entry in stored.get("skipped", {}).items()})
+        left_out = [tuple(entry) for entry in stored.get(LEFT_OUT, ())]
         reused = sum(made.reused for made in features.values())
-        return build.finish(meta_file, metadata, skipped, stored.get("library"), reused)
+        return build.finish(meta_file, metadata, skipped, stored.get("library"), reused, left_out)
 
 
 def merge(data_dir: Path, meta_file: str, settings: DatasetSettings) -> Report:
@@ -202,12 +203,14 @@ def merge(data_dir: Path, meta_file: str, settings: DatasetSettings) -> Report:
         build = Build(data_dir, settings)
         metadata: Metadata = {}
         skipped: Skipped = {}
+        left_out: Set[Tuple[str, str]] = set()  # of the whole library, in each shard
         tasks = []
         for folder, stored in shards.items():
             items = _read_shard_metadata(folder / meta_file)
             journal = read_journal(folder)
             metadata.update(items)
             skipped.update({key: tuple(entry) for key, entry in stored["skipped"].items()})
+            left_out.update(tuple(entry) for entry in stored.get(LEFT_OUT, ()))
             for key, item in items.items():
                 for name in files_of(item):
                     origin, stamp = journal.get(name, ((0, 0), (0, 0)))
@@ -230,7 +233,8 @@ def merge(data_dir: Path, meta_file: str, settings: DatasetSettings) -> Report:
             )
         metadata = dict(sorted(metadata.items()))
         build.mark_duplicates(metadata)
-        report = build.finish(meta_file, metadata, skipped, library, len(metadata))
+        reused = len(metadata)
+        report = build.finish(meta_file, metadata, skipped, library, reused, sorted(left_out))
         for folder in shards:
             shutil.rmtree(folder)
         return report

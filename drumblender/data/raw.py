@@ -17,16 +17,17 @@ import unicodedata
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Deque, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple, Union
+from typing import Any, Deque, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
 from drumblender.data import archives
-from drumblender.data.kits import Kits, Mention, is_description, is_sound_name, read_kits, under
+from drumblender.data.kits import Kits, Mention, is_sound_name, read_kits, under
 from drumblender.data.names import TYPES, recognize_instrument, recognize_type
 from drumblender.errors import DrumblenderError
 from drumblender.files import atomic
 
 PathLike = Union[str, Path]
 
+_ABOVE = "is a link to a folder above it"
 _JUNK = re.compile(r"\..*|__MACOSX|Thumbs\.db|desktop\.ini|Icon\r?", re.IGNORECASE | re.DOTALL)
 
 
@@ -64,24 +65,45 @@ class RawSound:
         }
 
 
+@dataclass(frozen=True)
+class Library:
+    """What is in a raw folder.
+
+    Attributes:
+        sounds: all files that may be sounds, sorted by key.
+        left_out: (file, reason) of those that the raw metadata does not name.
+    """
+
+    sounds: List[RawSound]
+    left_out: List[Tuple[str, str]] = field(default_factory=list)
+
+
 def find_sounds(raw_dir: Path, meta_file: PathLike) -> List[RawSound]:
-    """All files of a raw folder that may be sounds, sorted by key.
+    """The sounds of :func:`read_library`."""
+    return read_library(raw_dir, meta_file).sounds
+
+
+def read_library(raw_dir: Path, meta_file: PathLike) -> Library:
+    """Find all files of a raw folder, and what names, kits and metadata say about them.
 
     Args:
         raw_dir: the raw folder.
         meta_file: raw metadata, relative to the raw folder; the folder structure counts when it
             does not exist.
     """
-    if not raw_dir.is_dir():
+    if not os.path.isdir(raw_dir):
         raise DrumblenderError(
             f"There is no raw folder {raw_dir}; put the recordings there, "
             "or correct data_dir_unprocessed in the configuration."
         )
     path = raw_dir / meta_file
     listing = _Listing(raw_dir)
+    if "." in listing.files:
+        raise DrumblenderError(f"{raw_dir} {listing.files['.']}; check its permissions.")
     kits = listing.kits()
     described = path.is_file()
-    packs = _read(path) if described else _packs_of_folders(raw_dir, kits)
+    packs = _read(path) if described else _packs_of_folders(listing, kits)
+    own = _name_of(raw_dir, path)
     entries = [
         (pack, content, PurePosixPath(folder["path"]), folder)
         for pack, content in packs.items()
@@ -92,8 +114,8 @@ def find_sounds(raw_dir: Path, meta_file: PathLike) -> List[RawSound]:
     sounds: Dict[str, RawSound] = {}
     for pack, content, folder, further in entries:
         extra = {k: v for k, v in further.items() if k not in ("path", "type", "instrument")}
-        for name, problem in _candidates(listing, folder, kits, path, pack):
-            if name in sounds or raw_dir / name == path:
+        for name, problem in _candidates(listing, folder, kits, path if described else None, pack):
+            if name in sounds or name == own:
                 continue
             mention = kits.mentions.get(name, Mention(pack))
             pack_of_sound = pack if described else mention.pack
@@ -112,34 +134,44 @@ def find_sounds(raw_dir: Path, meta_file: PathLike) -> List[RawSound]:
             )
     if not sounds:
         raise DrumblenderError(f"{raw_dir} holds no files; put recordings there.")
-    return sorted(_with_keys_of_their_own(sounds.values()), key=lambda sound: sound.key)
+    return Library(
+        sorted(_with_keys_of_their_own(sounds.values()), key=lambda sound: sound.key),
+        _left_out(listing, kits, sounds, own) if described else [],
+    )
 
 
-def not_in_metadata(raw_dir: Path, meta_file: PathLike, sounds: Iterable[RawSound]) -> List[str]:
-    """Sounds and kits of a raw folder that its metadata does not name: nobody asked for them.
-
-    Args:
-        raw_dir: the raw folder.
-        meta_file: raw metadata, relative to the raw folder; without it everything counts.
-        sounds: from :func:`find_sounds`.
-    """
-    if not (raw_dir / meta_file).is_file():
-        return []
-    listing = _Listing(raw_dir)
-    kits = listing.kits()
-    known: Set[str] = {name for sound in sounds for name in (sound.name, sound.archive)}
+def _left_out(
+    listing: "_Listing", kits: Kits, sounds: Mapping[str, RawSound], own: str
+) -> List[Tuple[str, str]]:
+    """What nobody asked for: all files that are neither sounds nor describe kits, with reasons."""
+    known = {os.path.normpath(name) for name in sounds}  # metadata may say a/../b
+    used = {sound.archive for sound in sounds.values()}
     known |= kits.descriptions - kits.archives.keys()
-    return [
-        name
-        for name, problem in sorted(listing.files.items())
-        if name not in known and not problem and (is_sound_name(name) or is_description(name))
-    ]
+    # The configuration that --init wrote beside the metadata.
+    known |= {own, *(os.path.splitext(own)[0] + suffix for suffix in (".yaml", ".yml"))}
+    found = []
+    for name, problem in listing.files.items():
+        members = kits.archives.get(name, ()) if name in used else ()
+        for file in members or [name]:
+            reason = problem or kits.broken.get(file) or "is not in the metadata"
+            if file not in known and not _is_junk(file):
+                found.append((file, reason))
+    return sorted(found, key=lambda entry: (not is_sound_name(entry[0]), entry))
+
+
+def _name_of(raw_dir: Path, path: Path) -> str:
+    """What a file is called in the raw folder, if it is there."""
+    return os.path.relpath(os.path.realpath(path), os.path.realpath(raw_dir))
 
 
 def pack_folders(raw_dir: Path) -> Dict[str, List[str]]:
     """Pack -> the folders and files that are it where no metadata says otherwise."""
-    packs = _packs_of_folders(raw_dir, _Listing(raw_dir).kits())
-    return {pack: content["folders"] for pack, content in packs.items()}
+    listing = _Listing(raw_dir)
+    packs = _packs_of_folders(listing, listing.kits())
+    return {
+        pack: [path for path in content["folders"] if not listing.files.get(path)]
+        for pack, content in packs.items()
+    }
 
 
 def unpack_archives(
@@ -176,7 +208,8 @@ def unpack_archives(
                 os.utime(targets[name], ns=(time, time))
                 sources[sound.key] = targets[name]
         except Exception as error:  # whatever one archive does, the others go on
-            if isinstance(error.__cause__, OSError) and error.__cause__.errno in atomic.FULL:
+            cause = error.__cause__ or error
+            if isinstance(cause, OSError) and cause.errno in atomic.FULL:
                 raise
             reason = str(error).rstrip(".") or type(error).__name__
             for sound in members.values():
@@ -211,14 +244,17 @@ def _with_keys_of_their_own(sounds: Iterable[RawSound]) -> List[RawSound]:
     A name has one key whether its accents are composed or not, because copying from one system to
     another changes that. Only where both are there, the one that is not composed gets another key.
     """
-    sounds = list(sounds)
+    sounds = sorted(sounds, key=lambda sound: sound.name)
     count = Counter(sound.key for sound in sounds)
-    return [
-        sound
-        if count[sound.key] == 1 or unicodedata.is_normalized("NFC", sound.name)
-        else replace(sound, key=_key(sound.sample_pack_key, sound.name, as_it_is=True))
-        for sound in sounds
-    ]
+    result: Dict[str, RawSound] = {}
+    for sound in sounds:
+        key = sound.key
+        if count[key] > 1 and not unicodedata.is_normalized("NFC", sound.name):
+            key = _key(sound.sample_pack_key, sound.name, as_it_is=True)
+        while key in result:  # by chance: a checksum of 40 bits tells two names of a million apart
+            key += "x"
+        result[key] = replace(sound, key=key)
+    return list(result.values())
 
 
 def _slug(text: str) -> str:
@@ -228,8 +264,9 @@ def _slug(text: str) -> str:
 
 def _read(path: Path) -> Dict[str, Dict[str, Any]]:
     try:
-        packs = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        # With the mark that some editors write, and names that earlier versions wrote as bytes.
+        packs = json.loads(path.read_bytes().decode("utf-8-sig", "surrogateescape"))
+    except (ValueError, RecursionError) as error:
         raise DrumblenderError(f"{path} is not valid JSON ({error}); correct it.") from error
     if not isinstance(packs, dict) or not packs:
         raise DrumblenderError(f"{path} lists no sample pack; write pack -> {{type, folders}}.")
@@ -259,8 +296,9 @@ def _folders(pack: str, content: Mapping[str, Any], path: Path) -> Iterator[Dict
         yield folder
 
 
-def _packs_of_folders(raw_dir: Path, kits: Kits) -> Dict[str, Dict[str, Any]]:
+def _packs_of_folders(listing: "_Listing", kits: Kits) -> Dict[str, Dict[str, Any]]:
     packs: Dict[str, Dict[str, Any]] = {}
+    raw_dir = listing.raw_dir
 
     def add(pack: str, path: str) -> None:
         packs.setdefault(pack, {"folders": []})["folders"].append(path)
@@ -268,29 +306,43 @@ def _packs_of_folders(raw_dir: Path, kits: Kits) -> Dict[str, Dict[str, Any]]:
     for folder, pack in sorted(kits.packs.items()):
         if folder != ".":
             add(pack, folder)
-    for path in sorted(raw_dir.iterdir()):
-        if not _JUNK.fullmatch(path.name) and path.name not in kits.packs:
-            add(path.name if path.is_dir() else raw_dir.resolve().name, path.name)
+    for name in sorted(os.listdir(raw_dir)):
+        if not _JUNK.fullmatch(name) and name not in kits.packs:
+            add(name if os.path.isdir(raw_dir / name) else raw_dir.resolve().name, name)
     return packs
 
 
 def _candidates(
-    listing: "_Listing", folder: PurePosixPath, kits: Kits, metadata: Path, pack: str
+    listing: "_Listing", folder: PurePosixPath, kits: Kits, metadata: Optional[Path], pack: str
 ) -> Iterator[Tuple[str, str]]:
-    """The files of a folder, an archive or a kit that may be sounds, with what is known against."""
-    name, raw_dir = str(folder), listing.raw_dir
+    """The files of a folder, an archive or a kit that may be sounds, with what is known against.
+
+    Args:
+        listing: of the raw folder.
+        folder: in it, or a file.
+        kits: in it.
+        metadata: that names the folder, if one does.
+        pack: that the folder belongs to.
+    """
+    name = str(folder)
     archive = name if name in kits.archives else kits.archive_of(name)
     if archive:
         files = under(kits.archives[archive], name)
-        if not files and name != archive:
-            raise _not_there(raw_dir / folder, metadata, pack)
         found = {file: kits.unusable.get(file, "") for file in files if not _is_junk(file)}
         if archive == name:
             found[archive] = ""
     else:
-        found = listing.under(name)
-        if not found and not os.path.lexists(raw_dir / folder):
-            raise _not_there(raw_dir / folder, metadata, pack)
+        found = listing.under(name, as_said=metadata is not None)
+    if not found and (archive or not os.path.lexists(listing.raw_dir / folder)):
+        if metadata is None:
+            found = {name: "is not there any more"}
+        elif is_sound_name(name) or any(str(parent) in listing.files for parent in folder.parents):
+            found = {name: f"is not there, but {metadata} names it"}
+        else:  # with a folder, too much would be lost that nobody notices
+            raise DrumblenderError(
+                f"{listing.raw_dir / folder}, which {metadata} names in pack {pack!r}, does not "
+                "exist; add it, or correct the metadata."
+            )
     for name, problem in found.items():
         if name in kits.archives and name != archive:
             for file in kits.archives[name]:
@@ -303,13 +355,6 @@ def _candidates(
             yield from (x for x in kits.broken.items() if x[0].startswith(inside))
         if problem or name in kits.broken or name not in kits.descriptions:
             yield name, problem or kits.broken.get(name, "")
-
-
-def _not_there(path: Path, metadata: Path, pack: str) -> DrumblenderError:
-    return DrumblenderError(
-        f"{path}, which {metadata} names in pack {pack!r}, does not exist; "
-        "add it, or correct the metadata."
-    )
 
 
 def _is_junk(name: str) -> bool:
@@ -336,10 +381,17 @@ class _Listing:
         """The kits among the files."""
         return read_kits(self.raw_dir, (n for n, problem in self.files.items() if not problem))
 
-    def under(self, folder: str) -> Dict[str, str]:
-        """The part of ``files`` that is one file, or in one folder."""
+    def under(self, folder: str, as_said: bool = False) -> Dict[str, str]:
+        """The part of ``files`` that is one file, or in one folder.
+
+        Args:
+            folder: relative to the raw folder.
+            as_said: somebody names it, then it is read by that name.
+        """
         found = {name: self.files[name] for name in under(self._sorted, folder)}
         # Raw metadata may name by a link what the listing has by its own name, or what is hidden.
+        if as_said and found.get(folder) not in (None, "", _ABOVE):
+            found = {}
         return found or dict(_files(self.raw_dir, folder))
 
 
@@ -362,25 +414,26 @@ def _files(raw_dir: Path, folder: str) -> Iterator[Tuple[str, str]]:
             identity = _identity(raw_dir / here)
             known = visited.get(identity)
             if is_link and (identity in above or known in (".", folder) or _is_in(here, known)):
-                yield here, "is a link to a folder above it"
+                yield here, _ABOVE
                 continue
             if known is not None:
                 yield here, f"is a link to {known}, which is read there"
                 continue
             visited[identity] = here
-            with os.scandir(raw_dir / here) as entries:
-                names = sorted(entry.name for entry in entries)
+            with os.scandir(raw_dir / here) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
             yield here, f"cannot be read ({error.strerror})"
             continue
-        for name in names:
-            if _JUNK.fullmatch(name):
+        for entry in entries:
+            if _JUNK.fullmatch(entry.name):
                 continue
-            path = raw_dir / here / name
-            inside = name if here == "." else f"{here}/{name}"
-            if not os.path.isdir(path):
-                yield inside, _problem(path)
-            elif os.path.islink(path):
+            inside = entry.name if here == "." else f"{here}/{entry.name}"
+            if entry.is_file(follow_symlinks=False):  # which costs no call to the system
+                yield inside, ""
+            elif not os.path.isdir(entry.path):
+                yield inside, _problem(Path(entry.path))
+            elif entry.is_symlink():
                 links.append(inside)
             else:
                 folders.append(inside)

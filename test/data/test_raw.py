@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from drumblender.data.raw import find_sounds, not_in_metadata
+from drumblender.data.raw import find_sounds, pack_folders, read_library
 from drumblender.errors import DrumblenderError
 
 
@@ -165,15 +165,106 @@ def test_names_that_differ_in_the_composition_of_an_accent_are_two_sounds(tmp_pa
     assert both[f"kit/{composed}"] == one[f"kit/{composed}"]
 
 
-def test_sounds_that_the_metadata_does_not_name_are_listed(tmp_path):
+def test_what_the_metadata_does_not_name_is_listed(tmp_path):
     touch(tmp_path, "a.wav", "new.wav", "kit/b.wav", "kit/c.wav", "notes.txt", "drumkit.xml")
-    folders = ["a.wav", "kit"]
+    touch(tmp_path, "meta.yaml", ".hidden", "folder/kit.sfz", "folder/d.wav")
+    (tmp_path / "folder" / "kit.sfz").write_text("<region> sample=d.wav")
+    (tmp_path / "dangling.wav").symlink_to("/nowhere/x.wav")
+    folders = ["a.wav", "kit", "kit/../kit/b.wav"]
     (tmp_path / "meta.json").write_text(json.dumps({"P": {"folders": folders}}))
+
+    left_out = read_library(tmp_path, "meta.json").left_out
+
+    assert [name for name, _ in left_out] == [
+        "dangling.wav",
+        "folder/d.wav",
+        "new.wav",
+        "drumkit.xml",
+        "notes.txt",
+    ]
+    assert dict(left_out)["new.wav"] == "is not in the metadata"
+    assert dict(left_out)["dangling.wav"] == "is a link to a file that is not there"
+    assert "is no kit that can be read" in dict(left_out)["drumkit.xml"]
+    assert read_library(tmp_path, "other.json").left_out == []
+
+
+def test_one_file_that_the_metadata_names_and_is_gone_stops_nothing(tmp_path):
+    touch(tmp_path, "a.wav", "Kit.h2drumkit")
+    folders = ["a.wav", "gone.wav", "Kit.h2drumkit/Toms"]
+    (tmp_path / "meta.json").write_text(json.dumps({"P": {"folders": folders}}))
+
+    found = problems(tmp_path)
+
+    assert found.pop("a.wav") == ""
+    assert sorted(found) == ["Kit.h2drumkit/Toms", "gone.wav"]
+    assert all("is not there, but" in problem for problem in found.values())
+
+
+def test_metadata_may_name_by_a_link_what_is_there_by_its_own_name(tmp_path):
+    raw = tmp_path / "raw"
+    touch(raw, "kit/kick.wav")
+    (raw / "same").symlink_to("kit")
+    (raw / "up").symlink_to("..")
+
+    assert pack_folders(raw) == {"kit": ["kit"], "same": [], "up": []}
+    folders = {"A": {"folders": ["kit"]}, "B": {"folders": ["same"]}, "C": {"folders": ["up"]}}
+    (raw / "meta.json").write_text(json.dumps(folders))
+    assert problems(raw) == {
+        "kit/kick.wav": "",
+        "same/kick.wav": "",
+        "up": "is a link to a folder above it",
+    }
+
+
+def test_no_two_sounds_share_a_key(tmp_path):
+    # Of one identity: a pack and a name are joined by a line end.
+    touch(tmp_path, "a\nb.wav", "b.wav", "E\u0301.wav", "\u00c9.wav")
+    packs = {
+        "P": {"folders": ["a\nb.wav", "\u00c9.wav", "E\u0301.wav"]},
+        "P\na": {"folders": ["b.wav"]},
+    }
+    (tmp_path / "meta.json").write_text(json.dumps(packs))
 
     sounds = find_sounds(tmp_path, "meta.json")
 
-    assert not_in_metadata(tmp_path, "meta.json", sounds) == ["drumkit.xml", "new.wav"]
-    assert not_in_metadata(tmp_path, "other.json", sounds) == []
+    assert len({sound.key for sound in sounds}) == len(sounds) == 4
+
+
+@pytest.fixture
+def another_user(tmp_path):
+    """Not the one who may read everything."""
+    if os.getuid() != 0:
+        yield
+        return
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+def test_what_may_not_be_read_is_reported(tmp_path, request):
+    paths = ("a/kick.wav", "b/snare.wav", "c/kit.sfz", "d/Kit.h2drumkit")
+    touch(tmp_path / "raw", *paths)
+    for path in ("b", *paths[2:]):
+        (tmp_path / "raw" / path).chmod(0)
+    request.getfixturevalue("another_user")
+
+    found = problems(tmp_path / "raw")
+
+    assert found["a/kick.wav"] == ""
+    assert found["b"] == "cannot be read (Permission denied)"
+    assert "Permission denied" in found["c/kit.sfz"]
+    assert "Permission denied" in found["d/Kit.h2drumkit"]
+
+
+def test_a_raw_folder_that_may_not_be_read_is_an_error(tmp_path, request):
+    touch(tmp_path / "raw", "a/kick.wav")
+    (tmp_path / "raw").chmod(0o311)
+    request.getfixturevalue("another_user")
+
+    with pytest.raises(DrumblenderError, match=r"raw cannot be read \(Permission denied\); check"):
+        find_sounds(tmp_path / "raw", "meta.json")
 
 
 @pytest.mark.parametrize(
