@@ -225,7 +225,8 @@ def test_the_files_that_pages_name_are_there():
     pattern = re.compile(r"(?<![\w/.])((?:cfg|scripts|audio|docs)/[\w./-]+\.\w+)")
     for page in PAGES:
         for path in pattern.findall(page.read_text()):
-            assert (REPOSITORY / path).exists() or path.endswith(".md"), f"{page}: {path}"
+            places = (REPOSITORY / path, page.parent / path)
+            assert any(place.exists() for place in places), f"{page}: {path}"
 
 
 def test_every_option_has_a_line_in_the_page_of_commands(parsers):
@@ -244,6 +245,19 @@ def test_doctests_and_tables_are_shown_as_they_are():
     assert fence(text) == "A sum.\n\n```pycon\n>>> 1 + 1\n2\n```\n\nAnd more."
     table = "  ====  ==\n  a     b\n  ====  =="
     assert fence(table) == f"  ```text\n{table}\n  ```"
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere():
+    text = (REPOSITORY / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    assert 'pip install -e ".[modal]" && drumblender fit -c cfg/kick_single_kicktcn.yaml' in text
+    assert 'pip install -e ".[dev,modal]" && pytest' in text
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+            if "://" not in target and "](" not in target:
+                assert (page.parent / target).exists() or "api/drumblender" in target, (
+                    f"{page}: {target}"
+                )
 
 
 def test_the_notebook_is_kept_without_what_it_prints():
