@@ -1,6 +1,6 @@
 """Makes Markdown of the package's docstrings, which are written to be read as text.
 
-Doctests and tables become blocks of code, and ``:class:`~a.b.C``` a link to the page of that class.
+Doctests and tables become blocks of code, references paragraphs, and ``:class:`~a.b.C``` a link.
 """
 
 import re
@@ -17,7 +17,7 @@ class PlainDocstrings(griffe.Extension):
     def on_package(self, *, pkg: griffe.Module, **_) -> None:
         for obj in _objects(pkg):
             if obj.docstring:
-                text = fence_blocks(obj.docstring.value)
+                text = part_references(fence_blocks(obj.docstring.value))
                 obj.docstring.value = ROLE.sub(lambda match, obj=obj: _link(match, obj), text)
 
 
@@ -34,6 +34,11 @@ def fence_blocks(text: str) -> str:
             indent = None
         result.append(line)
     return "\n".join(result if indent is None else [*result, f"{indent}```"])
+
+
+def part_references(text: str) -> str:
+    """Let each reference of a list, such as ``[1] Author, ...``, be a paragraph of its own."""
+    return re.sub(r"\n(?=\[\d+\] )", "\n\n", text)
 
 
 def _objects(obj: griffe.Object) -> Iterator[griffe.Object]:

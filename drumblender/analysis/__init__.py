@@ -1,4 +1,4 @@
-"""Modal analysis: which decaying sinusoids a recording of a drum is made of."""
+"""Modal analysis: measures which decaying sinusoids a recording of a drum is made of."""
 
 from drumblender.analysis.cqt import CQT
 from drumblender.analysis.modal import AnalysisSettings, CQTModalAnalysis

@@ -1,8 +1,9 @@
-"""The fit of :mod:`.fit` for the modes of many sounds at once, in PyTorch.
+"""Fits the modes of many sounds at once, in PyTorch, as :mod:`.fit` does for one sound.
 
-The small least-squares problems of all bands of all sounds are solved together, those of similar
-size in one go, padded with modes of amplitude zero. A basis holds cosines and sines only; complex
-envelopes and the two ends of a segment are further columns of what it is multiplied with.
+Each band of each sound is a small problem of least squares. Problems of similar size are padded
+with modes of amplitude zero and solved together. A basis holds only the cosines and sines of the
+modes. How the envelope points at the two ends of a segment weigh in it, and what makes an envelope
+complex, is applied to the products with the basis.
 """
 
 from typing import List, NamedTuple, Tuple
