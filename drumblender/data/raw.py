@@ -12,23 +12,20 @@ import json
 import os
 import re
 import shutil
-import stat
 import unicodedata
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Deque, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
 from drumblender.data import archives
 from drumblender.data.kits import Kits, Mention, is_sound_name, read_kits, under
 from drumblender.data.names import TYPES, recognize_instrument, recognize_type
 from drumblender.errors import DrumblenderError
 from drumblender.files import atomic
+from drumblender.files.listing import ABOVE, files_below, is_junk
 
 PathLike = Union[str, Path]
-
-_ABOVE = "is a link to a folder above it"
-_JUNK = re.compile(r"\..*|__MACOSX|Thumbs\.db|desktop\.ini|Icon\r?", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -307,7 +304,7 @@ def _packs_of_folders(listing: "_Listing", kits: Kits) -> Dict[str, Dict[str, An
         if folder != ".":
             add(pack, folder)
     for name in sorted(os.listdir(raw_dir)):
-        if not _JUNK.fullmatch(name) and name not in kits.packs:
+        if not is_junk(name) and name not in kits.packs:
             add(name if os.path.isdir(raw_dir / name) else raw_dir.resolve().name, name)
     return packs
 
@@ -358,7 +355,7 @@ def _candidates(
 
 
 def _is_junk(name: str) -> bool:
-    return any(_JUNK.fullmatch(part) for part in PurePosixPath(name).parts)
+    return any(map(is_junk, PurePosixPath(name).parts))
 
 
 class _Listing:
@@ -374,7 +371,7 @@ class _Listing:
 
     def __init__(self, raw_dir: Path):
         self.raw_dir = raw_dir
-        self.files: Dict[str, str] = dict(_files(raw_dir, "."))
+        self.files: Dict[str, str] = dict(files_below(raw_dir))
         self._sorted = sorted(self.files)
 
     def kits(self) -> Kits:
@@ -390,71 +387,6 @@ class _Listing:
         """
         found = {name: self.files[name] for name in under(self._sorted, folder)}
         # Raw metadata may name by a link what the listing has by its own name, or what is hidden.
-        if as_said and found.get(folder) not in (None, "", _ABOVE):
+        if as_said and found.get(folder) not in (None, "", ABOVE):
             found = {}
-        return found or dict(_files(self.raw_dir, folder))
-
-
-def _files(raw_dir: Path, folder: str) -> Iterator[Tuple[str, str]]:
-    """The files of a folder, or one file, with what is known against each."""
-    top = raw_dir / folder
-    if not os.path.isdir(top):
-        if os.path.lexists(top):
-            yield folder, _problem(top)
-        return
-    visited: Dict[Tuple[int, int], str] = {}
-    above = {_identity(parent) for parent in Path(os.path.realpath(top)).parents}
-    # Links to folders come last, so that a file is called by its own name and not by a link's.
-    folders: Deque[str] = deque([folder])
-    links: Deque[str] = deque()
-    while folders or links:
-        is_link = not folders
-        here = links.popleft() if is_link else folders.pop()
-        try:
-            identity = _identity(raw_dir / here)
-            known = visited.get(identity)
-            if is_link and (identity in above or known in (".", folder) or _is_in(here, known)):
-                yield here, _ABOVE
-                continue
-            if known is not None:
-                yield here, f"is a link to {known}, which is read there"
-                continue
-            visited[identity] = here
-            with os.scandir(raw_dir / here) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-        except OSError as error:
-            yield here, f"cannot be read ({error.strerror})"
-            continue
-        for entry in entries:
-            if _JUNK.fullmatch(entry.name):
-                continue
-            inside = entry.name if here == "." else f"{here}/{entry.name}"
-            if entry.is_file(follow_symlinks=False):  # which costs no call to the system
-                yield inside, ""
-            elif not os.path.isdir(entry.path):
-                yield inside, _problem(Path(entry.path))
-            elif entry.is_symlink():
-                links.append(inside)
-            else:
-                folders.append(inside)
-
-
-def _is_in(name: str, folder: Optional[str]) -> bool:
-    return folder is not None and name.startswith(f"{folder}/")
-
-
-def _identity(folder: Path) -> Tuple[int, int]:
-    status = os.stat(folder)
-    return status.st_dev, status.st_ino
-
-
-def _problem(path: Path) -> str:
-    """Why a file cannot be read, as far as that shows without opening it."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return "is no regular file"
-    except FileNotFoundError:
-        return "is a link to a file that is not there" if path.is_symlink() else "is not there"
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    return ""
+        return found or dict(files_below(self.raw_dir, folder))
