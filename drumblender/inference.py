@@ -1,41 +1,48 @@
 """From audio files to audio files with a trained model: what ``drumblender-synth`` does.
 
-A request says what shall happen to every recording; a job is a recording and where it goes. Reading
-and analysis (:func:`~drumblender.voice.prepare`) need no model, so that other processes can do them
-while a GPU works. Without a GPU every process has a model of its own and does all by itself: there,
-batches are no faster than one sound at a time.
+A request says what shall happen to every recording; a job is a recording and where it goes. Sounds
+are rendered first and written when all are there, because one gain holds for all of them
+(:mod:`drumblender.files.takes`). Reading and analysis (:func:`~drumblender.voice.prepare`) need no
+model, so that other processes can do them while a GPU works. Without a GPU every process has a
+model of its own and does all by itself: there, batches are no faster than one sound at a time.
 """
 
+import contextlib
 import functools
 import hashlib
+import itertools
 import math
 import os
+import shutil
 import sys
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 
 from drumblender.analysis import AnalysisSettings
-from drumblender.errors import DrumblenderError, UsageError
+from drumblender.errors import DrumblenderError, Stopped, UsageError
+from drumblender.files.atomic import disk_errors
 from drumblender.files.audio import (
     FORMATS,
     SUFFIXES,
     check_name,
-    check_samples,
+    check_rate,
     read_audio,
     write_audio,
-    write_samples,
 )
+from drumblender.files.listing import files_below
 from drumblender.files.memory import keep_memory
 from drumblender.files.parallel import Workers
 from drumblender.files.progress import progress
-from drumblender.files.reading import duration, read_channels
+from drumblender.files.reading import Unreadable, duration, open_recording
+from drumblender.files.takes import Take, describe_scales, full_scales, record, write_take
 from drumblender.signal import resample
 from drumblender.tasks import Parts
-from drumblender.voice import Recording, Sound, Voice, blend, load, prepare
+from drumblender.voice import PARTS, Recording, Sound, Voice, blend, load, prepare
 
 __all__ = ["FORMATS", "Changes", "Job", "Request", "read_audio", "resynthesize", "write_audio"]
 
@@ -44,6 +51,8 @@ PathLike = Union[str, Path]
 # overlap, and are faded into each other.
 SEGMENT_S = 20.0
 OVERLAP_S = 0.1
+# A picture shows no more than this much of a recording.
+SHOWN_S = 60.0
 # Sounds that go through the model together on a GPU.
 GPU_BATCH = 16
 # Fewer recordings than this do not deserve other processes, which take seconds to start.
@@ -100,9 +109,10 @@ class Request:
         stereo: keep channels.
         sample_rate: of what is written; the recording's when None.
         bits: 16, 24 or 32.
-        normalize: scale to full scale.
+        normalize: "no", "all" for one gain that brings the loudest sound to full scale, or "each".
         stems: folder for the parts, or None.
         plot: write a picture beside each sound.
+        scratch: folder for what is not written yet; see :func:`_scratch`.
     """
 
     config: Path
@@ -116,9 +126,10 @@ class Request:
     stereo: bool = False
     sample_rate: Optional[int] = None
     bits: int = 24
-    normalize: bool = False
+    normalize: str = "no"
     stems: Optional[Path] = None
     plot: bool = False
+    scratch: Path = Path(".")
 
 
 @dataclass(frozen=True)
@@ -138,10 +149,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a job: what to say, or why it failed."""
+    """What became of a job: sounds to write and what to say, or why it failed."""
 
     job: Job
-    written: Tuple[str, ...] = ()
+    takes: Tuple[Take, ...] = ()
     notes: Tuple[str, ...] = ()
     error: Optional[str] = None
 
@@ -169,17 +180,30 @@ def resynthesize(
     # and a GPU its batches, and no long one is left to a single process at the end.
     seconds = {job: duration(job.source) for job in jobs}
     jobs = sorted(jobs, key=lambda job: -seconds[job])
-    reports = []
+    reports: List[Report] = []
     # A bar of seconds, for a long recording takes longer than a short one.
     total = math.ceil(1000 * sum(seconds.values())) / 1000
-    with progress("Resynthesis", total, " s of sound", unit_scale=True, disable=not many) as bar:
-        for report in _reports(request, jobs, num_workers, batch_size):
-            bar.update(seconds[report.job])
-            reports.append(report)
-            for line in report.notes if many else (*report.written, *report.notes):
-                bar.write(line, file=sys.stdout)
-            if many and report.error:
-                bar.write(f"failed: {report.error}", file=sys.stderr)
+    bar = progress("Resynthesis", total, " s of sound", unit_scale=True, disable=not many)
+    with _scratch(request, jobs[0].destination) as request, Workers(num_workers) as workers:
+        try:
+            with bar:
+                for report in _reports(request, jobs, workers, batch_size):
+                    bar.update(seconds[report.job])
+                    reports.append(report)
+                    for line in report.notes:
+                        bar.write(line, file=sys.stdout)
+                    if many and report.error:
+                        bar.write(f"failed: {report.error}", file=sys.stderr)
+        except (KeyboardInterrupt, Stopped):
+            # What is made shall not be lost; how loud the rest would be nobody knows.
+            written = _write(request, reports, workers)
+            if many:
+                done = sum(report.error is None for report in written)
+                print(f"Stopped: {done} of {len(jobs)} recordings are written.", file=sys.stderr)
+            raise
+        reports = _write(request, reports, workers)
+    if not many:
+        _print_written(request, reports[0])
     failed = sorted(r for r in (report.error for report in reports) if r)
     if failed and not many:
         raise DrumblenderError(failed[0])
@@ -191,6 +215,46 @@ def resynthesize(
             f"{len(failed)} of {len(jobs)} recordings failed, for the reasons listed above; mend "
             "or remove them, and run the same command again."
         )
+
+
+@contextlib.contextmanager
+def _scratch(request: Request, destination: Path) -> Iterator[Request]:
+    """The request with a folder for what waits to be written, which is removed in the end."""
+    with disk_errors(destination, " or name another OUTPUT"):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.mkdtemp(prefix=".drumblender-", dir=destination.parent)
+    try:
+        yield replace(request, scratch=Path(scratch))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        _studio.cache_clear()
+
+
+def _write(request: Request, reports: Sequence[Report], workers: Workers) -> List[Report]:
+    """Write what was made, all by one gain; gives reports with what failed now."""
+    takes = [take for report in reports for take in report.takes]
+    scales = full_scales(takes, request.normalize, request.bits)
+    for line in describe_scales(takes, scales, request.normalize, request.bits):
+        print(line)
+    scale_of = {take.destination: scale for take, scale in zip(takes, scales)}
+    write = functools.partial(_write_report, scale_of, request.bits)
+    return list(workers.map(write, reports))
+
+
+def _write_report(scale_of: Mapping[Path, float], bits: int, report: Report) -> Report:
+    """Write the takes of one report."""
+    for take in report.takes:
+        try:
+            write_take(take, scale_of[take.destination], bits)
+        except Exception as error:  # whatever happens to one file, the others are written
+            return replace(report, error=_reason(report.job.source, error))
+    return report
+
+
+def _print_written(request: Request, report: Report) -> None:
+    for take in report.takes if report.error is None else ():
+        info = f"{take.length / take.sample_rate:.2f} s at {take.sample_rate} Hz"
+        print(f"{take.destination}: {info}")
 
 
 def blend_files(
@@ -210,31 +274,38 @@ def blend_files(
         steps: in a series, from 0 to 1.
     """
     a, b = (Path(source) for source in sources)
+    for path in (a, b):
+        if path.is_dir():
+            raise UsageError(f"--blend takes two recordings, and {path} is a folder; name a file.")
     output = Path(output)
     check_name(output, request.bits)
     blends = [(amount, Job(a, output, request.stems))]
     if steps:
         names = [f"{number:0{len(str(steps))}d}" for number in range(1, steps + 1)]
         blends = [
-            (
-                index / (steps - 1),
-                Job(
-                    a,
-                    output.with_name(f"{output.stem}_{name}{output.suffix}"),
-                    request.stems and request.stems / name,
-                ),
-            )
+            (index / (steps - 1), Job(a, *_numbered(output, request.stems, name)))
             for index, name in enumerate(names)
         ]
     check_overwriting([job for _, job in blends], [a, b])
-    studio = Studio(request)
-    one, other = studio.whole(a, "to blend"), studio.whole(b, "to blend")
-    inputs = [(x.name, x.recording[:, 0], x.sample_rate) for x in (one, other)]
-    for x, job in progress("Blends", len(blends), disable=not steps, iterable=blends):
-        (report,) = studio.produce([(job, [blend(one, other, x)])], inputs)
+    with _scratch(request, output) as request:
+        studio = Studio(request)
+        one, other = studio.whole(a, "to blend"), studio.whole(b, "to blend")
+        inputs = [(x.name, x.recording[:, 0], x.sample_rate) for x in (one, other)]
+        reports = []
+        for x, job in progress("Blends", len(blends), disable=not steps, iterable=blends):
+            reports += studio.produce([(job, blend(one, other, x))], inputs)
+        reports = _write(request, reports, Workers(1))
+    for report in reports:
+        print(*report.notes, sep="\n", end="\n" if report.notes else "")
+        _print_written(request, report)
+    for report in reports:
         if report.error:
             raise DrumblenderError(report.error)
-        print(*report.written, *report.notes, sep="\n")
+
+
+def _numbered(path: Path, stems: Optional[Path], name: str) -> Tuple[Path, Optional[Path]]:
+    """Where one of several sounds of one job goes, and its stems."""
+    return path.with_name(f"{path.stem}_{name}{path.suffix}"), stems and stems / name
 
 
 class Studio:
@@ -251,12 +322,14 @@ class Studio:
 
     def whole(self, path: Path, purpose: str) -> Sound:
         """A recording taken apart in one piece."""
-        (segments,) = self.take_apart([_prepare(self.request, self.voice.settings, path)])
-        if len(segments) > 1:
+        recordings = list(
+            itertools.islice(segments(path, self.voice.settings, self.request.stereo), 2)
+        )
+        if len(recordings) > 1:
             raise DrumblenderError(
                 f"{path} is longer than {SEGMENT_S:g} s, too long {purpose}; cut it."
             )
-        return segments[0]
+        return self.take_apart(recordings)[0]
 
     def _check(self) -> None:
         """Raise where this model cannot do what is asked of it."""
@@ -273,148 +346,161 @@ class Studio:
                     f"{' and '.join(self.voice.parts)}); leave it out, or take another model."
                 )
 
-    def take_apart(self, prepared: Sequence[List[Recording]]) -> List[List[Sound]]:
-        """Sounds of recordings, as many for each as it has segments."""
-        flat = [recording for segments in prepared for recording in segments]
-        seeds = [
-            derive_seed(self.request.seed, f"{r.name} {index}" if index else r.name)
-            for segments in prepared
-            for index, r in enumerate(segments)
-        ]
-        sounds = iter(self.voice.decompose_prepared(flat, seeds))
-        return [[next(sounds) for _ in segments] for segments in prepared]
+    def take_apart(self, recordings: Sequence[Recording], first: int = 0) -> List[Sound]:
+        """Sounds of recordings.
 
-    def work(self, jobs: Sequence[Job], prepared: Sequence[List[Recording]]) -> List[Report]:
-        """Take recordings apart, change them, write them."""
+        Args:
+            recordings: of one sound each, or a segment.
+            first: the number of the segment.
+        """
+        names = [f"{r.name} {first}" if first else r.name for r in recordings]
+        seeds = [derive_seed(self.request.seed, name) for name in names]
+        return self.voice.decompose_prepared(recordings, seeds)
+
+    def work(self, jobs: Sequence[Job], recordings: Sequence[Recording]) -> List[Report]:
+        """Take recordings apart, change and render them."""
         todo = []
-        for job, segments in zip(jobs, self.take_apart(prepared)):
+        for job, sound in zip(jobs, self.take_apart(recordings)):
             for part, other in self.others.items():
-                segments = [getattr(s, f"with_{part}")(other) for s in segments]
-            todo.append((job, segments))
+                sound = getattr(sound, f"with_{part}")(other)
+            todo.append((job, sound))
         return self.produce(todo)
+
+    def work_through(self, job: Job) -> Report:
+        """As :meth:`work`, of one recording of any length, segment by segment."""
+        if self.others or not self._keeps_time():
+            raise DrumblenderError(
+                f"{job.source} is longer than {SEGMENT_S:g} s, too long for --decay, --humanize, "
+                "--variations and parts of other recordings; cut it."
+            )
+        count, shown = 0, []
+
+        def pieces() -> Iterator[Tuple[int, Dict[str, np.ndarray]]]:
+            nonlocal count
+            for recording in segments(job.source, self.voice.settings, self.request.stereo):
+                (sound,) = self.take_apart([recording], count)
+                (_, _, sound), *_ = self._versions(job, sound)
+                (parts,) = self.voice.render([sound])
+                rate = self._rate(sound)
+                if self.request.plot and count < SHOWN_S / SEGMENT_S:
+                    shown.append(sound)
+                yield round(count * (SEGMENT_S - OVERLAP_S) * rate), self._stems(sound, parts)
+                count += 1
+
+        with open_recording(job.source) as file:
+            rate = self.request.sample_rate or file.sample_rate
+        take = self._record(job.destination, job.stems, rate, pieces())
+        note = f"made in {count} segments of {SEGMENT_S:g} s, faded into each other."
+        if shown:
+            length = round(SHOWN_S * shown[0].sample_rate)
+            step = round((SEGMENT_S - OVERLAP_S) * shown[0].sample_rate)
+            recorded = np.concatenate(
+                [*(s.recording[:step, 0] for s in shown[:-1]), shown[-1].recording[:, 0]]
+            )
+            self._plot(take, [("Input", recorded[:length], shown[0].sample_rate)])
+        return Report(job, (take,), (f"{job.destination}: {note}",))
 
     def produce(
         self,
-        todo: Sequence[Tuple[Job, List[Sound]]],
+        todo: Sequence[Tuple[Job, Sound]],
         inputs: Optional[List[Tuple[str, np.ndarray, int]]] = None,
     ) -> List[Report]:
-        """Change, render and write sounds; sounds in segments are joined.
+        """Change and render sounds.
 
         Args:
             todo: jobs with their sounds.
             inputs: what pictures show above (name, samples, sample rate); the recording when None.
         """
-        reports = []
-        products: List[Tuple[int, Path, Optional[Path], List[Sound]]] = []
-        for index, (job, segments) in enumerate(todo):
-            reports.append(Report(job))
-            if len(segments) > 1 and (self.others or not self._keeps_time()):
-                reports[index] = Report(
-                    job,
-                    error=f"{job.source} is longer than {SEGMENT_S:g} s, too long for --decay, "
-                    "--humanize, --variations and parts of other recordings; cut it.",
-                )
-                continue
-            for number, name, sounds in self._versions(segments):
-                path, stems = job.destination, job.stems
-                if number:
-                    path = path.with_name(f"{path.stem}_{name}{path.suffix}")
-                    stems = stems and stems / name
-                products.append((index, path, stems, sounds))
-        flat = [sound for *_, sounds in products for sound in sounds]
-        parts = iter(self.voice.render(flat))
-        for index, path, stems, sounds in products:
-            made = [next(parts) for _ in sounds]
+        reports = [Report(job) for job, _ in todo]
+        products = [
+            (index, *product)
+            for index, (job, sound) in enumerate(todo)
+            for product in self._versions(job, sound)
+        ]
+        rendered = self.voice.render([sound for *_, sound in products])
+        for (index, path, stems, sound), parts in zip(products, rendered):
+            report = reports[index]
             try:
-                line, *notes = self._write(reports[index].job, path, stems, sounds, made, inputs)
-                before = reports[index]
-                reports[index] = replace(
-                    before, written=(*before.written, line), notes=(*before.notes, *notes)
-                )
+                pieces = [(0, self._stems(sound, parts))]
+                take = self._record(path, stems, self._rate(sound), pieces)
+                notes = report.notes
+                if sound.gains == (0.0, 0.0, 0.0):
+                    source = report.job.source
+                    notes += (f"{path}: is silent, as {source} never exceeds -60 dB.",)
+                if self.request.plot:
+                    shown = inputs or [("Input", sound.recording[:, 0], sound.sample_rate)]
+                    self._plot(take, shown)
+                reports[index] = replace(report, takes=(*report.takes, take), notes=notes)
             except DrumblenderError as error:
-                reports[index] = replace(reports[index], error=str(error))
+                reports[index] = replace(report, error=str(error))
         return reports
 
     def _keeps_time(self) -> bool:
         changes = self.request.changes
         return changes.decay == 1 and changes.humanize is None and not self.request.variations
 
-    def _versions(self, segments: List[Sound]) -> Iterator[Tuple[int, str, List[Sound]]]:
-        """The variations of a sound, numbered from 1; or number 0, the sound itself."""
+    def _versions(self, job: Job, sound: Sound) -> Iterator[Tuple[Path, Optional[Path], Sound]]:
+        """(file, folder of stems, sound): the variations of a sound, or the sound itself."""
         request, seed = self.request, self.request.seed
-        segments = [request.changes.apply(sound) for sound in segments]
-        amount = request.changes.humanize
-        count = request.variations
+        sound = request.changes.apply(sound)
+        amount, count = request.changes.humanize, request.variations
         if not count and amount is None:
-            yield 0, "", segments
+            yield job.destination, job.stems, sound
             return
         for number in range(1, max(1, count) + 1):
-            each = derive_seed(seed, f"{segments[0].name} variation {number}")
-            sounds = [s.with_variation(1.0 if amount is None else amount, each) for s in segments]
-            yield (number if count else 0), f"{number:0{len(str(count))}d}", sounds
+            each = derive_seed(seed, f"{sound.name} variation {number}")
+            varied = sound.with_variation(1.0 if amount is None else amount, each)
+            if count:
+                name = f"{number:0{len(str(count))}d}"
+                yield (*_numbered(job.destination, job.stems, name), varied)
+            else:
+                yield job.destination, job.stems, varied
 
-    def _write(
+    def _rate(self, sound: Sound) -> int:
+        return self.request.sample_rate or sound.sample_rate
+
+    def _stems(self, sound: Sound, parts: Parts) -> Dict[str, np.ndarray]:
+        """The signals to write of a sound; only their sum where nobody asks for them."""
+        if self.request.stems is None and not self.request.plot:
+            parts = Parts(parts.sum)  # resampled once, not part by part
+        return sound.stems_of(parts, self._rate(sound))
+
+    def _record(
         self,
-        job: Job,
         path: Path,
         folder: Optional[Path],
-        sounds: List[Sound],
-        parts: List[Parts],
-        inputs: Optional[List[Tuple[str, np.ndarray, int]]],
-    ) -> List[str]:
-        request = self.request
-        rate = request.sample_rate or sounds[0].sample_rate
-        if folder is None and not request.plot:
-            parts = [Parts(p.sum) for p in parts]  # resampled once, not part by part
-        stems = _join([s.stems_of(p, rate) for s, p in zip(sounds, parts)], rate)
-        output = sum(stems.values())
-        check_samples(path, output)
-        notes = [f"{path}: {len(output) / rate:.2f} s at {rate} Hz"]
-        peak = float(np.abs(output).max())
-        loudest = peak
+        rate: int,
+        pieces: Iterable[Tuple[int, Dict[str, np.ndarray]]],
+    ) -> Take:
+        check_rate(path, rate)
+        stems = {}
         if folder is not None:
-            loudest = max(peak, *(float(np.abs(x).max()) for x in stems.values()))
-        if (request.normalize and loudest > 0) or (loudest > 1 and request.bits != 32):
-            output = output / loudest
-            stems = {name: x / loudest for name, x in stems.items()}
-            if not request.normalize and loudest > 1.005:  # less cannot be heard
-                what = "it" if loudest == peak else "a stem of it"
-                notes.append(
-                    f"{path}: scaled by {-20 * math.log10(loudest):.1f} dB, as {what} exceeded "
-                    "full scale."
-                )
-        elif loudest > 1.005:
-            notes.append(f"{path}: exceeds full scale by {20 * math.log10(loudest):.1f} dB.")
-        if sounds[0].gains == (0.0, 0.0, 0.0) and len(sounds) == 1:
-            notes.append(f"{path}: is silent, as {job.source} never exceeds -60 dB.")
-        if len(sounds) > 1:
-            notes.append(
-                f"{path}: made in {len(sounds)} segments of {SEGMENT_S:g} s, faded into each other."
-            )
-        write_samples(path, output, rate, request.bits)
-        if folder is not None:
-            # What is lossy would not add up.
-            suffix = ".wav" if path.suffix.lower() == ".ogg" else path.suffix
-            for name, stem in stems.items():
-                write_samples(folder / f"{name}{suffix}", stem, rate, request.bits)
-        if request.plot:
-            self._plot(path.with_suffix(".png"), path.name, rate, output, stems, sounds, inputs)
-        return notes
+            stems = {name: folder / f"{name}{_stem_suffix(path)}" for name in self.voice.parts}
+        digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+        kept = stems if not self.request.plot else {**dict.fromkeys(self.voice.parts), **stems}
+        return record(pieces, path, kept, rate, self.request.scratch / digest)
 
-    def _plot(self, path, title, rate, output, stems, sounds, inputs) -> None:
+    def _plot(self, take: Take, inputs: Sequence[Tuple[str, np.ndarray, int]]) -> None:
+        """Write a picture of a take beside it, or of its beginning if it is long."""
         from drumblender.plotting import plot_parts, save_figure
 
-        if inputs is None:
-            recorded = [{"": s.recording[:, 0]} for s in sounds]
-            its_rate = sounds[0].sample_rate
-            inputs = [("Input", _join(recorded, its_rate)[""], its_rate)]
+        path, rate = take.destination, take.sample_rate
+        length = round(SHOWN_S * rate)
         signals = [
-            (name, resample(torch.from_numpy(np.ascontiguousarray(x)), its_rate, rate))
+            (name, resample(torch.from_numpy(np.ascontiguousarray(x)), its_rate, rate)[:length])
             for name, x, its_rate in inputs
         ]
-        made = [("Output", output), *((name.capitalize(), x) for name, x in stems.items())]
-        signals += [(name, torch.from_numpy(_first(x))) for name, x in made]
-        save_figure(plot_parts(signals, rate, title), path)
+        for name in take.recorded:
+            samples = take.samples(name)[:length]
+            samples = samples if samples.ndim == 1 else samples[:, 0]
+            label = name.capitalize() or "Output"
+            signals.append((label, torch.from_numpy(np.array(samples))))
+        save_figure(plot_parts(signals, rate, path.name), path.with_suffix(".png"))
+
+
+def _stem_suffix(path: Path) -> str:
+    """The format of stems: that of their sum, unless it is lossy, because they shall add up."""
+    return ".wav" if path.suffix.lower() == ".ogg" else path.suffix
 
 
 def plan(
@@ -443,7 +529,7 @@ def plan(
     if len(sources) == 1 and not sources[0].is_dir() and not target.is_dir():
         check_name(target, request.bits)
         jobs = [Job(sources[0], target, stems)]
-        check_overwriting(jobs, [*sources, *others])
+        check_overwriting(jobs, [*sources, *others], request.variations)
         return jobs, []
     if target.is_file() or (target.suffix.lower() in SUFFIXES and not target.exists()):
         raise UsageError(f"{target} names a file, but several recordings need a folder; name one.")
@@ -453,10 +539,9 @@ def plan(
         if not source.is_dir():
             found.append((source, Path(source.name)))
             continue
-        files = [path for path in sorted(source.rglob("*")) if path.is_file()]
-        files = [
-            p for p in files if not any(x.startswith(".") for x in p.relative_to(source).parts)
-        ]
+        listed = {source / name: problem for name, problem in sorted(files_below(source))}
+        files = [path for path, problem in listed.items() if not problem]
+        notes += [f"{path}: {why}; left out." for path, why in listed.items() if why]
         if source.resolve() not in apart:  # results of an earlier run are no recordings
             files = [p for p in files if not any(a in p.resolve().parents for a in apart)]
         sound = [path for path in files if path.suffix.lower() in SUFFIXES]
@@ -480,7 +565,7 @@ def plan(
         if count > 1:
             notes.append(f"{path}: written as {destination}, as another one has its name.")
         jobs.append(Job(path, destination, stems and stems / name))
-    check_overwriting(jobs, [*others, *(path for path, _ in found)])
+    check_overwriting(jobs, [*others, *(path for path, _ in found)], request.variations)
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -492,17 +577,29 @@ def plan(
     return jobs, notes
 
 
-def check_overwriting(jobs: Sequence[Job], sources: Sequence[Path]) -> None:
-    """Raise where a recording would be overwritten."""
+def check_overwriting(jobs: Sequence[Job], sources: Sequence[Path], variations: int = 0) -> None:
+    """Raise where a recording, or the stems of another sound, would be overwritten."""
     read = {path.resolve() for path in sources}
     for job in jobs:
-        written = [job.destination]
-        if job.stems:
-            suffix = job.destination.suffix
-            written += [job.stems / f"{n}{suffix}" for n in ("modal", "noise", "transient")]
-        for path in written:
-            if path.resolve() in read:
-                raise UsageError(f"{path} would overwrite a recording; give another OUTPUT.")
+        products = [(job.destination, job.stems)]
+        if variations:
+            numbers = range(1, variations + 1)
+            names = [f"{number:0{len(str(variations))}d}" for number in numbers]
+            products = [_numbered(job.destination, job.stems, name) for name in names]
+        for output, folder in products:
+            stems = []
+            if folder is not None:
+                stems = [folder / f"{n}{_stem_suffix(output)}" for n in PARTS]
+            for path in (output, *stems):
+                if path.resolve() in read:
+                    raise UsageError(f"{path} would overwrite a recording; give another OUTPUT.")
+            there = next((path for path in stems if path.exists()), None)
+            # Stems that are there belong to the output that is there, which is made anew.
+            if there is not None and duration(there) != duration(output):
+                raise UsageError(
+                    f"{there} is a stem of another sound than {output}, and would be overwritten; "
+                    "give another folder to --stems, or remove what is there."
+                )
 
 
 def derive_seed(seed: Optional[int], name: str) -> Optional[int]:
@@ -513,35 +610,36 @@ def derive_seed(seed: Optional[int], name: str) -> Optional[int]:
     """
     if seed is None:
         return None
-    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4], "big") >> 1
+    # A name may hold bytes that are no UTF-8, which are lone surrogates here.
+    text = f"{seed} {name}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
 
 
 def _reports(
-    request: Request, jobs: Sequence[Job], num_workers: Optional[int], batch_size: Optional[int]
+    request: Request, jobs: Sequence[Job], workers: Workers, batch_size: Optional[int]
 ) -> Iterator[Report]:
-    workers = Workers(num_workers)
     parallel = workers.count > 1 and len(jobs) >= _FEW
     cpu = request.device == "cpu" or (request.device == "auto" and not torch.cuda.is_available())
     size = batch_size or (1 if cpu else GPU_BATCH)
     if parallel and cpu and size == 1:
-        with workers:
-            yield from workers.map(functools.partial(_alone, request), jobs)
+        yield from workers.map(functools.partial(_alone, request), jobs)
         return
     studio = _studio(request)
     prepared = functools.partial(_prepared, request, studio.voice.settings)
-    with workers:
-        ready = workers.map(prepared, jobs) if parallel else map(prepared, jobs)
-        batch: List[Tuple[Job, List[Recording]]] = []
-        for job, recordings, error in ready:
-            if error:
-                yield Report(job, error=error)
-                continue
-            batch.append((job, recordings))
-            if len(batch) == size:
-                yield from _guarded(studio, batch)
-                batch = []
-        if batch:
+    ready = workers.map(prepared, jobs) if parallel else map(prepared, jobs)
+    batch: List[Tuple[Job, Recording]] = []
+    for job, recording, error in ready:
+        if error:
+            yield Report(job, error=error)
+        elif recording is None:
+            yield _guarded_long(studio, job)
+        else:
+            batch.append((job, recording))
+        if len(batch) == size:
             yield from _guarded(studio, batch)
+            batch = []
+    if batch:
+        yield from _guarded(studio, batch)
 
 
 @functools.lru_cache(maxsize=1)
@@ -552,65 +650,74 @@ def _studio(request: Request) -> Studio:
 def _alone(request: Request, job: Job) -> Report:
     """All of one job, in a process that has a model of its own."""
     studio = _studio(request)
-    job, recordings, error = _prepared(request, studio.voice.settings, job)
+    job, recording, error = _prepared(request, studio.voice.settings, job)
     if error:
         return Report(job, error=error)
-    return _guarded(studio, [(job, recordings)])[0]
+    if recording is None:
+        return _guarded_long(studio, job)
+    return _guarded(studio, [(job, recording)])[0]
 
 
 def _prepared(
     request: Request, settings: AnalysisSettings, job: Job
-) -> Tuple[Job, List[Recording], Optional[str]]:
+) -> Tuple[Job, Optional[Recording], Optional[str]]:
+    """A recording that is read and analyzed; None if it is longer than a segment, or fails."""
     try:
-        return job, _prepare(request, settings, job.source), None
-    except (DrumblenderError, OSError, RuntimeError, MemoryError) as error:
-        return job, [], _reason(job, error)
+        cut = list(itertools.islice(_cut(job.source), 2))
+        if len(cut) > 1:
+            return job, None, None
+        samples, rate = cut[0]
+        return job, prepare(samples, settings, rate, request.stereo, job.source.name), None
+    except Exception as error:  # whatever is wrong with one recording, the others go on
+        return job, None, _reason(job.source, error)
 
 
-def _guarded(studio: Studio, batch: Sequence[Tuple[Job, List[Recording]]]) -> List[Report]:
+def _guarded(studio: Studio, batch: Sequence[Tuple[Job, Recording]]) -> List[Report]:
     """Work; where a batch fails, one by one, so that one does not take the others with it."""
     try:
-        return studio.work([job for job, _ in batch], [recordings for _, recordings in batch])
+        return studio.work([job for job, _ in batch], [recording for _, recording in batch])
     except UsageError:
         raise
-    except (DrumblenderError, OSError, RuntimeError, MemoryError) as error:
+    except Exception as error:
         if len(batch) == 1:
-            return [Report(batch[0][0], error=_reason(batch[0][0], error))]
+            return [Report(batch[0][0], error=_reason(batch[0][0].source, error))]
         return [report for one in batch for report in _guarded(studio, [one])]
 
 
-def _reason(job: Job, error: BaseException) -> str:
+def _guarded_long(studio: Studio, job: Job) -> Report:
+    try:
+        return studio.work_through(job)
+    except Exception as error:
+        return Report(job, error=_reason(job.source, error))
+
+
+def _reason(source: Path, error: Exception) -> str:
+    """One line that says why a recording failed."""
     if isinstance(error, DrumblenderError):
         return str(error)
-    return f"{job.source}: {' '.join(str(error).split()) or type(error).__name__}"
+    text = " ".join(str(error).split())
+    if isinstance(error, (OSError, RuntimeError)) and text:
+        return f"{source}: {text}"
+    return f"{source}: {type(error).__name__}{': ' if text else ''}{text}"
 
 
-def _prepare(request: Request, settings: AnalysisSettings, path: Path) -> List[Recording]:
-    """A recording in segments, mostly one."""
-    samples, rate = read_channels(path)
-    length, hop = round(SEGMENT_S * rate), round((SEGMENT_S - OVERLAP_S) * rate)
-    last = len(samples) - length
-    starts = range(0, last + hop, hop) if last > 0 else [0]
-    return [
-        prepare(samples[start : start + length], settings, rate, request.stereo, path.name)
-        for start in starts
-    ]
+def segments(path: Path, settings: AnalysisSettings, stereo: bool) -> Iterator[Recording]:
+    """A recording, read and analyzed in pieces that overlap; mostly there is one."""
+    for samples, rate in _cut(path):
+        yield prepare(samples, settings, rate, stereo, path.name)
 
 
-def _join(segments: List[Dict[str, np.ndarray]], rate: int) -> Dict[str, np.ndarray]:
-    """Fade segments into each other."""
-    joined = dict(segments[0])
-    for index, segment in enumerate(segments[1:], start=1):
-        start = round(index * (SEGMENT_S - OVERLAP_S) * rate)
-        for name, piece in segment.items():
-            before = joined[name]
-            shared = len(before) - start
-            fade = np.linspace(0, 1, shared, dtype=np.float32)
-            fade = fade.reshape(-1, *[1] * (piece.ndim - 1))
-            middle = before[start:] * (1 - fade) + piece[:shared] * fade
-            joined[name] = np.concatenate([before[:start], middle, piece[shared:]])
-    return joined
-
-
-def _first(x: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(x if x.ndim == 1 else x[:, 0])
+def _cut(path: Path) -> Iterator[Tuple[np.ndarray, int]]:
+    """(samples (n, channels), sample rate) of segments, never more than two of them in memory."""
+    with open_recording(path) as file:
+        rate = file.sample_rate
+        length, hop = round(SEGMENT_S * rate), round((SEGMENT_S - OVERLAP_S) * rate)
+        held = np.empty((0, file.channels), np.float32)
+        for block in file.blocks(hop):
+            held = np.concatenate([held, block])
+            while len(held) > length:
+                yield held[:length], rate
+                held = held[hop:]
+        if not len(held):
+            raise Unreadable(path, "holds no samples", "give a recording")
+        yield held, rate

@@ -80,7 +80,15 @@ def _parser() -> argparse.ArgumentParser:
     output.add_argument(
         "--format", choices=("wav", "flac", "ogg"), default="wav", help="of files in a folder"
     )
-    output.add_argument("--normalize", action="store_true", help="scale to full scale")
+    output.add_argument(
+        "--normalize",
+        nargs="?",
+        const="all",
+        default="no",
+        choices=("all", "each"),
+        help="bring the loudest sound to full scale and the others by the same gain; "
+        "with `each`, each sound by itself",
+    )
     output.add_argument(
         "--plot", action="store_true", help="write a picture (.png) beside each output"
     )
@@ -104,7 +112,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _synth(argv: List[str]) -> None:
-    options = _parser().parse_intermixed_args(argv)
+    parser = _parser()
+    options = parser.parse_intermixed_args(_join_numbers(parser, argv))
     _check_numbers(options)
     model, inputs, output = _split(options)
 
@@ -134,6 +143,31 @@ def _synth(argv: List[str]) -> None:
     jobs, notes = plan(inputs, output, request, options.format)
     print(*notes, sep="\n", end="\n" if notes else "")
     return resynthesize(request, jobs, options.num_workers, options.batch_size)
+
+
+def _join_numbers(parser: argparse.ArgumentParser, argv: Sequence[str]) -> List[str]:
+    """Write options of numbers and their values as one: argparse takes -inf for another option."""
+    numbers = {
+        name
+        for action in parser._actions
+        if action.type in (int, float)
+        for name in action.option_strings
+    }
+    joined: List[str] = []
+    for arg in argv:
+        if joined and joined[-1] in numbers and arg.startswith("-") and _is_number(arg):
+            joined[-1] += f"={arg}"
+        else:
+            joined.append(arg)
+    return joined
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _split(options: argparse.Namespace) -> Tuple[Tuple[Path, Optional[Path]], List[Path], Path]:

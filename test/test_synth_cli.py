@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -397,10 +398,11 @@ def test_processes_and_batches_give_what_one_after_the_other_gives(model, tmp_pa
     assert len(list((tmp_path / "many").iterdir())) == 63
     for i in range(64):
         one, two = (read(tmp_path / d / f"{i:02d}.wav") for d in ("one", "two"))
-        np.testing.assert_allclose(one, two, atol=2 * LSB)
+        # The gain that all share is as exact as the loudest sound, whose sums threads divide.
+        np.testing.assert_allclose(one, two, atol=8 * LSB)
         if i != 7:
             many = read(tmp_path / f"many/{i:02d}.wav")
-            np.testing.assert_allclose(one, many, atol=4 * LSB)
+            np.testing.assert_allclose(one, many, atol=8 * LSB)
 
 
 def test_what_is_wrong_with_a_request_is_said_once_by_many_processes(models, tmp_path, capfd):
@@ -409,6 +411,147 @@ def test_what_is_wrong_with_a_request_is_said_once_by_many_processes(models, tmp
     command = [models["m"], tmp_path / "in", tmp_path / "out", "--num_workers", 2]
     assert synth(*command, "--attack", 2) == 2
     assert capfd.readouterr().err.count("--attack needs a transient part") == 1
+
+
+def loud_folder(folder):
+    """Three drums of 0.2, 0.5 and about twice full scale."""
+    for name, gain in (("a", 0.2), ("b", 0.5), ("c", 2.5)):
+        t = np.arange(RATE // 4) / RATE
+        sound = gain * np.exp(-9 * t) * np.sin(2 * np.pi * 200 * t)
+        folder.mkdir(exist_ok=True)
+        soundfile.write(folder / f"{name}.wav", sound, RATE, "FLOAT")
+
+
+def peaks(folder):
+    return np.array([np.abs(read(path)).max() for path in sorted(folder.glob("*.wav"))])
+
+
+def test_one_gain_holds_for_all_that_is_written(models, tmp_path, capsys):
+    loud_folder(tmp_path / "in")
+    command = [models["m"], tmp_path / "in"]
+    assert synth(*command, tmp_path / "floats", "--bits", 32) == 0
+    assert "c.wav: exceeds full scale by" in capsys.readouterr().out
+    true = peaks(tmp_path / "floats")
+    assert true[2] > 1.5
+
+    assert synth(*command, tmp_path / "out", "--stems", tmp_path / "stems") == 0
+    assert "All 3 sounds were scaled by -" in capsys.readouterr().out
+    np.testing.assert_allclose(peaks(tmp_path / "out"), true / true[2], atol=2 * LSB)
+    np.testing.assert_allclose(peaks(tmp_path / "stems/a"), true[0] / true[2], atol=2 * LSB)
+
+    (tmp_path / "in/c.wav").unlink()
+    assert synth(*command, tmp_path / "two") == 0
+    np.testing.assert_allclose(peaks(tmp_path / "two"), true[:2], atol=2 * LSB)
+    assert synth(*command, tmp_path / "all", "--normalize") == 0
+    np.testing.assert_allclose(peaks(tmp_path / "all"), true[:2] / true[1], atol=2 * LSB)
+    assert synth(*command, tmp_path / "each", "--normalize", "each") == 0
+    np.testing.assert_allclose(peaks(tmp_path / "each"), 1, atol=2 * LSB)
+    assert not list(tmp_path.rglob(".drumblender*"))
+
+
+def test_variations_and_blends_share_one_gain(models, tmp_path):
+    loud_folder(tmp_path / "in")
+    loud, quiet = tmp_path / "in/c.wav", tmp_path / "in/a.wav"
+    for name, args in {
+        "v": [loud, "OUT", "--variations", 3, "--seed", 1],
+        "b": ["OUT", "--blend", quiet, loud, "--steps", 3],
+    }.items():
+        for bits in (24, 32):
+            output = tmp_path / f"{name}{bits}" / "x.wav"
+            command = [output if arg == "OUT" else arg for arg in args]
+            assert synth(models["m"], *command, "--bits", bits) == 0
+        ratio = peaks(tmp_path / f"{name}24") / peaks(tmp_path / f"{name}32")
+        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-4)
+        assert peaks(tmp_path / f"{name}24").max() == pytest.approx(1, abs=2 * LSB)
+
+
+@pytest.mark.parametrize("mute", ["-inf", "-200", "-1e3", "-.5e3"])
+def test_a_negative_number_may_stand_behind_its_option(mute, model, tmp_path):
+    source = drum(tmp_path / "a.wav")
+    command = [model, source, tmp_path / "o.wav", "--stems", tmp_path / "s"]
+    assert synth(*command, "--noise_gain", mute, "--pitch", "-3", "--seed", 1) == 0
+    assert np.abs(read(tmp_path / "s/noise.wav")).max() < 1e-6
+
+
+def test_stems_of_another_sound_are_not_overwritten(model, tmp_path, capsys):
+    a, b = drum(tmp_path / "a.wav"), drum(tmp_path / "b.wav", seconds=0.5)
+    stems = ["--stems", tmp_path / "stems", "--seed", 1]
+    assert synth(model, a, tmp_path / "x.wav", *stems) == 0
+    before = read(tmp_path / "stems/modal.wav")
+    assert synth(model, b, tmp_path / "y.wav", *stems) == 2
+    assert "modal.wav is a stem of another sound than" in capsys.readouterr().err
+    np.testing.assert_array_equal(read(tmp_path / "stems/modal.wav"), before)
+    assert not (tmp_path / "y.wav").exists()
+    assert synth(model, a, tmp_path / "x.wav", *stems) == 0  # the same once more
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+def test_a_folder_of_odd_names_and_no_files_is_resynthesized(model, tmp_path, capsys):
+    folder = tmp_path / "in"
+    names = [b"latin1_\xe9_kick.wav", b"k" * 251 + b".wav", b"two\nlines.wav"]
+    sound = drum(tmp_path / "a.wav").read_bytes()
+    folder.mkdir()
+    for name in names:
+        with open(os.path.join(os.fsencode(folder), name), "wb") as file:
+            file.write(sound)
+    os.mkfifo(folder / "fifo.wav")
+    (folder / "dangling.wav").symlink_to("/nowhere.wav")
+    (folder / "up").symlink_to("..")
+
+    assert synth(model, folder, tmp_path / "out", "--seed", 1, "--plot") == 0
+
+    output = capsys.readouterr().out
+    assert "fifo.wav: is no regular file; left out." in output
+    assert "dangling.wav: is a link to a file that is not there; left out." in output
+    assert "up: is a link to a folder above it; left out." in output
+    written = {name for name in os.listdir(os.fsencode(tmp_path / "out")) if b".png" not in name}
+    assert written == set(names)
+
+
+def test_a_name_that_is_too_long_fails_alone(model, tmp_path, capsys):
+    drum(tmp_path / "in" / ("k" * 251 + ".wav"), seconds=0.1)
+    drum(tmp_path / "in/a.wav", seconds=0.1)
+    assert synth(model, tmp_path / "in", tmp_path / "out", "--format", "flac") == 1
+    assert "give it a shorter name" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.flac"]
+
+
+def test_blending_folders_is_refused_as_what_it_is(model, tmp_path, capsys):
+    drum(tmp_path / "kit/a.wav")
+    kit = tmp_path / "kit"
+    assert synth(model, tmp_path / "out", "--blend", kit, kit) == 2
+    assert "is a folder; name a file" in capsys.readouterr().err
+
+
+def test_a_pipe_is_refused_at_once(model, tmp_path, capsys):
+    os.mkfifo(tmp_path / "fifo.wav")
+    assert synth(model, tmp_path / "fifo.wav", tmp_path / "o.wav") == 1
+    assert "fifo.wav is no regular file" in capsys.readouterr().err
+
+
+def test_a_long_recording_takes_no_more_memory_than_a_short_one(models, tmp_path):
+    pytest.importorskip("resource")
+    rate = 8000
+    noise = np.random.default_rng(0).standard_normal((40 * rate, 2)) * 0.01
+    with soundfile.SoundFile(tmp_path / "long.wav", "w", rate, 2, "PCM_16") as file:
+        for _ in range(4):
+            file.write(noise)
+    soundfile.write(tmp_path / "short.wav", noise, rate, "PCM_16")
+    program = (
+        "import resource, sys; from drumblender.synth_cli import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    used = {}
+    for name in ("short", "long"):
+        command = [models["m"], tmp_path / f"{name}.wav", tmp_path / f"{name}_out.wav", "--stereo"]
+        command = [sys.executable, "-c", program, *map(str, command)]
+        result = subprocess.run(command, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        used[name] = int(result.stdout.split()[-1])
+    assert len(read(tmp_path / "long_out.wav")) == 4 * 40 * rate
+    # At the model's rate, two minutes more are 15 MB as samples, and three times that with modes.
+    assert used["long"] < used["short"] + 15_000
 
 
 def test_seeds_differ_from_file_to_file():

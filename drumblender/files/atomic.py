@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -12,15 +13,25 @@ from typing import Any, Iterator
 
 from drumblender.errors import DrumblenderError
 
+_LONGEST_NAME = 255  # in bytes
+_GOES_ON = " and run the same command again, and it goes on where it stopped"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
-def in_one_step(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes ``path`` when the block ends without an exception."""
+def in_one_step(path: Path, remedy: str = _GOES_ON) -> Iterator[Path]:
+    """A temporary path that becomes ``path`` when the block ends without an exception.
+
+    Args:
+        path: of the file.
+        remedy: see :func:`disk_errors`.
+    """
     temporary = path.with_name(path.name + ".tmp")
+    if len(os.fsencode(temporary.name)) > _LONGEST_NAME:
+        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+        temporary = path.with_name(f"{digest}.tmp")
     try:
-        with disk_errors(path):
+        with disk_errors(path, remedy):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             os.replace(temporary, path)
@@ -30,17 +41,25 @@ def in_one_step(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the disk refuses to ``path`` into a sentence."""
+def disk_errors(path: Path, remedy: str = _GOES_ON) -> Iterator[None]:
+    """Turn what the disk refuses to ``path`` into a sentence.
+
+    Args:
+        path: that cannot be written.
+        remedy: what to do once there is room, to go behind "make room".
+    """
     try:
         yield
     except OSError as error:
         if error.errno is None:  # of a network library, not of the disk
             raise
-        remedy = "make room" if error.errno in FULL else "check the folder's permissions"
+        advice = f"check the folder's permissions{remedy}"
+        if error.errno in FULL:
+            advice = f"make room{remedy}"
+        elif error.errno == errno.ENAMETOOLONG:
+            advice = "give it a shorter name"
         raise DrumblenderError(
-            f"{path} cannot be written ({error.strerror or error}); {remedy} and run the same "
-            "command again, and it goes on where it stopped."
+            f"{path} cannot be written ({error.strerror or error}); {advice}."
         ) from error
 
 

@@ -48,14 +48,32 @@ def check_samples(path: PathLike, samples) -> None:
         )
 
 
-def write_samples(path: PathLike, samples: np.ndarray, sample_rate: int, bits: int = 24) -> None:
+def check_rate(path: PathLike, sample_rate: int) -> None:
+    """Raise where the format that goes with a name cannot have a sample rate."""
+    container = FORMATS[Path(path).suffix.lower()]
+    highest = _HIGHEST_RATE.get(container, 10**9)
+    if sample_rate > highest:
+        raise DrumblenderError(
+            f"{path} cannot be written at {sample_rate} Hz, as {container} ends at {highest} Hz; "
+            "take another format, or a lower --sample_rate."
+        )
+
+
+def write_samples(
+    path: PathLike,
+    samples: np.ndarray,
+    sample_rate: int,
+    bits: int = 24,
+    full_scale: float = 1.0,
+) -> None:
     """Write an audio file in one step; folders are made as needed.
 
     Args:
         path: its suffix decides about the format.
-        samples: not beyond full scale.
+        samples: not beyond ``full_scale``.
         sample_rate: in Hz.
         bits: 16, 24, or 32 (floats; WAV only). OGG is Vorbis, whatever this says.
+        full_scale: the value that becomes 1 in the file.
 
     Shape:
         - samples: (N,) or (N, channels)
@@ -64,21 +82,16 @@ def write_samples(path: PathLike, samples: np.ndarray, sample_rate: int, bits: i
     check_name(path, bits)
     container = FORMATS[path.suffix.lower()]
     subtype = "VORBIS" if container == "OGG" else SUBTYPES[bits]
-    highest = _HIGHEST_RATE.get(container, 10**9)
-    if sample_rate > highest:
-        raise DrumblenderError(
-            f"{path} cannot be written at {sample_rate} Hz, as {container} ends at {highest} Hz; "
-            "take another format, or a lower --sample_rate."
-        )
-    samples = np.asarray(samples)
+    check_rate(path, sample_rate)
     channels = 1 if samples.ndim == 1 else samples.shape[1]
-    with in_one_step(path) as temporary:
+    with in_one_step(path, " and run the command again") as temporary:
         try:
             with temporary.open("wb") as stream:
                 options = (sample_rate, channels, subtype, None, container)
                 with soundfile.SoundFile(stream, "w", *options) as file:
                     for start in range(0, len(samples), _BLOCK):
-                        file.write(samples[start : start + _BLOCK])
+                        block = np.asarray(samples[start : start + _BLOCK])
+                        file.write(block if full_scale == 1 else block / full_scale)
         except soundfile.SoundFileError as error:
             reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
             raise DrumblenderError(
