@@ -16,12 +16,16 @@ from torch import Tensor
 
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
 from drumblender.data.recording import wav_bytes
+from drumblender.errors import DrumblenderError
 from drumblender.files import atomic
+from drumblender.files.reading import open_recording
 from drumblender.files.text import fitting, printable
-from drumblender.inference import read_audio
 from drumblender.plotting import plot_modes, save_figure
 from drumblender.signal import fit_length, rad_to_hz, resample
 from drumblender.synths import modal_synth
+
+# A minute takes about 2 GB of memory; a drum is over sooner.
+_LONGEST_S = 120
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,15 @@ def analyze_file(
         DrumblenderError: when a file cannot be read or written.
     """
     source, folder = Path(source), Path(folder)
-    audio, rate = read_audio(source)
+    with open_recording(source) as file:
+        rate = file.sample_rate
+        # One second more than is analyzed, because a file may not know its own length.
+        blocks = [block[:, 0] for block in file.blocks(frames=(_LONGEST_S + 1) * rate)]
+    audio = torch.from_numpy(np.concatenate(blocks))
+    if len(audio) > _LONGEST_S * rate:
+        raise DrumblenderError(
+            f"{source} is longer than {_LONGEST_S} s, too long for one analysis; cut it."
+        )
     audio = resample(audio, rate, settings.sample_rate)
     num_samples = len(audio) + settings.silence_after
     params = CQTModalAnalysis(settings)(fit_length(audio, num_samples))
