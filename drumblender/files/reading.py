@@ -164,6 +164,9 @@ def open_recording(path: PathLike) -> Iterator[AudioFile]:
     except soundfile.SoundFileError as error:
         reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
         raise Unreadable(path, f"is broken or no audio ({reason or 'unknown format'})") from error
+    except FileNotFoundError as error:
+        what = "is a link to a file that is not there" if path.is_symlink() else "does not exist"
+        raise Unreadable(path, what, "check the path") from error
     except OSError as error:
         raise Unreadable(
             path,
