@@ -27,12 +27,14 @@ from typing import (
 
 from drumblender import __version__
 from drumblender.errors import (
+    DEBUG,
     DrumblenderError,
     Stopped,
     UsageError,
     condense,
     did_you_mean,
     finish,
+    is_debugging,
     sentence_of,
     suggest,
 )
@@ -72,10 +74,10 @@ drumblender-analyze, drumblender-synth."""
 def report_errors(command: Callable[[List[str]], None], argv: Optional[Sequence[str]]) -> int:
     """Run a command; say what went wrong in one sentence; give the exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in args or os.environ.get("DRUMBLENDER_DEBUG", "") not in ("", "0")
+    debug = "--debug" in args or is_debugging()
     args = [arg for arg in args if arg != "--debug"]
     _print_anything()
-    with _ended_by_signals():
+    with _ended_by_signals(), _debugging(debug):
         try:
             command(args)
             _flush()
@@ -128,6 +130,19 @@ def _print_anything() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def _debugging(on: bool) -> Iterator[None]:
+    """Let all that this command calls, and its processes, know of ``--debug``."""
+    before = os.environ.get(DEBUG)
+    if on:
+        os.environ[DEBUG] = "1"
+    try:
+        yield
+    finally:
+        if on and before is None:
+            del os.environ[DEBUG]
 
 
 @contextlib.contextmanager

@@ -6,10 +6,14 @@ lines print it without a traceback and exit with the class's code.
 
 import difflib
 import errno
+import os
 import re
 import signal
+import traceback
 from importlib import import_module
 from typing import Any, Iterable, List, NamedTuple, Optional, Tuple
+
+DEBUG = "DRUMBLENDER_DEBUG"  # in the environment
 
 
 class DrumblenderError(Exception):
@@ -46,6 +50,17 @@ class Stopped(BaseException):
     def by_signal(cls, number: int, frame: Any = None) -> None:
         """A signal handler that ends the program at once, past whatever cleans up."""
         raise cls(number, "interrupted." if number == signal.SIGINT else "terminated.")
+
+
+def is_debugging() -> bool:
+    """Whether a person wants to see where errors come from: ``--debug``, here and in processes."""
+    return os.environ.get(DEBUG, "") not in ("", "0")
+
+
+def trace(error: BaseException) -> None:
+    """Show where an error comes from that only becomes a line in a list, if a person wants that."""
+    if is_debugging():
+        traceback.print_exception(type(error), error, error.__traceback__)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

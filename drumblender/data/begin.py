@@ -9,7 +9,7 @@ import re
 import shlex
 from collections import Counter
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Set, Tuple
 
 import yaml
 
@@ -59,9 +59,12 @@ def raw_metadata(
     """
     packs: Dict[str, Dict[str, Any]] = {}
     of_pack: Dict[str, List[raw.RawSound]] = {pack: [] for pack in folders}
+    packs_in: Dict[str, Set[str]] = {}  # folder -> the packs of its sounds
     for sound in sounds:
         if is_sound_name(sound.name) and not sound.problem:
             of_pack.setdefault(sound.sample_pack_key, []).append(sound)
+            folder = str(PurePosixPath(sound.name).parent)
+            packs_in.setdefault(folder, set()).add(sound.sample_pack_key)
     for pack, members in sorted(of_pack.items()):
         types = Counter(sound.type for sound in members)
         kind = max(sorted(types), key=types.__getitem__) if types else "acoustic"
@@ -74,7 +77,7 @@ def raw_metadata(
             alike = {(s.instrument, s.type) for s in group} == {
                 (recognize(PurePosixPath(folder).name), group[0].type)
             }
-            alike = alike and folder != "."  # which holds all packs
+            alike = alike and folder != "." and len(packs_in[folder]) == 1
             for sound in group[:1] if alike else sorted(group, key=lambda sound: sound.name):
                 path = folder if alike else sound.name
                 entries[path] = {"path": path, "instrument": sound.instrument}

@@ -40,7 +40,7 @@ from drumblender.analysis.modal import CQTModalAnalysis
 from drumblender.analysis.settings import VERSION, AnalysisSettings
 from drumblender.data.audio import load_audio
 from drumblender.data.recording import Unusable, read_one_shot, wav_bytes
-from drumblender.errors import DrumblenderError, UsageError
+from drumblender.errors import DrumblenderError, UsageError, trace
 from drumblender.files import atomic
 from drumblender.files.parallel import Workers, available_cores
 from drumblender.files.progress import progress
@@ -554,6 +554,7 @@ def _attempt(task: Task, content: Callable[[], bytes], device: str = "") -> Outc
     except (MemoryError, DrumblenderError):
         raise  # of this machine or of the dataset, not of one sound
     except Exception as error:  # whatever one strange file does, the others go on
+        trace(error)
         return Outcome(task, reason=f"cannot be used ({type(error).__name__}: {error})")
     atomic.write(task.folder / task.name, data)
     return Outcome(task, (len(data), zlib.crc32(data)), device=device)
@@ -572,6 +573,7 @@ def _analyze(task: Task) -> Tensor:
 
 
 def _unusable(error: Exception) -> Unusable:
+    trace(error)
     return Unusable(f"cannot be analyzed ({type(error).__name__}: {error})")
 
 

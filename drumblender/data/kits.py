@@ -9,6 +9,7 @@ be read, or that points outside the raw folder, is noted and left out.
 import os
 import re
 import stat
+import zlib
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -17,7 +18,7 @@ from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 from drumblender.data import archives, hydrogen
 from drumblender.data.names import general_midi_name
 from drumblender.data.sfz import read_sfz
-from drumblender.errors import DrumblenderError
+from drumblender.errors import DrumblenderError, trace
 from drumblender.files.text import printable, readable
 
 SFZ = ".sfz"
@@ -160,6 +161,7 @@ def read_kits(raw_dir: Path, names: Iterable[str]) -> Kits:
                 kits.packs[str(folder)] = pack
                 _add(kits, name, folder, mentions, there)
         except Exception as error:  # whatever one kit does, the others go on
+            trace(error)
             kits.broken[name] = f"is no kit that can be read ({_reason(error)})"
     kits.descriptions -= kits.broken.keys()
     return kits
@@ -245,7 +247,7 @@ def _read_archive(raw_dir: Path, name: str, kits: Kits) -> None:
         if member in problems:
             kits.unusable[file] = problems[member]
         elif length > _LONGEST_PATH:
-            file = f"{file[:_LONGEST_NAME]}…{length}"
+            file = f"{file[:_LONGEST_NAME]}…{zlib.crc32(os.fsencode(file)):08x}"
             kits.unusable[file] = f"has a path of {length} bytes, more than any file may have"
         elif longest > _LONGEST_NAME:
             kits.unusable[file] = f"has a name of {longest} bytes, more than any file may have"

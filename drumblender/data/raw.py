@@ -21,7 +21,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 from drumblender.data import archives
 from drumblender.data.kits import Kits, Mention, is_sound_name, read_kits, under
 from drumblender.data.names import TYPES, recognize_instrument, recognize_type
-from drumblender.errors import DrumblenderError
+from drumblender.errors import DrumblenderError, trace
 from drumblender.files import atomic
 from drumblender.files.listing import ABOVE, files_below, is_junk
 
@@ -129,11 +129,16 @@ def read_library(raw_dir: Path, meta_file: PathLike) -> Library:
                 archive=kits.archive_of(name),
                 problem=problem,
             )
+    left_out = _left_out(listing, kits, sounds, own) if described else []
+    if not sounds and left_out:
+        raise DrumblenderError(
+            f"{path} names none of the {len(left_out)} files in {raw_dir}; write it again with "
+            "drumblender-dataset CONFIG --init, or correct it."
+        )
     if not sounds:
         raise DrumblenderError(f"{raw_dir} holds no files; put recordings there.")
     return Library(
-        sorted(_with_keys_of_their_own(sounds.values()), key=lambda sound: sound.key),
-        _left_out(listing, kits, sounds, own) if described else [],
+        sorted(_with_keys_of_their_own(sounds.values()), key=lambda sound: sound.key), left_out
     )
 
 
@@ -208,6 +213,7 @@ def unpack_archives(
             cause = error.__cause__ or error
             if isinstance(cause, OSError) and cause.errno in atomic.FULL:
                 raise
+            trace(error)
             reason = str(error).rstrip(".") or type(error).__name__
             for sound in members.values():
                 if sound.key not in sources:

@@ -108,16 +108,15 @@ class _Text:
 
     def lines(self, name: str, parents: Tuple[str, ...]) -> Iterator[str]:
         for line in re.split(r"\r\n|\r|\n", _without_comments(_decode(self._load(name)))):
-            for variable, value in _DEFINE.findall(line):
-                self._defines[variable] = self._expand(value)
-                if len(variable) not in self._lengths:
-                    self._lengths = sorted([*self._lengths, len(variable)], reverse=True)
-            line = self._expand(_DEFINE.sub("", line))
+            if "#define" in line:
+                self._define(line)
+                line = _DEFINE.sub("", line)
+            line = self._expand(line)
             self._size += len(line)
             if self._size > _LONGEST_TEXT:
                 self._kit.note(f"it comes to more than {_LONGEST_TEXT >> 20} MiB")
                 return
-            include = _INCLUDE.match(line)
+            include = _INCLUDE.match(line) if "#include" in line else None
             if include:
                 yield from self._part(include[1], (*parents, name))
                 line = line[include.end() :]
@@ -141,6 +140,12 @@ class _Text:
                 yield from self.lines(part, parents)
             except (OSError, ValueError) as error:
                 self._kit.note(f"{part} in it cannot be read ({error})")
+
+    def _define(self, line: str) -> None:
+        for variable, value in _DEFINE.findall(line):
+            self._defines[variable] = self._expand(value)
+            if len(variable) not in self._lengths:
+                self._lengths = sorted([*self._lengths, len(variable)], reverse=True)
 
     def _expand(self, text: str) -> str:
         """Replace defined names, the longest that fits: $KICK and $KICK2 may both exist."""
@@ -192,7 +197,7 @@ def _regions(lines: Iterator[str], note: Callable[[str], None]) -> Iterator[Regi
             yield {**opcodes, "sample": opcodes.get("default_path", "") + sample}
 
     for line in lines:
-        tokens = list(_TOKEN.finditer(line))
+        tokens = list(_TOKEN.finditer(line)) if line else []
         ends = [*(token.start() for token in tokens[1:]), len(line)]
         for token, end in zip(tokens, ends):
             header, opcode = token[1], token[2]

@@ -130,3 +130,17 @@ def test_any_name_is_written_read_shown_and_drawn(project, capsys, monkeypatch, 
     assert [item["sample_pack_key"] for item in items] == [odd] * 6
     assert {item["instrument"] for item in items} == {"kick"}
     assert data_dir.with_name("own.png").exists()
+
+
+def test_one_folder_with_sounds_of_two_packs_keeps_both(project):
+    """Some of its files belong to a kit, the others do not; its name is an instrument's."""
+    raw = project.folder / "raw"
+    for name in ("Library/Kicks/a.wav", "Library/Kicks/b.wav", "Library/x.wav"):
+        project.write_sound(raw / name)
+    (raw / "Library" / "Kicks" / "kit.sfz").write_text("<region> sample=a.wav")
+    recognized = find_sounds(raw, "no metadata")
+    assert len({sound.sample_pack_key for sound in recognized}) == 2
+
+    assert main(["own.yaml", "--init", "raw"]) == 0
+
+    assert find_sounds(raw, project.folder / "own.json") == recognized

@@ -464,3 +464,147 @@ def test_any_sfz_is_read_in_time_that_grows_with_its_length(text):
 
     assert len(regions) <= text.count("sample")
     assert all(len(region["sample"]) <= 2048 for region in regions)
+
+
+def tar_of(*members):
+    """A tar file of (name, content) or (name, type, target of a link)."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, *what in members:
+            info = tarfile.TarInfo(name)
+            content = what[0] if len(what) == 1 else b""
+            if len(what) == 2:
+                info.type, info.linkname = what
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def test_a_link_inside_an_archive_is_left_out_and_one_that_leads_out_refuses_the_archive(raw):
+    kit = [("K/drumkit.xml", kit_xml(("Tom", "a.wav"))), ("K/a.wav", b"x")]
+    put_all(
+        raw,
+        {
+            "hard.h2drumkit": tar_of(*kit, ("K/b.wav", tarfile.LNKTYPE, "K/a.wav")),
+            "soft.h2drumkit": tar_of(*kit, ("K/b.wav", tarfile.SYMTYPE, "../K/a.wav")),
+            "again.h2drumkit": tar_of(
+                ("K/a.wav", tarfile.SYMTYPE, "b.wav"), *kit, ("K/b.wav", b"y")
+            ),
+            "out.h2drumkit": tar_of(*kit, ("K/b.wav", tarfile.SYMTYPE, "../../a.wav")),
+            "device.h2drumkit": tar_of(*kit, ("K/b.wav", tarfile.CHRTYPE, "")),
+        },
+    )
+
+    sounds = found(raw)
+
+    for name in ("hard", "soft"):
+        assert sounds[f"{name}.h2drumkit/K/a.wav"] == (name, "tom", "")
+        assert sounds[f"{name}.h2drumkit/K/b.wav"][2] == "is a link in an archive"
+    assert sounds["again.h2drumkit/K/a.wav"][2] == sounds["again.h2drumkit/K/b.wav"][2] == ""
+    assert len(sounds) == 8
+    assert "is unsafe" in sounds["out.h2drumkit"][2]
+    assert "is unsafe" in sounds["device.h2drumkit"][2]
+
+
+def test_an_archive_from_windows_is_read(raw, tmp_path):
+    members = ("K\\drumkit.xml", kit_xml(("Tom", "a.wav"))), ("K\\a.wav", b"x")
+    put_all(raw, {"Kit.h2drumkit": tar_of(*members)})
+
+    sounds = find_sounds(raw, "meta.json")
+    sources, _ = unpack_archives(raw, sounds, tmp_path / "unpacked")
+
+    (sound,) = sounds
+    assert (sound.name, sound.instrument) == ("Kit.h2drumkit/K/a.wav", "tom")
+    assert sources[sound.key].read_bytes() == b"x"
+
+
+def test_an_archive_with_a_damaged_header_is_not_taken_for_its_first_half(raw):
+    content = bytearray(tar_of(("drumkit.xml", kit_xml()), ("a.wav", b"x"), ("b.wav", b"x")))
+    content[content.index(b"b.wav") + 3] ^= 1
+    put_all(raw, {"Kit.h2drumkit": bytes(content)})
+
+    assert "a damaged header" in found(raw)["Kit.h2drumkit"][2]
+
+
+def test_an_archive_that_unpacks_to_more_than_a_kit_can_be_is_refused_at_once(raw):
+    huge = tarfile.TarInfo("a.wav")
+    huge.size = 1 << 40
+    many = [(f"{index}/" * 3, tarfile.DIRTYPE, "") for index in range(100)]
+    put_all(
+        raw,
+        {
+            "huge.h2drumkit": huge.tobuf() + bytes(10240),
+            "path.h2drumkit": tar_of(
+                ("drumkit.xml", kit_xml()),
+                *many,
+                *(("a/" * 200_000 + name, b"") for name in ("1.wav", "2.wav")),
+            ),
+            "text.h2drumkit": archive({"drumkit.xml": b" " * (17 << 20)}),
+        },
+    )
+
+    sounds = found(raw)
+
+    assert "more than a kit can be" in sounds["huge.h2drumkit"][2]
+    long = [name for name in sounds if name.startswith("path.h2drumkit/")]
+    assert len(long) == 2
+    assert all(len(name) < 300 and "a path of 400" in sounds[name][2] for name in long)
+    assert "no kit that can be read" in sounds["text.h2drumkit"][2]
+
+
+def test_xml_whose_attributes_multiply_is_refused(raw):
+    head = '<!DOCTYPE x [<!ATTLIST layer a CDATA "aaaa">]>'
+    put_all(raw, {"kit/drumkit.xml": kit_xml(("Tom", "1.wav"), head=head)})
+
+    assert "declares entities" in found(raw)["kit/drumkit.xml"][2]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+def test_text_with_names_in_two_encodings_finds_both(raw):
+    text = "<group> group_label=Cowbell <region> sample=ü1.wav <region> sample=".encode()
+    put_all(raw, {"kit/kit.sfz": text + b"\xfc2.wav"})
+    for name in ("ü1.wav".encode(), b"\xfc2.wav"):
+        with open(os.path.join(os.fsencode(raw / "kit"), name), "wb"):
+            pass
+
+    assert {entry[1:] for entry in found(raw).values()} == {("cowbell", "")}
+
+
+def test_what_is_called_a_kit_and_is_none_is_reported(raw):
+    put_all(
+        raw,
+        {
+            "page.sfz": "<!DOCTYPE html><html><body>404: not found</body></html>",
+            "binary.sfz": bytes(range(256)),
+            "empty.sfz": b"",
+            "empty/drumkit.xml": b"",
+            "long.sfz": "<region> sample=a" + " " * 10_000 + "x.wav",
+            "deep/0.sfz": "<region> sample=x.wav\n" + '#include "1.sfz"',
+            **{f"deep/{i}.sfz": f'#include "{i + 1}.sfz"' for i in range(1, 200)},
+            "whole/kit.sfz": '#include "parts/a.sfz"',
+            "whole/parts/a.sfz": '#define $X x\n#include "b.sfz"',
+            "whole/parts/b.sfz": "<region> sample=$X.wav region_label=Tom",
+            "whole/x.wav": b"x",
+        },
+    )
+
+    sounds = found(raw)
+
+    for name, reason in (
+        ("page.sfz", "holds no regions"),
+        ("binary.sfz", "is no text"),
+        ("empty.sfz", "holds no regions"),
+        ("empty/drumkit.xml", "no element found"),
+        ("long.sfz", "says sample of 10006 characters"),
+        ("deep/0.sfz", "includes too many files"),
+    ):
+        assert reason in sounds[name][2]
+    assert sounds["whole/x.wav"] == ("whole", "tom", "")
+
+
+def test_what_looks_like_a_comment_or_a_header_in_a_name_is_none():
+    text = "// see a/*.wav\n<region> sample=I <3 a = b.wav key=36 // c\n<region> sample=c//d.wav"
+
+    samples = [region["sample"] for region in sfz_regions(text + "\n/* <region> sample=e.wav")]
+
+    assert samples == ["I <3 a = b.wav", "c//d.wav"]

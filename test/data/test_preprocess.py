@@ -520,3 +520,47 @@ def test_equal_checksums_do_not_make_sounds_the_same(project, monkeypatch):
     monkeypatch.setattr(build.zlib, "crc32", lambda data, value=0: 7)
 
     assert run(project).duplicates == {}
+
+
+def test_files_that_the_metadata_does_not_name_are_reported_and_stay_so(project, write_sound):
+    project.fill(packs=1, sounds=3)
+    names = [f"pack 0/kick_{i}.wav" for i in range(3)]
+    raw = project.folder / "raw"
+    (raw / "meta.json").write_text(json.dumps({"P": {"folders": names}}))
+    for index in range(30):
+        (raw / f"new {index:02}.wav").write_bytes(b"")
+
+    shards = [run(project, shard=(k, 2)) for k in (1, 2)]
+    merged = merge(project.data_dir, "meta.json", SETTINGS)
+    again = preprocess_features(project.data_dir, "meta.json", SETTINGS)
+
+    for report in (*shards, merged, again):
+        assert len(report.left_out) == 30
+        assert "left out new 00.wav: is not in the metadata" in str(report)
+        assert "left out 10 more files: each is not in the metadata" in str(report)
+    assert sum(report.done for report in shards) == merged.reused == 3
+    listed = (project.data_dir / "skipped.txt").read_text()
+    assert listed.count("is not in the metadata") == 30
+
+
+def test_debugging_shows_where_a_skipped_file_went_wrong(project, monkeypatch, capsys):
+    project.fill(packs=1, sounds=2)
+    read = build.read_one_shot
+
+    def fail(path, *args):
+        if path.name == "kick_0.wav":
+            raise ZeroDivisionError("of a library")
+        return read(path, *args)
+
+    monkeypatch.setattr(build, "read_one_shot", fail)
+    report = run(project)
+    quiet = capsys.readouterr().err
+    shutil.rmtree(project.data_dir)
+    monkeypatch.setenv("DRUMBLENDER_DEBUG", "1")
+    run(project)
+
+    assert report.skipped == [
+        ("pack 0/kick_0.wav", "cannot be used (ZeroDivisionError: of a library)")
+    ]
+    assert "Traceback" not in quiet
+    assert "Traceback" in capsys.readouterr().err
