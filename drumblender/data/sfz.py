@@ -206,7 +206,8 @@ def _regions(lines: Iterator[str], note: Callable[[str], None]) -> Iterator[Regi
                 if level in scopes and opcode.lower() in _OPCODES:
                     if len(value) > _LONGEST_VALUE:
                         note(f"it says {opcode} of {len(value)} characters")
-                    scopes[level][opcode.lower()] = value[:_LONGEST_VALUE]
+                        value = ""
+                    scopes[level][opcode.lower()] = value
             else:
                 yield from region()
                 level = header.lower()
