@@ -59,6 +59,7 @@ def raw_metadata(
     """
     packs: Dict[str, Dict[str, Any]] = {}
     of_pack: Dict[str, List[raw.RawSound]] = {pack: [] for pack in folders}
+    names = {".", *(sound.name for sound in sounds)}  # of no folder that has a name
     packs_in: Dict[str, Set[str]] = {}  # folder -> the packs of its sounds
     for sound in sounds:
         if is_sound_name(sound.name) and not sound.problem:
@@ -77,7 +78,8 @@ def raw_metadata(
             alike = {(s.instrument, s.type) for s in group} == {
                 (recognize(PurePosixPath(folder).name), group[0].type)
             }
-            alike = alike and folder != "." and len(packs_in[folder]) == 1
+            # In an archive, a file and a folder may have the same name.
+            alike = alike and len(packs_in[folder]) == 1 and folder not in names
             for sound in group[:1] if alike else sorted(group, key=lambda sound: sound.name):
                 path = folder if alike else sound.name
                 entries[path] = {"path": path, "instrument": sound.instrument}

@@ -131,9 +131,10 @@ def read_library(raw_dir: Path, meta_file: PathLike) -> Library:
             )
     left_out = _left_out(listing, kits, sounds, own) if described else []
     if not sounds and left_out:
+        first = "; ".join(" ".join(entry) for entry in left_out[:3])
         raise DrumblenderError(
-            f"{path} names none of the {len(left_out)} files in {raw_dir}; write it again with "
-            "drumblender-dataset CONFIG --init, or correct it."
+            f"{path} names none of the {len(left_out)} files in {raw_dir} ({first}); correct it, "
+            "or put recordings there and write it again with drumblender-dataset CONFIG --init."
         )
     if not sounds:
         raise DrumblenderError(f"{raw_dir} holds no files; put recordings there.")

@@ -144,3 +144,13 @@ def test_one_folder_with_sounds_of_two_packs_keeps_both(project):
     assert main(["own.yaml", "--init", "raw"]) == 0
 
     assert find_sounds(raw, project.folder / "own.json") == recognized
+
+
+def test_a_folder_of_nothing_usable_says_why_and_not_that_it_is_empty(project, capsys):
+    (project.folder / "raw").mkdir()
+    (project.folder / "raw" / "kick.wav").symlink_to("/nowhere/kick.wav")
+    assert main(["own.yaml", "--init", "raw"]) == 0
+
+    assert main(["own.yaml", "--preprocess"]) == 1
+
+    assert "kick.wav is a link to a file that is not there" in capsys.readouterr().err
