@@ -73,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
         help="preprocess only the K-th of N parts, into DATA_DIR.shard-K-of-N",
     )
     options.add_argument(
+        "--type",
+        action="append",
+        default=[],
+        metavar="[PACK=]TYPE",
+        help="with --init: acoustic or electronic, what all sounds are, or those of a pack",
+    )
+    options.add_argument(
         "--force",
         action="store_true",
         help="let --upload and --init replace what is there",
@@ -85,7 +92,9 @@ def _dataset(argv: List[str]) -> None:
     if args.init:
         from drumblender.data.begin import write_configuration
 
-        return print(write_configuration(Path(args.config), Path(args.init), args.force))
+        return print(write_configuration(Path(args.config), Path(args.init), args.force, args.type))
+    if args.type:
+        raise UsageError("--type belongs to --init; add --init FOLDER, or edit the raw metadata.")
     shard = _parse_shard(args.shard)
     if shard and not args.preprocess:
         raise UsageError("--shard is a part of preprocessing; add --preprocess.")
@@ -100,6 +109,8 @@ def _dataset(argv: List[str]) -> None:
 
     if args.archive:
         archives.check_name(Path(args.archive))
+    if args.upload:
+        _check_upload(data, Path(args.upload), args.archive, args.force)
     where = (data.data_dir, data.meta_file, data.settings)
     if args.preprocess:
         data.preprocess(args.num_workers, args.device, shard)
@@ -129,6 +140,15 @@ def _dataset(argv: List[str]) -> None:
         print(f"Uploaded {store.upload(Path(args.upload), args.force)} to {store.bucket}.")
     if not shard and not only_upload:
         print(data.describe())
+
+
+def _check_upload(data, path: Path, archive: Optional[str], force: bool) -> None:
+    """Refuse now what an upload would refuse after hours of preprocessing and packing."""
+    store = data.object_store()
+    if not path.is_file() and (archive is None or Path(archive) != path):
+        raise UsageError(f"{path} is not there to upload; write it first with --archive {path}.")
+    if not force:
+        store.refuse_existing(path.name)
 
 
 def _parse_shard(text: Optional[str]) -> Optional[Tuple[int, int]]:

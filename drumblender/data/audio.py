@@ -24,6 +24,8 @@ from drumblender.errors import DrumblenderError, EmptySplit, UsageError
 
 PathLike = Union[str, Path]
 
+_LABELS = ("type", "sample_pack_key", "instrument", "duplicate_of")
+
 
 class AudioDataset(Dataset):
     """Preprocessed one-shots.
@@ -202,14 +204,11 @@ def read_metadata(path: Path) -> Dict[str, Dict[str, Any]]:
         )
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DrumblenderError(
             f"{path} is not valid JSON ({error}); prepare the dataset again."
         ) from error
-    if not isinstance(metadata, dict) or not all(
-        isinstance(item, dict) and isinstance(item.get("filename"), str)
-        for item in metadata.values()
-    ):
+    if not is_metadata(metadata):
         raise DrumblenderError(
             f"{path} is not the metadata of a dataset, an object of key -> "
             "{filename, type, sample_pack_key, instrument, feature_file}; "
@@ -218,6 +217,28 @@ def read_metadata(path: Path) -> Dict[str, Dict[str, Any]]:
     if not metadata:
         raise DrumblenderError(f"{path} lists no sound at all; prepare the dataset again.")
     return metadata
+
+
+def is_metadata(content: Any) -> bool:
+    """Whether JSON has the form of a dataset's metadata, which may be empty.
+
+    >>> is_metadata({"a": {"filename": "a.wav"}}), is_metadata({"a": {"filename": 5}})
+    (True, False)
+    """
+    return isinstance(content, dict) and all(
+        isinstance(item, dict)
+        and _is_path(item.get("filename"))
+        and (item.get("feature_file") is None or _is_path(item["feature_file"]))
+        and not any(isinstance(item.get(label), (list, dict)) for label in _LABELS)
+        for item in content.values()
+    )
+
+
+def _is_path(name: Any) -> bool:
+    try:
+        return isinstance(name, str) and b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
 
 
 def load_audio(path: Path, sample_rate: int, num_samples: int) -> Tensor:

@@ -1,13 +1,16 @@
 """The first step with one's own sounds: files to edit, made of what names and kits say.
 
 ``drumblender-dataset CONFIG --init FOLDER`` reads no sound; it writes the configuration of a
-dataset, and raw metadata with the pack, type and instrument of everything in the folder.
+dataset, and raw metadata with the pack, type and instrument of everything in the folder. Both files
+carry all they need: they work from any directory, and may move together with the sounds.
 """
 
+import difflib
 import os
 import re
 import shlex
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Dict, Iterable, List, Mapping, Sequence, Set, Tuple
 
@@ -15,21 +18,46 @@ import yaml
 
 from drumblender.data import raw
 from drumblender.data.kits import is_sound_name
-from drumblender.data.names import INSTRUMENTS, UNKNOWN, recognize
+from drumblender.data.names import INSTRUMENTS, TYPES, UNKNOWN, recognize
 from drumblender.errors import UsageError
 from drumblender.files import atomic
-from drumblender.files.text import json_line, printable
+from drumblender.files.text import json_line, printable, some
 
-_BASE = Path(__file__).parents[2] / "cfg" / "data" / "base.yaml"
+_HERE = "${config_dir}"
+# What cfg/data/base.yaml says, which is not there where the package is installed.
+_SETTINGS = {
+    "batch_size": 12,
+    "dataset_class": "drumblender.data.AudioWithParametersDataset",
+    "dataset_kwargs": {
+        "seed": 5152845,
+        "parameter_key": "feature_file",
+        "split_strategy": "random",
+        "expected_num_modes": 64,
+    },
+    "meta_file": "metadata.json",
+    "sample_rate": 48000,
+    "num_samples": 96000,
+    "num_modes": 64,
+    "min_length": 10,
+    "threshold": -80.0,
+    "hop_length": 256,
+    "fmin": 20,
+    "n_bins": 240,
+    "bins_per_octave": 24,
+    "diff_threshold": 5.0,
+}
 
 
-def write_configuration(config: Path, folder: Path, force: bool = False) -> str:
+def write_configuration(
+    config: Path, folder: Path, force: bool = False, types: Sequence[str] = ()
+) -> str:
     """Write the configuration of a dataset of a folder of sounds, and raw metadata beside it.
 
     Args:
         config: YAML file to write; the metadata gets the same name and ``.json``.
         folder: of the sounds.
         force: replace files that are there.
+        types: ``acoustic`` or ``electronic`` for all sounds, or ``PACK=electronic`` for a pack.
 
     Returns:
         A table of what was recognized.
@@ -40,12 +68,59 @@ def write_configuration(config: Path, folder: Path, force: bool = False) -> str:
     for path in (config, metadata):
         if path.exists() and not force:
             raise UsageError(f"{path} is there already; name another file, or add --force.")
-    sounds = raw.find_sounds(folder, metadata.absolute() / "none yet")
+    found = raw.find_sounds(folder, metadata.absolute() / "none yet")
+    sounds = _with_types(found, types, folder)
     packs = raw_metadata(sounds, raw.pack_folders(folder))
     atomic.write(metadata, _json(packs).encode())
     atomic.write(config, _yaml(config, metadata, folder).encode())
-    command = f"drumblender-dataset {shlex.quote(str(config))} --preprocess"
-    return f"{table(sounds)}\n\n{printable(f'Correct {metadata}, then: {command}')}"
+    command = f"drumblender-dataset {shlex.quote(str(config))}"
+    return "\n".join(
+        [
+            table(sounds),
+            *_of_unknown_type(sounds, f"{command} --init {shlex.quote(str(folder))} --force"),
+            "",
+            printable(f"Correct {metadata}, then: {command} --preprocess"),
+        ]
+    )
+
+
+def _with_types(
+    sounds: Sequence[raw.RawSound], types: Sequence[str], folder: Path
+) -> List[raw.RawSound]:
+    """The sounds with the types that a person says."""
+    said: Dict[str, str] = {}
+    packs = {sound.sample_pack_key for sound in sounds}
+    for text in types:
+        pack, equals, kind = text.rpartition("=")
+        if kind not in TYPES:
+            raise UsageError(
+                f"--type {text} says no type; give {' or '.join(TYPES)}, or PACK={TYPES[1]}."
+            )
+        if equals and pack not in packs:
+            alike = difflib.get_close_matches(pack, packs, n=1, cutoff=0.5)
+            raise UsageError(
+                f"--type {text}: {folder} has no pack {pack!r}; "
+                + (f"did you mean {alike[0]!r}?" if alike else f"it has {some(packs)}.")
+            )
+        said.update({pack: kind} if equals else dict.fromkeys(packs - said.keys(), kind))
+    return [replace(s, type=said.get(s.sample_pack_key, s.type)) for s in sounds]
+
+
+def _of_unknown_type(sounds: Iterable[raw.RawSound], command: str) -> List[str]:
+    """What to do about sounds whose names say nothing of a type."""
+    packs = Counter(
+        sound.sample_pack_key
+        for sound in sounds
+        if sound.type == UNKNOWN and is_sound_name(sound.name) and not sound.problem
+    )
+    if not packs:
+        return []
+    text = (
+        f"The names of {sum(packs.values())} sounds do not say whether they are acoustic or "
+        f"electronic ({some(packs)}); write it into the metadata, or give --type for all or for "
+        f"single packs: {command} --type {shlex.quote(f'{min(packs)}={TYPES[1]}')}"
+    )
+    return [printable(text)]
 
 
 def raw_metadata(
@@ -68,7 +143,7 @@ def raw_metadata(
             packs_in.setdefault(folder, set()).add(sound.sample_pack_key)
     for pack, members in sorted(of_pack.items()):
         types = Counter(sound.type for sound in members)
-        kind = max(sorted(types), key=types.__getitem__) if types else "acoustic"
+        kind = max(sorted(types), key=types.__getitem__) if types else UNKNOWN
         entries: Dict[str, Dict[str, str]] = {f: {"path": f} for f in folders.get(pack, ())}
         inside: Dict[str, List[raw.RawSound]] = {}
         for sound in members:
@@ -147,21 +222,34 @@ def _json(packs: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _yaml(config: Path, metadata: Path, folder: Path) -> str:
     name = re.sub(r"\W+", "_", config.stem).strip("_") or "own"
-    content: Dict[str, Any] = {}
-    if _BASE.is_file():
-        content["base"] = os.path.relpath(_BASE, config.resolve().parent)
-    else:
-        content["class_path"] = "drumblender.data.ModalDataModule"
-    content["init_args"] = {
-        "data_dir": f"dataset/{name}",
-        "data_dir_unprocessed": _no_file_name(str(folder)),
-        "raw_meta_file": f"${{config_dir}}/{metadata.name}",
+    home = config.absolute().parent.resolve()
+    # The folder may be a link, whose name shall stay.
+    sounds = Path(os.path.abspath(folder))
+    sounds = sounds.parent.resolve() / sounds.name
+    # A dataset cannot lie among the recordings that it is made of.
+    inside = sounds in (home, *home.parents)
+    dataset = (sounds.parent if inside else home) / "dataset" / name
+    content = {
+        "class_path": "drumblender.data.ModalDataModule",
+        "init_args": {
+            **_SETTINGS,
+            "data_dir": _from(home, dataset),
+            "data_dir_unprocessed": _from(home, sounds),
+            "raw_meta_file": f"{_HERE}/{metadata.name}",
+        },
     }
-    where = printable(f"{folder}; their packs, types and instruments are in {metadata.name}.")
-    head = f"# Sounds of {where}\n"
+    where = f"{sounds.name}; their packs, types and instruments are in {metadata.name}."
+    head = f"# Sounds of {printable(where)}\n# {_HERE} is the folder of this file.\n"
     return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
-def _no_file_name(folder: str) -> str:
-    """A folder's path that a configuration does not take for a file to read."""
-    return folder + os.sep if folder.endswith((".yaml", ".yml")) else folder
+def _from(home: Path, path: Path) -> str:
+    """A path as a configuration in ``home`` says it.
+
+    What lies below the configuration's folder or beside it may move with it; what lies elsewhere
+    stays where it is.
+    """
+    steps = PurePosixPath(os.path.relpath(path, home)).parts
+    text = str(path) if steps[:2] == ("..", "..") else "/".join((_HERE, *steps))
+    # A string that ends in .yaml would stand for the content of that file.
+    return f"{text}/." if text.endswith((".yaml", ".yml")) else text

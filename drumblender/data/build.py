@@ -11,21 +11,24 @@ import functools
 import hashlib
 import io
 import json
+import math
 import shutil
 import sys
 import time
 import zlib
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import (
     Any,
     Callable,
     Dict,
+    Iterable,
     Iterator,
     List,
     Mapping,
+    NamedTuple,
     Optional,
     Sequence,
     Set,
@@ -39,12 +42,13 @@ from torch import Tensor
 from drumblender.analysis.modal import CQTModalAnalysis
 from drumblender.analysis.settings import VERSION, AnalysisSettings
 from drumblender.data.audio import load_audio
-from drumblender.data.recording import Unusable, read_one_shot, wav_bytes
+from drumblender.data.names import UNKNOWN
+from drumblender.data.recording import LONGEST_S, Unusable, read_with_length, wav_bytes
 from drumblender.errors import DrumblenderError, UsageError, trace
 from drumblender.files import atomic
 from drumblender.files.parallel import Workers, available_cores
 from drumblender.files.progress import progress
-from drumblender.files.text import printable
+from drumblender.files.text import printable, some
 
 FORMAT_VERSION = 1
 SETTINGS_FILE = "drumblender.json"
@@ -55,14 +59,34 @@ DEVICES = "analyzed_on"  # in the settings file, beside the settings
 FILE_FIELDS = ("filename", "feature_file")
 LEFT_OUT = "left_out"  # in the settings file: what the raw metadata does not name
 _MOST_SHOWN = 20  # files with the same reason, and duplicates; the dataset lists them all
+CUT = "cut"  # in the settings file, too: key -> seconds, of recordings that were cut
+_LONGEST_LINE = 1 << 16  # of the journal, in bytes
+# What parsing JSON, and looking for what should be in it, may raise.
+_NOT_READABLE = (
+    ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
 
 # Sounds that are read at once for a device; the analysis divides them if they are too many.
 _BATCH = 256
 
 Metadata = Dict[str, Dict[str, Any]]
 Stamp = Tuple[int, int]  # size and checksum of a file, or size and time of a recording
-Journal = Dict[str, Tuple[Stamp, Stamp]]  # file -> (stamp of what it was made of, its own stamp)
+Journal = Dict[str, "Made"]  # file -> how it was made
 Skipped = Dict[str, Tuple[str, str]]  # key -> (file, reason)
+
+
+class Made(NamedTuple):
+    """How a file of a dataset was made.
+
+    Attributes:
+        of: stamp of what it was made of.
+        stamp: its own.
+        cut: seconds that the recording goes on for, if it was cut; else 0.
+    """
+
+    of: Stamp
+    stamp: Stamp
+    cut: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -96,9 +120,13 @@ class Report:
         done: sounds that were computed.
         reused: sounds that were there already.
         skipped: (file, reason) of those that could not be used.
+        duplicates: key -> key of the same sound.
         seconds: that it took.
+        length: of every sound, in seconds.
         devices: on which its features were measured, in this run and before.
         left_out: (file, reason) of those that the raw metadata does not name.
+        cut: key -> seconds that a recording goes on for, of those that were cut.
+        untyped: pack -> sounds of which nobody said whether they are acoustic or electronic.
     """
 
     data_dir: Path
@@ -107,8 +135,11 @@ class Report:
     skipped: List[Tuple[str, str]]
     duplicates: Dict[str, str]
     seconds: float
+    length: float
     devices: Sequence[str] = ()
     left_out: Sequence[Tuple[str, str]] = ()
+    cut: Mapping[str, float] = field(default_factory=dict)
+    untyped: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [*_few("skipped", self.skipped), *_few("left out", self.left_out)]
@@ -123,6 +154,7 @@ class Report:
                 f"Its features were measured on {' and '.join(self.devices)}: "
                 "the same modes, but not to the last digit."
             )
+        lines += [*self._about_types(), *self._about_cuts()]
         shown = list(self.duplicates.items())[:_MOST_SHOWN]
         lines += [f"duplicate {key}: is the same sound as {first}" for key, first in shown]
         where = f" (listed in {self.data_dir / SKIPPED_FILE})" if self.skipped else ""
@@ -132,6 +164,24 @@ class Report:
             f"{len(self.skipped)} skipped{where}{same}, in {self.seconds:.1f} s."
         )
         return "\n".join(map(printable, lines))
+
+    def _about_types(self) -> Iterator[str]:
+        if self.untyped:
+            yield (
+                f"{sum(self.untyped.values())} sounds are of unknown type, and no filter by "
+                f"sample_types takes them: those of {some(self.untyped)}; write acoustic or "
+                "electronic in the raw metadata (--init makes it), and run the same command again."
+            )
+
+    def _about_cuts(self) -> Iterator[str]:
+        if self.cut:
+            key = max(self.cut, key=self.cut.__getitem__)
+            longest = f"{self.cut[key]:.1f}" if self.cut[key] < LONGEST_S else f"over {LONGEST_S}"
+            yield (
+                f"{len(self.cut)} sounds are cut at {self.length:g} s; the longest, {key}, lasts "
+                f"{longest} s. To keep more of them, raise num_samples in the configuration and "
+                "set another data_dir."
+            )
 
 
 def _few(what: str, entries: Sequence[Tuple[str, str]]) -> List[str]:
@@ -158,10 +208,11 @@ def read_settings(folder: Path) -> Optional[Dict[str, Any]]:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         version = stored["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DrumblenderError(
-            f"{path} is broken; remove {folder} and prepare the dataset again."
-        ) from error
+        whole = version != FORMAT_VERSION or _is_description(stored)
+    except _NOT_READABLE:
+        whole = False
+    if not whole:
+        raise DrumblenderError(f"{path} is broken; remove {folder} and prepare the dataset again.")
     if version != FORMAT_VERSION:
         raise DrumblenderError(
             f"{folder} has format {version}, which this version of drumblender does not know; "
@@ -219,24 +270,69 @@ def refuse_other(
         )
 
 
+def _is_description(stored: Mapping[str, Any]) -> bool:
+    """Whether what is stored in the settings file has the form that it is written in."""
+    library, skipped = stored.get("library"), stored.get("skipped", {})
+    devices, cut = stored.get(DEVICES, []), stored.get(CUT, {})
+    return (
+        isinstance(stored["analysis"], (dict, type(None)))
+        and isinstance(devices, list)
+        and all(isinstance(device, str) for device in devices)
+        and (library is None or {"sounds", "digest"} <= dict(library).keys())
+        and _are_pairs(skipped.values())
+        and all(_seconds(seconds) >= 0 for seconds in cut.values())
+        and _are_pairs(stored.get(LEFT_OUT, []))
+    )
+
+
+def _are_pairs(entries: Iterable[Any]) -> bool:
+    return all(len(entry) == 2 and {type(text) for text in entry} == {str} for entry in entries)
+
+
 def read_journal(folder: Path) -> Journal:
-    """What every file of a dataset was made of, and what it has to look like."""
+    """How every file of a dataset was made; what cannot be read counts as not made."""
     journal: Journal = {}
-    with contextlib.suppress(FileNotFoundError):
-        for line in (folder / JOURNAL_FILE).read_text(encoding="utf-8").splitlines():
+    with contextlib.suppress(OSError), (folder / JOURNAL_FILE).open("rb") as file:
+        # Of whatever got into the file, no more than a line is read at once.
+        for line in iter(functools.partial(file.readline, _LONGEST_LINE), b""):
             # The last line of a process that was killed may be cut.
-            with contextlib.suppress(ValueError, KeyError, TypeError):
+            with contextlib.suppress(*_NOT_READABLE):
                 entry = json.loads(line)
-                journal[entry["file"]] = (tuple(entry["of"]), tuple(entry["is"]))
+                made = Made(_stamp(entry["of"]), _stamp(entry["is"]), _seconds(entry.get(CUT, 0.0)))
+                journal[str(entry["file"])] = made
     return journal
 
 
-def _journal_line(name: str, entry: Tuple[Stamp, Stamp]) -> str:
-    return json.dumps({"file": name, "of": entry[0], "is": entry[1]}) + "\n"
+def _stamp(numbers: Sequence[int]) -> Stamp:
+    first, second = numbers
+    return int(first), int(second)
+
+
+def _seconds(number: float) -> float:
+    if not 0 <= number < math.inf:
+        raise ValueError(number)
+    return float(number)
+
+
+def _journal_line(name: str, made: Made) -> str:
+    cut = {CUT: made.cut} if made.cut else {}
+    return json.dumps({"file": name, "of": made.of, "is": made.stamp, **cut}) + "\n"
 
 
 def files_of(item: Mapping[str, Any]) -> List[str]:
-    return [item[name] for name in FILE_FIELDS if name in item]
+    return [item[name] for name in FILE_FIELDS if item.get(name) is not None]
+
+
+def refuse_outside(metadata: Path, items: Metadata) -> None:
+    """Refuse metadata whose files, which are written anew, lie outside of the dataset."""
+    for item in items.values():
+        for name in files_of(item):
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts:
+                raise DrumblenderError(
+                    f"{metadata} names {printable(name)}, which lies outside of the dataset; do "
+                    "not use this dataset, or move that file into it."
+                )
 
 
 # --- A dataset that grows ------------------------------------------------------------------------
@@ -280,9 +376,9 @@ class Build:
         """The task of making one file, knowing where it was made before."""
         before = None
         if name in self.journal:
-            before = (self.folder, *self.journal[name])
+            before = (self.folder, self.journal[name])
         elif name in self.existing:
-            before = (self.data_dir, *self.existing[name])
+            before = (self.data_dir, self.existing[name])
         return Task(key, source, origin, self.folder, name, self.settings, before)
 
     def run(
@@ -303,10 +399,11 @@ class Build:
         """
         made = {}
         with (
-            (self.folder / JOURNAL_FILE).open("a", encoding="utf-8") as journal,
+            _Appended(self.folder / JOURNAL_FILE) as journal,
             progress(what, len(tasks)) as bar,
             contextlib.closing(function(tasks)) as outcomes,
         ):
+            journal.write("\n")  # ends the line that a process left when it was killed
             try:
                 for outcome in outcomes:
                     task = outcome.task
@@ -315,9 +412,8 @@ class Build:
                     else:
                         self._note_devices(outcome)
                         made[task.key] = outcome
-                        self.journal[task.name] = (task.origin, outcome.stamp)
+                        self.journal[task.name] = Made(task.origin, outcome.stamp, outcome.cut)
                         journal.write(_journal_line(task.name, self.journal[task.name]))
-                        journal.flush()
                     bar.update()
             except KeyboardInterrupt:
                 bar.close()
@@ -350,7 +446,7 @@ class Build:
         alike: Dict[Stamp, List[str]] = {}
         for key in sorted(metadata):
             metadata[key].pop("duplicate_of", None)
-            alike.setdefault(self.journal[metadata[key]["filename"]][1], []).append(key)
+            alike.setdefault(self.journal[metadata[key]["filename"]].stamp, []).append(key)
         for keys in alike.values():
             firsts: Dict[bytes, str] = {}
             for key in keys if len(keys) > 1 else ():
@@ -375,6 +471,7 @@ class Build:
         library: Optional[Dict[str, Any]],
         reused: int,
         left_out: Sequence[Tuple[str, str]] = (),
+        cut: Optional[Mapping[str, float]] = None,
     ) -> Report:
         """Write what describes the dataset, and give it its name.
 
@@ -385,7 +482,11 @@ class Build:
             library: what the whole raw folder holds, for shards to be merged.
             reused: how many sounds were there before.
             left_out: files that the raw metadata does not name, and why they are no sounds.
+            cut: of recordings that were cut, in place of what the journal says.
         """
+        if cut is None:
+            made = {key: self.journal[item["filename"]] for key, item in metadata.items()}
+            cut = {key: entry.cut for key, entry in made.items() if entry.cut}
         listed = [*sorted(skipped.values()), *left_out]
         text = "".join(f"{printable(n)}\t{printable(why)}\n" for n, why in listed).encode()
         atomic.write(self.folder / SKIPPED_FILE, text)
@@ -399,6 +500,7 @@ class Build:
         description["skipped"] = dict(sorted(skipped.items()))
         if left_out:
             description[LEFT_OUT] = left_out
+        description[CUT] = dict(sorted(cut.items()))
         atomic.write_json(self.folder / SETTINGS_FILE, description)
         atomic.write_json(self.folder / meta_file, metadata)
         atomic.put_in_place(self.folder, self.data_dir)
@@ -413,9 +515,37 @@ class Build:
                 if "duplicate_of" in item
             },
             seconds=time.monotonic() - self._start,
+            length=self.settings.num_samples / self.settings.sample_rate,
             devices=sorted(self.devices),
             left_out=left_out,
+            cut=cut,
+            untyped=Counter(
+                str(item.get("sample_pack_key"))
+                for item in metadata.values()
+                if item.get("type") == UNKNOWN
+            ),
         )
+
+
+class _Appended:
+    """A text file that grows; what was written is in the file at once."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def __enter__(self) -> "_Appended":
+        with atomic.disk_errors(self._path):
+            self._file = self._path.open("a", encoding="utf-8")
+        return self
+
+    def write(self, text: str) -> None:
+        with atomic.disk_errors(self._path):
+            self._file.write(text)
+            self._file.flush()
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # of what write has told
+            self._file.close()
 
 
 def _devices_of(folder: Path) -> Set[str]:
@@ -436,7 +566,7 @@ class Task:
         folder: that the dataset grows in.
         name: of the file in ``folder``.
         settings: of the dataset.
-        before: (folder, origin, stamp) where the file was made before.
+        before: the folder where the file was made before, and how.
     """
 
     key: str
@@ -445,7 +575,7 @@ class Task:
     folder: Path
     name: str
     settings: DatasetSettings
-    before: Optional[Tuple[Path, Stamp, Stamp]] = None
+    before: Optional[Tuple[Path, Made]] = None
 
 
 @dataclass(frozen=True)
@@ -455,6 +585,7 @@ class Outcome:
     reused: bool = False
     reason: str = ""
     device: str = ""  # on which a feature was measured
+    cut: float = 0.0  # see Made
 
 
 def analyzer(workers: Workers, device: str) -> Callable[[Sequence[Task]], Iterator[Outcome]]:
@@ -464,13 +595,13 @@ def analyzer(workers: Workers, device: str) -> Callable[[Sequence[Task]], Iterat
 
 
 def make_audio(task: Task) -> Outcome:
+    return _reuse(task) or _attempt(task, lambda: _audio_bytes(task))
+
+
+def _audio_bytes(task: Task) -> Tuple[bytes, float]:
     s = task.settings
-    return _reuse(task) or _attempt(
-        task,
-        lambda: wav_bytes(
-            read_one_shot(task.source, s.sample_rate, s.num_samples, s.silence_db), s.sample_rate
-        ),
-    )
+    audio, cut = read_with_length(task.source, s.sample_rate, s.num_samples, s.silence_db)
+    return wav_bytes(audio, s.sample_rate), cut
 
 
 def _make_features(task: Task) -> Outcome:
@@ -538,17 +669,17 @@ def _reuse(task: Task) -> Optional[Outcome]:
     """The file as it was made before, if it is whole and was made of the same."""
     if task.before is None:
         return None
-    folder, origin, stamp = task.before
-    if origin != task.origin or file_stamp(folder / task.name) != stamp:
+    folder, made = task.before
+    if made.of != task.origin or file_stamp(folder / task.name) != made.stamp:
         return None
     if folder != task.folder:
         atomic.link(folder / task.name, task.folder / task.name)
-    return Outcome(task, stamp, reused=True)
+    return Outcome(task, made.stamp, reused=True, cut=made.cut)
 
 
-def _attempt(task: Task, content: Callable[[], bytes], device: str = "") -> Outcome:
+def _attempt(task: Task, content: Callable[[], Tuple[bytes, float]], device: str = "") -> Outcome:
     try:
-        data = content()
+        data, cut = content()
     except Unusable as error:
         return Outcome(task, reason=str(error))
     except (MemoryError, DrumblenderError):
@@ -557,7 +688,7 @@ def _attempt(task: Task, content: Callable[[], bytes], device: str = "") -> Outc
         trace(error)
         return Outcome(task, reason=f"cannot be used ({type(error).__name__}: {error})")
     atomic.write(task.folder / task.name, data)
-    return Outcome(task, (len(data), zlib.crc32(data)), device=device)
+    return Outcome(task, (len(data), zlib.crc32(data)), device=device, cut=cut)
 
 
 def _stored_audio(task: Task) -> Tensor:
@@ -582,7 +713,7 @@ def cached_analysis(settings: AnalysisSettings) -> CQTModalAnalysis:
     return CQTModalAnalysis(settings)
 
 
-def _feature_bytes(parameters: Union[Tensor, Unusable]) -> bytes:
+def _feature_bytes(parameters: Union[Tensor, Unusable]) -> Tuple[bytes, float]:
     if isinstance(parameters, Unusable):
         raise parameters
     if not torch.isfinite(parameters).all():
@@ -590,7 +721,7 @@ def _feature_bytes(parameters: Union[Tensor, Unusable]) -> bytes:
     # torch.save to a path would put the file's name among the bytes.
     buffer = io.BytesIO()
     torch.save(parameters.float().contiguous().clone(), buffer)
-    return buffer.getvalue()
+    return buffer.getvalue(), 0.0
 
 
 def file_stamp(path: Path) -> Optional[Stamp]:

@@ -248,7 +248,7 @@ class AudioDataModule(pl.LightningDataModule):
                 dataset = self._whole(self.data_dir)
             if dataset.pack is not None:
                 return f"{path} holds the dataset as it is."
-            known = {name: stamp for name, (_, stamp) in read_journal(self.data_dir).items()}
+            known = {name: made.stamp for name, made in read_journal(self.data_dir).items()}
             write_pack(dataset, known)
         return f"{path}: {len(dataset)} sounds, {path.stat().st_size / 2**20:.0f} MiB."
 

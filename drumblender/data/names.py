@@ -1,14 +1,17 @@
 """What a sound is, by its name: English names of drum-kit parts, General MIDI names, abbreviations.
 
-Names of kits and files are all that most libraries say about their sounds. What is not recognized
-is ``unknown``, which a person can correct in the raw metadata (``drumblender-dataset --init``).
+Names of kits and files are all that most libraries say about their sounds. An instrument or a type
+that is not recognized is ``unknown``, which a person can correct in the raw metadata
+(``drumblender-dataset --init``).
 """
 
 import re
 from pathlib import PurePosixPath
 from typing import Dict, Iterable, Tuple
 
-TYPES = ("acoustic", "electronic")
+from drumblender.data import machines
+
+TYPES = (machines.ACOUSTIC, machines.ELECTRONIC)
 UNKNOWN = "unknown"
 
 # Instrument -> names and abbreviations, as patterns of whole words (see `_words`), where only
@@ -20,38 +23,41 @@ INSTRUMENTS: Dict[str, Tuple[str, str]] = {
         r"\w*kick\w*|\w*bass ?drum\w*|drum bass|gran cassa|bombo|kik",
         r"bd\w?|kd|bdrum|kck",
     ),
-    "clap": (r"\w*claps?|(finger ?)?snaps?|clapping", r"cp|clp"),
-    "cowbell": (r"\w*cow ?bells?\w*", r"cb"),
+    "clap": (r"\w*claps?|(finger ?)?snaps?|clapping", r"h?cp|clp"),
+    "cowbell": (r"\w*cow ?bell?s?\w*", r"cb|cowb|^cow$"),
     "hihat": (
-        r"\w*hi ?hats?\w*|high ?hats?|(\w*(open|closed?|pedal|foot))?hats?|hh\w*|charleys?"
-        r"|(open(ed)?|closed?|pedal|half open) cymbal",
+        r"\w*hi ?hats?\w*|high ?hats?|(\w*(open|closed?|pedal|foot)|cl?|op?|long|short)?hats?"
+        r"|hh\w*|charleys?|(open(ed)?|closed?|pedal|half open) cymbal",
         r"[cop]hh?|ho|hat[cop]",
     ),
     "tom": (
-        r"toms?|tom ?toms?|(floor|rack|low|lo|mid|hi|high)toms?"
+        r"toms?|tom ?toms?|(floor|rack|low|lo|mid|hi|high|el|s?fl?|[lmh])toms?"
         r"|tom(floor|rack|low|lo|middle|mid|high|hi|[lmh])",
-        r"[lmhf]t|tm",
+        r"[lmhf]t|tm|tom[am]",
     ),
     "snare": (
-        r"\w*snares?\w*|\w*rim ?shots?\w*|rims?|rim ?click|\w*(side|cross) ?sticks?\w*|\w*sticks?"
-        r"|brush(es)?",
-        r"s[dnrs]|snr?|sna|rs",
+        r"\w*snar(?!l)\w*|\w*rim ?sho?ts?\w*|rims?|rim ?click|\w*(side|cross) ?sticks?\w*"
+        r"|\w*sti(ck|k)s?|brush(es)?",
+        r"s[dnrs]|snr?e?|sna|rs|([sx]|side|cross) ?stk",
     ),
     "percussion": (
         r"percussions?|\w*bongos?\w*|\w*congas?\w*|timbales?|\w*agogos?\w*|cabasas?"
-        r"|maracas?|\w*shakers?\w*|caxixi|ganza|guiros?|claves?|\w*wood ?blocks?\w*|wood|cuicas?"
+        r"|maracas?|\w*shakers?\w*|caxixi|ganza|guirr?os?|claves?|\w*wood ?blocks?\w*|wood|cuicas?"
         r"|\w*triangles?|tambo\w*|pandeiro|vibra ?slaps?|castanets?|surdos?|whistles?|rattles?"
-        r"|(jingle|sleigh|hand|metronome|agogo|tubular) bells?|bell tree|(wind|bar) chimes?"
+        r"|(jingle|sleigh|hand|metronome|agogo|tubular|wind) bells?|bell tree|(wind|bar) chimes?"
+        r"|windbells?|quijada|jaw ?bone|flexatone"
         r"|jingles?|\w*djembes?\w*|\w*cajons?\w*|tablas?|udu|darbuka|doumbek|bodhran|taiko"
         r"|timpani|dununba|dundun|kenkeni|sangban|high q|slaps?|scratch|(square )?clicks?"
         r"|metronome|(log|steel|hand|slit) drum|kalimba|guira",
-        r"perc?s?|tamb?|cga|bng|shk",
+        r"perc?s?|tamb?|tmb|cn?ga|bng|sha?k|shake|clav|caba|cabas|cbsa|timbl?|w(oo)?d ?blk"
+        # Only where there is nothing else: CL is closed, or claves.
+        r"|^(cl|ma|marc|[lmh]c|tb|wb|tri|cab|sh)$",
     ),
     "cymbals": (
         r"\w*cymbals?\w*|\w*crash(es)?\w*|\w*splash(es)?\w*|(\w*crash)?rides?"
         r"|ride(bell|cup|bow|edge|cym|rock|jazz)\w*|china|chinese|gongs?|tam tam|sizzle|swish"
         r"|bells?|chimes?",
-        r"cym?s?|cra?s?|rd|rc|spl|chn|zildjian|sabian|paiste",
+        r"cym?s?|cra?s?|crsh|rdb?|rc|spl|chn|zildjian|sabian|paiste",
     ),
 }
 _NAMES, _ABBREVIATIONS = (
@@ -76,28 +82,22 @@ GENERAL_MIDI = (
 ).split(",")
 GENERAL_MIDI_FIRST_KEY = 27
 
-_ELECTRONIC = re.compile(
-    r"electr|synth|analog|digital|machine|linn|dmx|tr ?\d{3}|cr ?78|8 ?bit|chiptune"
-)
-_MACHINE = re.compile(r"(?<!\d)(606|626|707|727|808|909)(?!\d)")
-
 
 def recognize(text: str) -> str:
     """The instrument that one name says, or ``unknown``.
 
+    The letters of a machine's code are no abbreviation: a CR-78 has more than cymbals.
+
     >>> [recognize(name) for name in ("Hi-Mid Tom", "SD_OH 3", "crash16inch", "custom bottom")]
     ['tom', 'snare', 'cymbals', 'unknown']
+    >>> recognize("Roland CR-78"), recognize("rolandcr78-bd")
+    ('unknown', 'kick')
     """
     words = _words(text)
     for instrument, pattern in _NAMES.items():
         if pattern.search(words):
             return instrument
-    found = [
-        (match.start(), instrument)
-        for instrument, match in ((i, p.search(words)) for i, p in _ABBREVIATIONS.items())
-        if match
-    ]
-    return min(found)[1] if found else UNKNOWN
+    return _abbreviated(_words(machines.without(text)))
 
 
 def recognize_instrument(
@@ -117,23 +117,30 @@ def recognize_instrument(
     'hihat'
     """
     path = PurePosixPath(name)
-    for text in (*before, path.stem, *reversed(path.parent.parts), pack, *after):
-        instrument = recognize(text)
-        if instrument != UNKNOWN:
-            return instrument
-    return UNKNOWN
+    # "CR 78" may be a crash with a number, too.
+    own = (recognize(path.stem), _abbreviated(_words(path.stem)))
+    others = map(recognize, (*reversed(path.parent.parts), pack, *after))
+    return next((i for i in (*map(recognize, before), *own, *others) if i != UNKNOWN), UNKNOWN)
 
 
 def recognize_type(pack: str, name: str) -> str:
-    """Guess whether a sound is electronic; what does not say so counts as acoustic.
+    """Whether names say that a sound is electronic or acoustic, or else ``unknown``.
 
-    >>> recognize_type("TR808 kit", "kick.wav")
-    'electronic'
+    What is said counts before what is only likely (see :mod:`drumblender.data.machines`).
+
+    Args:
+        pack: the sample pack.
+        name: path of the file.
+
+    >>> recognize_type("TR808 kit", "kick.wav"), recognize_type("Ludwig", "Ludwig/kick.wav")
+    ('electronic', 'acoustic')
+    >>> recognize_type("My sounds", "My sounds/kick 808.wav")
+    'unknown'
     """
-    *folders, file = PurePosixPath(name).parts
-    # At the end of a file's name, 808 is its number in a long row.
-    machine = _MACHINE.search(" ".join((pack, *folders))) or _MACHINE.match(file)
-    return "electronic" if machine or _ELECTRONIC.search(f"{pack} {name}".lower()) else "acoustic"
+    path = PurePosixPath(name)
+    folders = path.parent.parts
+    texts = folders if pack in folders else (pack, *folders)
+    return machines.said(texts, path.stem) or machines.hinted(texts, path.stem) or UNKNOWN
 
 
 def general_midi_name(key: int) -> str:
@@ -144,6 +151,16 @@ def general_midi_name(key: int) -> str:
     """
     index = key - GENERAL_MIDI_FIRST_KEY
     return GENERAL_MIDI[index] if 0 <= index < len(GENERAL_MIDI) else ""
+
+
+def _abbreviated(words: str) -> str:
+    """The instrument of the first abbreviation."""
+    found = [
+        (match.start(), instrument)
+        for instrument, match in ((i, p.search(words)) for i, p in _ABBREVIATIONS.items())
+        if match
+    ]
+    return min(found)[1] if found else UNKNOWN
 
 
 def _words(name: str) -> str:

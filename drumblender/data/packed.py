@@ -43,6 +43,13 @@ _TYPES = {"F32": np.float32, "I64": np.int64, "U8": np.uint8}
 _REMEDY = "pack the dataset again with drumblender-dataset CONFIG --pack, or remove that file"
 
 
+# What making sense of damaged bytes may raise.
+_DAMAGED = (
+    ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError,
+    RecursionError, DrumblenderError,
+)  # fmt: skip
+
+
 class Unfit(Exception):
     """A pack that does not hold a dataset as it is now; the message is the reason."""
 
@@ -62,6 +69,12 @@ class Pack:
         self.path = path
         self._open()
         self._identity = self._status()
+        try:
+            self._read_index(dataset)
+        except _DAMAGED as error:
+            raise Unfit("it is broken") from error
+
+    def _read_index(self, dataset: Any) -> None:
         header, metadata = self._header()
         fields = json.loads(metadata["fields"])
         wanted = list(dataset.file_fields())
@@ -83,6 +96,10 @@ class Pack:
         self._begin = self._array(header, "begin")[part]
         self._shape = self._array(header, "shape")[part]
         self._crc = self._array(header, "crc")[part]
+        sizes = np.where(self._shape < 0, 1, self._shape).astype(float).prod(-1)
+        total = header["data"]["shape"][0]
+        if (self._begin < 0).any() or (self._begin + sizes > total).any():
+            raise Unfit("it is broken")
         lengths = self._shape[:, self._column["filename"], -1]
         if (lengths != dataset.num_samples).any():
             raise Unfit(f"it has num_samples {lengths[0]}")
@@ -129,7 +146,7 @@ class Pack:
             header = json.loads(os.pread(self._file, min(length, _DATA_START), 8))
             metadata = header.pop("__metadata__")
             end = 8 + length + max(entry["data_offsets"][1] for entry in header.values())
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
+        except OSError as error:
             raise Unfit("it is broken") from error
         if metadata.get("format") != _FORMAT:
             raise Unfit(f"it has format {metadata.get('format')!r}, not {_FORMAT!r}")

@@ -16,8 +16,9 @@ from typing import Any, Dict, Optional, Set, Tuple, Union
 import torch
 
 from drumblender.data import raw
-from drumblender.data.audio import read_metadata
+from drumblender.data.audio import is_metadata, read_metadata
 from drumblender.data.build import (
+    CUT,
     FILES,
     JOURNAL_FILE,
     LEFT_OUT,
@@ -25,6 +26,7 @@ from drumblender.data.build import (
     Build,
     DatasetSettings,
     Journal,
+    Made,
     Metadata,
     Report,
     Skipped,
@@ -37,6 +39,7 @@ from drumblender.data.build import (
     read_journal,
     read_settings,
     refuse_other,
+    refuse_outside,
     take_over,
 )
 from drumblender.data.storage import UNFINISHED, is_unfinished
@@ -156,6 +159,7 @@ def preprocess_features(
     _check_analysis(settings, device)
     with atomic.exclusive(data_dir), Workers(num_workers) as workers:
         before = read_metadata(data_dir / meta_file)
+        refuse_outside(data_dir / meta_file, before)
         stored = read_settings(data_dir)
         if stored is not None:
             refuse_other(data_dir, stored, replace(settings, analysis=None))
@@ -164,7 +168,7 @@ def preprocess_features(
         tasks = []
         for key, item in before.items():
             name = item["filename"]
-            origin = journal[name][1] if name in journal else _state(data_dir / name)
+            origin = journal[name].stamp if name in journal else _state(data_dir / name)
             feature = item.get("feature_file") or str(Path(name).with_suffix(".pt"))
             tasks.append(build.task(key, feature, data_dir / name, origin))
         features = build.run(analyzer(workers, device), tasks, "Modal analysis")
@@ -186,8 +190,10 @@ def preprocess_features(
         stored = stored or {}
         skipped.update({key: tuple(entry) for key, entry in stored.get("skipped", {}).items()})
         left_out = [tuple(entry) for entry in stored.get(LEFT_OUT, ())]
+        cut = {key: seconds for key, seconds in stored.get(CUT, {}).items() if key in metadata}
+        library = stored.get("library")
         reused = sum(made.reused for made in features.values())
-        return build.finish(meta_file, metadata, skipped, stored.get("library"), reused, left_out)
+        return build.finish(meta_file, metadata, skipped, library, reused, left_out, cut)
 
 
 def merge(data_dir: Path, meta_file: str, settings: DatasetSettings) -> Report:
@@ -213,11 +219,9 @@ def merge(data_dir: Path, meta_file: str, settings: DatasetSettings) -> Report:
             left_out.update(tuple(entry) for entry in stored.get(LEFT_OUT, ()))
             for key, item in items.items():
                 for name in files_of(item):
-                    origin, stamp = journal.get(name, ((0, 0), (0, 0)))
-                    before = (folder, origin, stamp)
-                    tasks.append(
-                        Task(key, folder / name, origin, build.folder, name, settings, before)
-                    )
+                    made = journal.get(name, Made((0, 0), (0, 0)))
+                    task = Task(key, folder / name, made.of, build.folder, name, settings)
+                    tasks.append(replace(task, before=(folder, made)))
         found = metadata.keys() | skipped.keys()
         if raw.fingerprint(found) != library["digest"]:
             raise DrumblenderError(
@@ -276,7 +280,7 @@ def _read_shards(
     shards = {}
     for _, folder in sorted(found.items()):
         stored = read_settings(folder)
-        if stored is None or "library" not in stored:
+        if stored is None or not stored.get("library") or "skipped" not in stored:
             raise DrumblenderError(f"{folder} is no whole shard; make it again.")
         refuse_other(folder, stored, settings)
         shards[folder] = stored
@@ -291,9 +295,14 @@ def _read_shards(
 
 def _read_shard_metadata(path: Path) -> Metadata:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DrumblenderError(f"{path} is missing or broken; make that shard again.") from error
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+        whole = is_metadata(metadata)  # a shard may hold no sound at all
+    except (OSError, ValueError, RecursionError):
+        whole = False
+    if not whole:
+        raise DrumblenderError(f"{path} is missing or broken; make that shard again.")
+    refuse_outside(path, metadata)
+    return metadata
 
 
 def _reusable(data_dir: Path, settings: DatasetSettings) -> Journal:

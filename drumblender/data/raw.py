@@ -1,10 +1,10 @@
 """What is in a raw folder of recordings: sounds with their pack, type and instrument.
 
-Raw metadata, where there is some, says so: pack -> {``type``: acoustic|electronic, ``folders``: a
-list of paths, or name -> {``path``, any further keys}}. Paths are relative to the raw folder and
-name a folder, a drum kit (see :mod:`drumblender.data.kits`) or a single file. Without it every
-sub-folder of the raw folder is a pack, and so is every kit; what is not said is recognized from
-names.
+Raw metadata, where there is some, says so: pack -> {``type``: acoustic|electronic|unknown,
+``folders``: a list of paths, or name -> {``path``, any further keys}}. Paths are relative to the
+raw folder and name a folder, a drum kit (see :mod:`drumblender.data.kits`) or a single file.
+Without it every sub-folder of the raw folder is a pack, and so is every kit; what is not said is
+recognized from names.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from drumblender.data import archives
 from drumblender.data.kits import Kits, Mention, is_sound_name, read_kits, under
-from drumblender.data.names import TYPES, recognize_instrument, recognize_type
+from drumblender.data.names import TYPES, UNKNOWN, recognize_instrument, recognize_type
 from drumblender.errors import DrumblenderError, trace
 from drumblender.files import atomic
 from drumblender.files.listing import ABOVE, files_below, is_junk
@@ -36,7 +36,7 @@ class RawSound:
         name: its path relative to the raw folder, with ``/``.
         key: names it in the dataset; depends on pack and name only, so it never changes.
         sample_pack_key: the pack.
-        type: acoustic or electronic.
+        type: acoustic, electronic or unknown.
         instrument: what it is a recording of.
         extra: further keys that the raw metadata gives its folder.
         archive: the archive that holds it, relative to the raw folder; ``name`` goes on inside.
@@ -280,11 +280,7 @@ def _read(path: Path) -> Dict[str, Dict[str, Any]]:
                 f"Pack {pack!r} in {path} has no 'folders'; write pack -> {{type, folders}}, "
                 "folders being a list of paths or name -> {path}."
             )
-        if content.get("type") not in (None, *TYPES):
-            raise DrumblenderError(
-                f"Pack {pack!r} in {path} is of type {content['type']!r}; "
-                f"write {' or '.join(TYPES)}."
-            )
+        _check_type(content, f"Pack {pack!r} in {path}")
     return packs
 
 
@@ -297,7 +293,13 @@ def _folders(pack: str, content: Mapping[str, Any], path: Path) -> Iterator[Dict
                 f"A folder of pack {pack!r} in {path} has no 'path'; name one, "
                 f"relative to {path.parent}."
             )
+        _check_type(folder, f"{folder['path']!r} of pack {pack!r} in {path}")
         yield folder
+
+
+def _check_type(entry: Mapping[str, Any], name: str) -> None:
+    if entry.get("type") not in (None, *TYPES, UNKNOWN):
+        raise DrumblenderError(f"{name} is of type {entry['type']!r}; write {' or '.join(TYPES)}.")
 
 
 def _packs_of_folders(listing: "_Listing", kits: Kits) -> Dict[str, Dict[str, Any]]:

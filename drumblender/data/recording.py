@@ -13,7 +13,7 @@ from drumblender.files.reading import Unreadable, open_recording
 from drumblender.signal import fit_length, resample, trim_leading_silence
 
 # A one-shot starts within this time; what lies behind is never read.
-_LONGEST_SILENCE_S = 60
+LONGEST_S = 60
 
 
 class Unusable(Exception):
@@ -39,19 +39,30 @@ def read_one_shot(
     Raises:
         Unusable: when it is broken, silent or no audio.
     """
+    return read_with_length(path, sample_rate, num_samples, silence_db)[0]
+
+
+def read_with_length(
+    path: Path, sample_rate: int, num_samples: int, silence_db: float = -60.0
+) -> Tuple[Tensor, float]:
+    """As :func:`read_one_shot`, with the seconds that a recording goes on for if it was cut.
+
+    They are 0 where nothing but silence was cut away, and count no further than what is read.
+    """
     samples, rate = _read_first_channel(path, num_samples / sample_rate)
     audio = resample(torch.from_numpy(samples), rate, sample_rate)
     audio = trim_leading_silence(audio, silence_db)
     if not len(audio):
         raise Unusable(f"is silent (never louder than {silence_db:g} dB)")
-    return fit_length(audio, num_samples)
+    cut = len(trim_leading_silence(audio[num_samples:], silence_db)) > 0
+    return fit_length(audio, num_samples), len(audio) / sample_rate if cut else 0.0
 
 
 def _read_first_channel(path: Path, seconds: float) -> Tuple[np.ndarray, int]:
     """The first channel of as much as a sound that starts late enough can need."""
     try:
         with open_recording(path) as file:
-            frames = math.ceil((_LONGEST_SILENCE_S + seconds) * file.sample_rate)
+            frames = math.ceil((LONGEST_S + seconds) * file.sample_rate)
             blocks = [block[:, 0] for block in file.blocks(frames=frames)]
             if not blocks:
                 raise Unusable("holds no samples")

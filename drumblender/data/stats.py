@@ -3,15 +3,17 @@
 matplotlib is imported where it is used, because a table should not wait for it.
 """
 
+import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping
 
 import numpy as np
 
 from drumblender.data.begin import align
+from drumblender.data.build import CUT, read_settings
 from drumblender.data.names import INSTRUMENTS, UNKNOWN
 from drumblender.data.splits import SPLITS, split
 from drumblender.files import atomic
@@ -38,12 +40,14 @@ class Summary:
         metadata: key -> what the dataset says about it, of the sounds that pass the filters.
         parts: split -> keys.
         seconds: key -> how long it sounds.
+        cut: key -> how long its recording goes on, of those that were cut.
     """
 
     title: str
     metadata: Mapping[str, Mapping[str, Any]]
     parts: Mapping[str, List[str]]
     seconds: Mapping[str, float]
+    cut: Mapping[str, float] = field(default_factory=dict)
 
     def count(self, field: str) -> Dict[str, Counter]:
         """Split -> how many sounds have which value of a field of the metadata."""
@@ -69,19 +73,20 @@ class Summary:
 
         row("sounds", lambda keys: str(len(keys)))
         row("  copies of others", lambda keys: str(sum(map(self._is_copy, keys)) or ""))
+        row("  cut at their end", lambda keys: str(len(self.cut.keys() & set(keys)) or ""))
         row("minutes that sound", lambda keys: f"{sum(map(self.seconds.get, keys)) / 60:.1f}")
         for name, share in (("shortest", 0.0), ("median", 0.5), ("longest", 1.0)):
             row(f"  {name} (s)", lambda keys, share=share: f"{self._quantile(keys, share):.2f}")
-        for what, field, order in (
+        for what, column, order in (
             ("types", "type", sorted),
             ("instruments", "instrument", _in_order),
             ("packs", "sample_pack_key", self._largest),
         ):
-            row(what, distinct(field))
-            values = {str(item.get(field)) for item in self.metadata.values()}
+            row(what, distinct(column))
+            values = {str(item.get(column)) for item in self.metadata.values()}
             for name in order(values):
-                row(f"  {printable(name)}", number(field, name))
-            if field == "sample_pack_key" and len(values) > _MOST_PACKS:
+                row(f"  {printable(name)}", number(column, name))
+            if column == "sample_pack_key" and len(values) > _MOST_PACKS:
                 lines.append([f"  and {len(values) - _MOST_PACKS} more", *[""] * len(columns)])
         return f"{printable(self.title)}\n{align(lines)}"
 
@@ -124,13 +129,16 @@ def summarize(data: "AudioDataModule") -> Summary:
             durations.append(duration)
             bar.update()
     metadata = {key: dataset.metadata[key] for key in dataset.keys}
-    return Summary(str(data.data_dir), metadata, parts, dict(zip(dataset.keys, durations)))
+    cut = (read_settings(data.data_dir) or {}).get(CUT, {})
+    return Summary(str(data.data_dir), metadata, parts, dict(zip(dataset.keys, durations)), cut)
 
 
 def write_picture(summary: Summary, path: Path) -> None:
     """Write the figure of :func:`plot` as PNG."""
     figure = plot(summary)
-    with atomic.in_one_step(path) as temporary:
+    with atomic.in_one_step(path) as temporary, warnings.catch_warnings():
+        # Where no font has a character, a box stands for it, and nobody can do much about that.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
         figure.savefig(temporary, format="png", dpi=120)
 
 

@@ -40,7 +40,9 @@ _UPLOAD_ATTEMPTS = 5
 _MD5 = re.compile(r"[0-9a-f]{32}")
 # A multipart upload has at most 10 000 parts.
 _PART, _MOST_PARTS = 16 << 20, 10_000
-_MAY_GO_AWAY = (408, 429, 500, 502, 503, 504)
+# 409 is what a store says while others change the same object.
+_MAY_GO_AWAY = (408, 409, 429, 500, 502, 503, 504)
+_NO_CONDITIONS = (400, 405, 501)
 
 
 @dataclass(frozen=True)
@@ -109,16 +111,24 @@ class Store:
             (folder / UNFINISHED).unlink()
         return len(files)
 
+    def refuse_existing(self, key: str) -> None:
+        """Raise if there is an object of that name."""
+        if self._head(self.client(_UPLOAD_ATTEMPTS), key) is not None:
+            raise self._exists(key)
+
     def upload(self, path: Path, force: bool = False) -> str:
         """Upload a file under its own name, in parts, check what arrived, and give the name.
 
-        Its SHA-256 goes with it, by which downloads are checked.
+        Its SHA-256 goes with it, by which downloads are checked. Of two uploads of one name at once
+        the store refuses one, if it knows conditions; else the check of what arrived finds it.
 
         Args:
             path: the file.
             force: replace an object of that name.
         """
+        from boto3.exceptions import S3UploadFailedError
         from boto3.s3.transfer import TransferConfig
+        from botocore.exceptions import ClientError
 
         if not path.is_file():
             raise UsageError(
@@ -126,31 +136,48 @@ class Store:
             )
         client = self.client(_UPLOAD_ATTEMPTS)
         key, size = path.name, path.stat().st_size
-        if self._head(client, key) is not None and not force:
-            raise UsageError(
-                f"{self.bucket} already has {key}; give the archive another name, "
-                "or replace the object with --force."
-            )
+        if not force:
+            if self._head(client, key) is not None:
+                raise self._exists(key)
+            _write_only_new(client)
         part = max(_PART, -(-size // _MOST_PARTS))
         sha256, etag = _sha256_and_etag(path, part)
+        refused = False
         config = TransferConfig(part, multipart_chunksize=part, max_concurrency=4)
 
         def send() -> None:
+            nonlocal refused
             with (
                 _store_errors(self, client, key),
                 progress(f"Upload {key}", size, **BYTES) as bar,
             ):
                 extra = {"Metadata": {"sha256": sha256}}
-                client.upload_file(str(path), self.bucket, key, extra, bar.update, config)
+                try:
+                    client.upload_file(str(path), self.bucket, key, extra, bar.update, config)
+                except S3UploadFailedError as error:
+                    cause = error.__context__
+                    if not isinstance(cause, ClientError):
+                        raise
+                    refused = _status(cause) == 412
+                    if not refused:
+                        raise cause from None
 
         patiently(self.name(key), send)
         stored = self._head(client, key)
         if stored is None or stored["ContentLength"] != size or _differ(_etag_of(stored), etag):
+            if refused:  # and not because an attempt came through whose answer was lost
+                raise self._exists(key, ", from another upload by now")
             raise DrumblenderError(
                 f"{self.bucket}/{key} is not the same as {path} after the upload; "
                 "upload it again with --force."
             )
         return key
+
+    def _exists(self, key: str, whence: str = "") -> UsageError:
+        return UsageError(
+            f"{self.bucket} already has {key}{whence}; give the archive another name, "
+            "or replace the object with --force."
+        )
 
     def name(self, key: str) -> str:
         """What to call an object in messages."""
@@ -282,6 +309,28 @@ def _check_form(sha256: Optional[str]) -> None:
         raise UsageError(
             f"sha256 {sha256!r} is none; set it to the 64 digits that the command sha256sum gives."
         )
+
+
+def _write_only_new(client: Any) -> None:
+    """Let a client create objects and replace none.
+
+    boto3's transfers cannot say so, hence headers here. Stores that do not know conditions get the
+    same request again without one.
+    """
+    header = "If-None-Match"
+
+    def ask(params: Dict[str, Any], **_: Any) -> None:
+        params["headers"][header] = "*"
+
+    def answered(response: Any, request_dict: Dict[str, Any], **_: Any) -> Optional[float]:
+        status = response[0].status_code if response else None
+        if status in _NO_CONDITIONS and request_dict["headers"].pop(header, None):
+            return 0.0  # seconds until the next attempt
+        return None
+
+    for operation in ("PutObject", "CompleteMultipartUpload"):
+        client.meta.events.register(f"before-call.s3.{operation}", ask)
+        client.meta.events.register_first(f"needs-retry.s3.{operation}", answered)
 
 
 # --- Objects of a store --------------------------------------------------------------------------
@@ -522,7 +571,11 @@ def _credentials() -> Tuple[Optional[str], Optional[str]]:
     """Both, or none for a store that wants none."""
     from dotenv import dotenv_values, find_dotenv
 
-    stored = dotenv_values(find_dotenv(usecwd=True))
+    file = find_dotenv(usecwd=True)
+    try:
+        stored = dotenv_values(file)
+    except (UnicodeDecodeError, OSError):
+        raise UsageError(f"{file} cannot be read as text in UTF-8; correct or remove it.") from None
     values = {name: os.environ.get(name) or stored.get(name) for name in (ACCESS_KEY, SECRET_KEY)}
     values = {name: (value or "").strip() for name, value in values.items()}
     missing = [name for name, value in values.items() if not value]

@@ -265,11 +265,12 @@ def _begun(part: Path, note: Path, name: str) -> Tuple[int, str]:
     """How much is there of which version."""
     try:
         begun = json.loads(note.read_text())
-        size = part.stat().st_size
-        if begun["source"] == name and begun["tag"]:
+        size, tag, whole = part.stat().st_size, begun["tag"], begun["size"]
+        # The tag goes into a header.
+        if begun["source"] == name and tag and str.isprintable(tag) and tag.isascii():
             # Of a whole file, ask for the last byte again: there is no answer to none.
-            return (min(size, begun["size"] - 1) if begun["size"] else 0), str(begun["tag"])
-    except (OSError, ValueError, KeyError, TypeError):
+            return (max(0, min(size, int(whole) - 1)) if whole else 0), tag
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         pass
     return 0, ""
 

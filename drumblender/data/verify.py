@@ -99,10 +99,10 @@ def _check(
         problems += [
             f"{data_dir / name} has changed since it was made."
             for name in names
-            if name in journal and file_stamp(data_dir / name) != journal[name][1]
+            if name in journal and file_stamp(data_dir / name) != journal[name].stamp
         ]
     audio, *feature = (journal.get(name) for name in names)
-    if not problems and audio and feature and feature[0] and feature[0][0] != audio[1]:
+    if not problems and audio and feature and feature[0] and feature[0].of != audio.stamp:
         problems.append(f"{data_dir / names[1]} was measured on another sound than {names[0]}.")
     return problems
 

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import unicodedata
-from typing import Any
+from typing import Any, Iterable
 
 # Characters that break a line, move the cursor, turn the direction of writing or are half of one.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -37,6 +37,17 @@ def json_line(value: Any) -> str:
     # Such characters are nowhere in JSON but in texts, where escapes stand for them.
     text = json.dumps(value, ensure_ascii=False)
     return _UNPRINTABLE.sub(lambda match: json.dumps(match[0])[1:-1], text)
+
+
+def some(names: Iterable[str], most: int = 8) -> str:
+    """Names for a sentence, in order, and how many more there are.
+
+    >>> some("cab", 2)
+    'a, b and 1 more'
+    """
+    names = sorted(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return printable(", ".join(names[:most]) + more)
 
 
 def fitting(stem: str, ending: str) -> str:

@@ -5,7 +5,7 @@ import http.client
 import http.server
 import threading
 from dataclasses import dataclass, field
-from typing import List, Optional
+from typing import Callable, List, Optional
 from urllib.parse import urlsplit
 
 
@@ -20,6 +20,7 @@ class Rule:
         times: how often; always when None.
         method: of the requests.
         path: a part of theirs.
+        header: one that they have.
     """
 
     status: Optional[int] = None
@@ -28,11 +29,16 @@ class Rule:
     times: Optional[int] = 1
     method: str = "GET"
     path: str = ""
+    header: str = ""
 
 
 @dataclass
 class Proxy:
-    """The proxy's address, its rules, and the requests that came."""
+    """The proxy's address, its rules, and the requests that came.
+
+    Attributes:
+        before_put: called before an object is made, once.
+    """
 
     address: str = ""
     rules: List[Rule] = field(default_factory=list)
@@ -40,15 +46,17 @@ class Proxy:
     stalled: threading.Event = field(default_factory=threading.Event)
     release: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    before_put: Optional[Callable[[], None]] = None
 
     def fail(self, **rule):
         """Add a rule."""
         self.rules.append(Rule(**rule))
 
-    def rule_for(self, method, path):
+    def rule_for(self, method, path, headers):
         with self.lock:
             for rule in self.rules:
-                if rule.method == method and rule.path in path and rule.times != 0:
+                fits = rule.method == method and rule.path in path
+                if fits and (rule.header in headers or not rule.header) and rule.times != 0:
                     if rule.times is not None:
                         rule.times -= 1
                     return rule
@@ -57,6 +65,9 @@ class Proxy:
     def ranges(self):
         """The Range headers of all downloads, in order."""
         return [h.get("Range") for m, p, h in self.requests if m == "GET" and "list-type" not in p]
+
+
+ANYONE = {"Authorization": "AWS4-HMAC-SHA256 Credential=x/20200101/auto/s3/aws4_request"}
 
 
 @contextlib.contextmanager
@@ -74,9 +85,20 @@ def proxy_to(upstream):
                 pass  # http.server has answered it
             with proxy.lock:
                 proxy.requests.append((self.command, self.path, dict(self.headers)))
-            rule = proxy.rule_for(self.command, self.path)
+            rule = proxy.rule_for(self.command, self.path, self.headers)
             if rule is not None and rule.status is not None:
                 return self.answer(rule.status, [("Content-Length", "0")], b"", self.command)
+            whole = self.command == "PUT" and "partNumber" not in self.path
+            last = self.command == "POST" and "uploadId" in self.path
+            if (whole or last) and proxy.before_put is not None:
+                action, proxy.before_put = proxy.before_put, None
+                action()
+            # moto knows conditions of PutObject, but not of CompleteMultipartUpload.
+            if last and "If-None-Match" in self.headers:
+                question = http.client.HTTPConnection(host, timeout=60)
+                question.request("HEAD", self.path.partition("?")[0], headers=ANYONE)
+                if question.getresponse().status == 200:
+                    return self.answer(412, [("Content-Length", "0")], b"", self.command)
             connection = http.client.HTTPConnection(host, timeout=60)
             connection.putrequest(self.command, self.path, True, True)
             for name, value in self.headers.items():

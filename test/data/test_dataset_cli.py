@@ -212,6 +212,24 @@ def test_a_dataset_travels_through_the_object_store(project, store, capsys):
     assert "a-secret-key" not in output.out + output.err
 
 
+def test_an_upload_that_would_be_refused_is_refused_before_anything_is_made(
+    project, store, client, capsys
+):
+    project.fill(packs=1, sounds=3).configure(url=store.url, bucket="drums")
+    client.put_object(Bucket="drums", Key="v1.tar.gz", Body=b"there")
+    command = [str(project.config), "--preprocess", "--archive", "v1.tar.gz"]
+
+    assert main([*command, "--upload", "v1.tar.gz"]) == 2
+    assert "drums already has v1.tar.gz; give the archive another name" in capsys.readouterr().err
+    assert main([*command, "--upload", "v2.tar.gz"]) == 2
+    assert "v2.tar.gz is not there to upload; write it first" in capsys.readouterr().err
+    assert not project.data_dir.exists()
+    assert not (project.folder / "v1.tar.gz").exists()
+
+    assert main([*command, "--num_workers", "1", "--upload", "v1.tar.gz", "--force"]) == 0
+    assert client.head_object(Bucket="drums", Key="v1.tar.gz")["ContentLength"] > 1000
+
+
 def test_a_public_archive_is_downloaded_without_credentials(project):
     project.fill(packs=1, sounds=3)
     assert main([str(project.config), "--archive", "served/v1.tar.gz"]) == 0

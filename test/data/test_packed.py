@@ -128,9 +128,35 @@ def overwrite_header(folder):
         file.write(b"x" * 100)
 
 
+def change_header(name, field, value):
+    def change(folder):
+        content = (folder / PACK_FILE).read_bytes()
+        header = json.loads(content[8:4096])
+        header[name][field] = value
+        text = json.dumps(header).encode().ljust(4088)
+        (folder / PACK_FILE).write_bytes(content[:8] + text + content[4096:])
+
+    return change
+
+
+def overwrite_index(folder):
+    content = (folder / PACK_FILE).read_bytes()
+    begin = json.loads(content[8:4096])["begin"]["data_offsets"]
+    damaged = bytearray(content)
+    damaged[4096 + begin[0] : 4096 + begin[1]] = b"\x7f" * (begin[1] - begin[0])
+    (folder / PACK_FILE).write_bytes(damaged)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
+        (overwrite_index, "it is broken"),
+        (change_header("begin", "dtype", "X"), "it is broken"),
+        (change_header("begin", "shape", [1 << 60]), "it is broken"),
+        (change_header("names", "shape", [-1]), "it is broken"),
+        (change_header("stamp", "shape", {}), "it is broken"),
+        (change_header("shape", "data_offsets", [0]), "it is broken"),
+        (change_header("__metadata__", "fields", "["), "it is broken"),
         (change_audio, r"4\.wav has changed since"),
         (add_a_sound, "the metadata of sound 9 is newer"),
         (swap_files, "the metadata of sound 0 is newer"),

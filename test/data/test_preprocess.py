@@ -39,7 +39,7 @@ def test_every_sound_gets_audio_features_and_metadata(project):
         assert features.shape == (3, 8, 41)
         assert torch.equal(features, CQTModalAnalysis(ANALYSIS)(audio[0]))
         assert features[1].max() > 0.1
-        assert item["type"] == "acoustic"
+        assert item["type"] == "unknown"
         assert item["instrument"] == "kick"
         assert item["sample_pack_key"] in ("pack 0", "pack 1")
 
@@ -545,14 +545,14 @@ def test_files_that_the_metadata_does_not_name_are_reported_and_stay_so(project,
 
 def test_debugging_shows_where_a_skipped_file_went_wrong(project, monkeypatch, capsys):
     project.fill(packs=1, sounds=2)
-    read = build.read_one_shot
+    read = build.read_with_length
 
     def fail(path, *args):
         if path.name == "kick_0.wav":
             raise ZeroDivisionError("of a library")
         return read(path, *args)
 
-    monkeypatch.setattr(build, "read_one_shot", fail)
+    monkeypatch.setattr(build, "read_with_length", fail)
     report = run(project)
     quiet = capsys.readouterr().err
     shutil.rmtree(project.data_dir)
@@ -564,3 +564,146 @@ def test_debugging_shows_where_a_skipped_file_went_wrong(project, monkeypatch, c
     ]
     assert "Traceback" not in quiet
     assert "Traceback" in capsys.readouterr().err
+
+
+# --- Recordings that are cut ---------------------------------------------------------------------
+
+
+def test_recordings_that_are_cut_are_told_however_the_dataset_is_made(project, write_sound):
+    project.fill(packs=2, sounds=3)
+    for index, seconds in enumerate((1.0, 1.5)):
+        path = project.folder / "raw" / "pack 0" / f"long {index}.wav"
+        write_sound(path, 80.0, seconds=0.2)
+        time = np.arange(int(8000 * seconds)) / 8000
+        soundfile.write(path, 0.3 * np.sin(2 * np.pi * (80 + index) * time), 8000)
+    said = "2 sounds are cut at 0.5 s; the longest, pack_0-long_1-"
+
+    first = run(project)
+    assert said in str(first)
+    assert "lasts 1.5 s. To keep more of them, raise num_samples" in str(first)
+    stored = build.read_settings(project.data_dir)["cut"]
+    assert sorted(stored.values()) == [1.0, 1.5]
+    assert all("-long_" in key for key in stored)
+    # Reused, measured again without the journal, and merged.
+    again = run(project)
+    assert (again.reused, again.cut) == (8, first.cut)
+    (project.data_dir / "journal.jsonl").unlink()
+    assert preprocess_features(project.data_dir, "meta.json", SETTINGS).cut == first.cut
+    shutil.rmtree(project.data_dir)
+    make_shards(project)
+    assert merge(project.data_dir, "meta.json", SETTINGS).cut == first.cut
+
+
+def test_a_stopped_run_remembers_what_it_cut(project):
+    project.fill(packs=1, sounds=2)
+    soundfile.write(project.folder / "raw" / "long.wav", np.sin(np.arange(9000)), 8000)
+    first = run(project)
+    project.data_dir.rename(project.data_dir.with_name("drums.partial"))
+
+    report = run(project)
+
+    assert report.reused == 3
+    assert report.cut == first.cut
+    assert len(report.cut) == 1
+
+
+# --- Damage --------------------------------------------------------------------------------------
+
+DAMAGE = {
+    "bytes that are no UTF-8": lambda lines: [b"\xff\xfe\xe9", *lines],
+    "zeros": lambda lines: [bytes(5000), *lines],
+    "half a line": lambda lines: [*lines[:-1], lines[-1][:30]],
+    "other types": lambda lines: [b"5", b'"x"', b"[]", b"null", b"{}", b"NaN", *lines],
+    "nested": lambda lines: [b"[" * 200_000, *lines],
+    "a huge number": lambda lines: [b"9" * 200_000, *lines],
+    "a huge line": lambda lines: [b'{"file": "' + b"x" * (3 << 20) + b'"}', *lines],
+    "stamps that are numbers": lambda lines: [b'{"file": "x", "of": 5, "is": [1, 2]}', *lines],
+    "stamps that are lists": lambda lines: [b'{"file": [], "of": [[], 5], "is": [1, 2]}', *lines],
+    "stamps without end": lambda lines: [b'{"file": "x", "of": [1e999, 1], "is": [1, 2]}', *lines],
+    "a strange cut": lambda lines: [
+        b'{"file": "x", "of": [1, 1], "is": [1, 2], "cut": []}',
+        *lines,
+    ],
+    "nothing": lambda lines: [],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_entries_of_a_journal_that_cannot_be_read_are_as_if_not_there(project, damage):
+    project.fill(packs=1, sounds=3)
+    run(project)
+    whole = project.files()
+    path = project.data_dir / "journal.jsonl"
+    path.write_bytes(b"\n".join(DAMAGE[damage](path.read_bytes().splitlines())) + b"\n")
+
+    assert verify(project.data_dir, "meta.json", SETTINGS, 1) == []
+    report = run(project)
+
+    assert report.done + report.reused == 3
+    # What comes after the damage is found.
+    assert report.done == {"nothing": 3, "half a line": 1}.get(damage, 0)
+    assert project.files() == whole
+    assert run(project).reused == 3
+
+
+def test_a_line_that_was_cut_costs_no_other(project):
+    project.fill(packs=1, sounds=4)
+    run(project)
+    partial = project.data_dir.with_name("drums.partial")
+    project.data_dir.rename(partial)
+    journal = partial / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-20])  # and the next line comes right behind it
+
+    started = build.Build(project.data_dir, SETTINGS)
+    name = next(iter(started.journal))
+    task = started.task("key", name, partial / name, started.journal[name].of)
+    started.run(lambda tasks: (build.take_over(task) for task in tasks), [task], "Again")
+
+    assert json.loads(journal.read_bytes().splitlines()[-1])["file"] == name
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"[]", b"5", b'{"format": 1}', b"\xff{}", bytes(50), b"[" * 100_000,
+        b'{"format": 1, "analysis": 5}',
+        b'{"format": 1, "analysis": null, "analyzed_on": 5}',
+        b'{"format": 1, "analysis": null, "skipped": {"a": 5}}',
+        b'{"format": 1, "analysis": null, "library": 5}',
+        b'{"format": 1, "analysis": null, "cut": {"a": "b"}}',
+    ],
+)  # fmt: skip
+def test_a_description_that_is_broken_is_named(project, content):
+    project.fill(packs=1, sounds=1)
+    run(project)
+    path = project.data_dir / "drumblender.json"
+    path.write_bytes(content)
+
+    with pytest.raises(DrumblenderError, match=f"{path} is broken; remove {path.parent} and"):
+        run(project)
+
+
+@pytest.mark.parametrize("field", ["filename", "feature_file"])
+def test_features_are_written_into_the_dataset_only(project, field):
+    project.fill(packs=1, sounds=1)
+    run(project)
+    (item,) = project.metadata().values()
+    item[field] = "../../outside.pt"
+    (project.data_dir / "meta.json").write_text(json.dumps({"one": item}))
+
+    with pytest.raises(DrumblenderError, match=r"names \.\./\.\./outside.pt, which lies outside"):
+        preprocess_features(project.data_dir, "meta.json", SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[]", b"5", b"\xff", b'{"a": 5}', b'{"a": {}}', b'{"a": {"filename": 5}}', b"[" * 99999],
+)
+def test_broken_metadata_of_a_shard_is_named(project, content):
+    project.fill(packs=1, sounds=4)
+    make_shards(project, 2)
+    path = project.data_dir.with_name("drums.shard-2-of-2") / "meta.json"
+    path.write_bytes(content)
+
+    with pytest.raises(DrumblenderError, match=f"{path} is missing or broken; make that shard"):
+        merge(project.data_dir, "meta.json", SETTINGS)

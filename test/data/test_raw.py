@@ -29,7 +29,7 @@ def test_without_metadata_every_sub_folder_is_a_pack(tmp_path):
     }
     assert {sound.instrument for sound in sounds.values()} == {"kick", "snare", "tom", "clap"}
     assert sounds["TR808/tom.wav"].type == "electronic"
-    assert sounds["Kit A/kick.wav"].type == "acoustic"
+    assert sounds["Kit A/kick.wav"].type == "unknown"
 
 
 def test_metadata_says_packs_types_and_further_keys(tmp_path):

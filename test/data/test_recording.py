@@ -5,7 +5,7 @@ import pytest
 import soundfile
 import torch
 
-from drumblender.data.recording import Unusable, read_one_shot, wav_bytes
+from drumblender.data.recording import Unusable, read_one_shot, read_with_length, wav_bytes
 from drumblender.signal import resample
 
 RATE, NUM_SAMPLES = 48000, 24000
@@ -49,6 +49,24 @@ def test_leading_silence_is_cut_and_the_end_padded_or_cut(tmp_path, sound):
     assert torch.nonzero(long)[0] <= 256
     assert long[NUM_SAMPLES + 256 :].eq(0).all()
     assert torch.equal(short, long[:1000])
+
+
+def test_a_cut_is_told_with_what_the_recording_lasts(tmp_path, sound):
+    time = np.arange(4 * RATE) / RATE
+    ringing = 0.5 * np.sin(2 * np.pi * 200 * time)
+    tail = np.zeros(4 * RATE)
+    for name, samples in (
+        ("ringing", np.concatenate([np.zeros(RATE), ringing])),
+        ("padded", np.concatenate([ringing[: NUM_SAMPLES - 100], tail])),
+        ("short", ringing[: NUM_SAMPLES // 2]),
+    ):
+        soundfile.write(tmp_path / f"{name}.wav", samples, RATE)
+
+    def lasts(name):
+        return read_with_length(tmp_path / f"{name}.wav", RATE, NUM_SAMPLES)[1]
+
+    assert lasts("ringing") == pytest.approx(4.0, abs=0.05)  # without the silence in front
+    assert lasts("padded") == lasts("short") == 0.0  # nothing that can be heard was cut
 
 
 def test_a_long_file_is_read_only_as_far_as_needed(tmp_path):

@@ -84,6 +84,71 @@ def test_an_upload_that_arrives_otherwise_is_an_error(store, client, tmp_path, m
         store.upload(path, force=True)
 
 
+@pytest.mark.parametrize("size", [5, 20 << 20], ids=["small", "in parts"])
+def test_an_upload_replaces_none_that_comes_between(proxy, client, tmp_path, size):
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(bytes(size))
+    proxy.before_put = lambda: client.put_object(Bucket="drums", Key=path.name, Body=b"another")
+
+    with pytest.raises(UsageError, match=r"already has a\.tar\.gz, from another upload.*--force"):
+        proxy.store.upload(path)
+
+    assert client.get_object(Bucket="drums", Key=path.name)["Body"].read() == b"another"
+    proxy.store.upload(path, force=True)
+    assert client.get_object(Bucket="drums", Key=path.name)["Body"].read() == bytes(size)
+
+
+def test_of_uploads_at_once_one_arrives(store, client, tmp_path):
+    def upload(index):
+        path = tmp_path / str(index) / "a.tar.gz"
+        path.parent.mkdir()
+        path.write_bytes(bytes([index]) * 1000)
+        with contextlib.suppress(UsageError):
+            store.upload(path)
+            return path.read_bytes()
+
+    with ThreadPoolExecutor(4) as pool:
+        arrived = [content for content in pool.map(upload, range(4)) if content]
+
+    assert arrived == [client.get_object(Bucket="drums", Key="a.tar.gz")["Body"].read()]
+
+
+@pytest.mark.parametrize("status", [400, 501])
+@pytest.mark.parametrize("size", [5, 20 << 20], ids=["small", "in parts"])
+def test_a_store_that_knows_no_conditions_is_asked_without(proxy, client, tmp_path, status, size):
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(bytes(size))
+    for method in ("PUT", "POST"):
+        proxy.fail(status=status, method=method, header="If-None-Match", times=None)
+
+    proxy.store.upload(path)
+
+    assert client.get_object(Bucket="drums", Key=path.name)["Body"].read() == bytes(size)
+    parts = [path for method, path, _ in proxy.requests if "partNumber" in path]
+    assert len(parts) == (2 if size > 5 else 0)  # each once
+    with pytest.raises(UsageError, match=r"drums already has a\.tar\.gz; "):
+        proxy.store.upload(path)
+
+
+def test_an_upload_whose_answer_was_lost_is_no_other_upload(proxy, client, tmp_path):
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(CONTENT)
+    proxy.fail(method="PUT", after=0)  # arrives, but the connection ends before the answer
+
+    proxy.store.upload(path)
+
+    assert client.get_object(Bucket="drums", Key=path.name)["Body"].read() == CONTENT
+
+
+def test_what_a_store_refuses_is_not_tried_again(proxy, tmp_path, capsys):
+    (tmp_path / "a.tar.gz").write_bytes(CONTENT)
+    proxy.fail(status=403, method="PUT", times=None)
+
+    with pytest.raises(DrumblenderError, match=r"answered 403 .*may use this bucket"):
+        proxy.store.upload(tmp_path / "a.tar.gz")
+    assert "trying again" not in capsys.readouterr().err
+
+
 # --- What goes wrong -----------------------------------------------------------------------------
 
 
@@ -162,6 +227,27 @@ def test_all_but_the_name_was_there_when_it_was_stopped(proxy, stored, tmp_path)
     (tmp_path / ".b.part").write_bytes(CONTENT)
 
     assert proxy.store.download("a.tar.gz", tmp_path / "b").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"", b"\xff\xfe", bytes(30), b"[]", b"5", b"[" * 100_000, b'{"source": 5}',
+        b'{"source": "SOURCE", "tag": [1], "size": 5}',
+        b'{"source": "SOURCE", "tag": "a\\nb", "size": 5}',
+        b'{"source": "SOURCE", "tag": "\xc3\xa9", "size": 5}',
+        b'{"source": "SOURCE", "tag": "x", "size": "y"}',
+        b'{"source": "SOURCE", "tag": "x", "size": -5}',
+        b'{"source": "SOURCE", "tag": "x", "size": 1e999}',
+    ],
+)  # fmt: skip
+def test_a_damaged_note_of_a_download_begins_it_anew(proxy, stored, tmp_path, note):
+    source = proxy.store.name("a.tar.gz").encode()
+    (tmp_path / ".b.part").write_bytes(CONTENT[:HALF])
+    (tmp_path / ".b.part.json").write_bytes(note.replace(b"SOURCE", source))
+
+    assert proxy.store.download("a.tar.gz", tmp_path / "b").read_bytes() == CONTENT
+    assert names(tmp_path) == ["b"]
 
 
 def test_an_answer_that_ends_early_is_not_taken_for_the_whole(proxy, stored, tmp_path):
@@ -267,6 +353,13 @@ def test_credentials_come_from_a_dotenv_file(store, tmp_path, monkeypatch):
     (tmp_path / ".env").write_text(f"{storage.ACCESS_KEY}=from-file\n{storage.SECRET_KEY}=s\n")
 
     assert store.client()._request_signer._credentials.access_key == "from-file"
+
+
+def test_a_dotenv_file_that_is_no_text_is_named(store, tmp_path, monkeypatch):
+    (tmp_path / ".env").write_bytes(b"A=\xff\xfe\n")
+
+    with pytest.raises(UsageError, match=r"\.env cannot be read as text in UTF-8; correct"):
+        store.client()
 
 
 def test_a_key_that_cannot_stand_in_a_header_is_an_error_that_does_not_show_it(store, monkeypatch):
