@@ -314,7 +314,7 @@ def test_what_cannot_be_done_is_one_sentence(project, capsys, args, code, messag
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_bin": 3}, "'n_bin'"),
+        ({"n_bin": 3}, "no option n_bin; did you mean n_bins?"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"batch_size": "many"}, "batch_size"),
         ({"dataset_class": "drumblender.data.NoSuchDataset"}, "NoSuchDataset"),
