@@ -1,4 +1,5 @@
 import json
+import os
 import re
 
 import numpy as np
@@ -79,3 +80,26 @@ def test_a_decay_does_not_rise_again_at_its_end(tmp_path, repository):
         np.linalg.norm(x[-int(0.05 * r) :]) / r**0.5 for x, r in ((modal, RATE), (recorded, rate))
     ]
     assert tails[0] < 1.2 * tails[1]
+
+
+@pytest.mark.parametrize("name", ["two\nlines $a_b$", os.fsdecode(b"latin1_\xe9"), "x" * 251])
+def test_any_name_of_a_recording_is_printed_and_written(tmp_path, capsys, name):
+    soundfile.write(tmp_path / "plain.wav", 0.1 * np.random.default_rng(0).normal(size=4000), RATE)
+    try:
+        (tmp_path / "plain.wav").rename(tmp_path / f"{name}.wav")
+    except OSError:
+        pytest.skip("a file system without such names")
+
+    assert analyze_main([str(tmp_path / f"{name}.wav"), "--output", str(tmp_path / "out")]) == 0
+
+    assert len(os.listdir(tmp_path / "out")) == 5
+    assert capsys.readouterr().out.encode()
+
+
+def test_recordings_of_one_name_do_not_replace_each_other(tmp_path, capsys):
+    paths = [str(tmp_path / folder / "kick.wav") for folder in ("a", "b")]
+
+    assert analyze_main([*paths, "--output", str(tmp_path / "out")]) == 2
+
+    assert "would be written to the same names" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
