@@ -205,6 +205,8 @@ def _add(
     for file, mention in mentions:
         path = os.path.normpath(str(folder / file.replace("\\", "/")))
         name = there.find_sound(path)
+        if name is None and path == ".":
+            continue  # the raw folder itself, which is no file
         if name is None:
             missing.add(path)
         elif not (name in kits.mentions and kits.mentions[name].labels):

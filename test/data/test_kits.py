@@ -233,7 +233,8 @@ def test_kits_that_point_outside_or_at_themselves_reach_nothing(raw):
         raw,
         {
             "a/kit.sfz": "<region> sample=../../secret.wav <region> sample=/etc/passwd",
-            "b/kit.sfz": '#include "kit.sfz"',
+            "kit.sfz": "<region> sample=. <region> sample=/ <region> sample=a",
+            "b/kit.sfz": '#include "kit.sfz" <region> sample=..',
             "c/kit.sfz": '#include "../../../etc/passwd"',
             "d/kick.wav": b"x",
         },
