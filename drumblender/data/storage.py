@@ -12,7 +12,7 @@ import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Dict, Iterator, List, Optional, Tuple
+from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Tuple
 from urllib.parse import urlsplit
 
 from drumblender.data.transfer import (
@@ -139,7 +139,7 @@ class Store:
         if not force:
             if self._head(client, key) is not None:
                 raise self._exists(key)
-            _write_only_new(client)
+            _write_only_new(client, lambda: self._head(client, key) is not None)
         part = max(_PART, -(-size // _MOST_PARTS))
         sha256, etag = _sha256_and_etag(path, part)
         refused = False
@@ -154,6 +154,8 @@ class Store:
                 extra = {"Metadata": {"sha256": sha256}}
                 try:
                     client.upload_file(str(path), self.bucket, key, extra, bar.update, config)
+                except _Exists:
+                    refused = True
                 except S3UploadFailedError as error:
                     cause = error.__context__
                     if not isinstance(cause, ClientError):
@@ -311,15 +313,26 @@ def _check_form(sha256: Optional[str]) -> None:
         )
 
 
-def _write_only_new(client: Any) -> None:
+class _Exists(Exception):
+    """An object of the name is there by now."""
+
+
+def _write_only_new(client: Any, exists: Callable[[], bool]) -> None:
     """Let a client create objects and replace none.
 
     boto3's transfers cannot say so, hence headers here. Stores that do not know conditions get the
-    same request again without one.
+    same request again without one. Others ignore them in silence, so the last moment before an
+    object is made is also the last look at what is there.
+
+    Args:
+        client: of the store.
+        exists: whether the object is there.
     """
     header = "If-None-Match"
 
     def ask(params: Dict[str, Any], **_: Any) -> None:
+        if exists():
+            raise _Exists
         params["headers"][header] = "*"
 
     def answered(response: Any, request_dict: Dict[str, Any], **_: Any) -> Optional[float]:

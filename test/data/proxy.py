@@ -5,7 +5,7 @@ import http.client
 import http.server
 import threading
 from dataclasses import dataclass, field
-from typing import Callable, List, Optional
+from typing import Callable, List, Optional, Tuple
 from urllib.parse import urlsplit
 
 
@@ -37,7 +37,8 @@ class Proxy:
     """The proxy's address, its rules, and the requests that came.
 
     Attributes:
-        before_put: called before an object is made, once.
+        meanwhile: (method, part of a path, action): what happens before such a request, once.
+        ignores_conditions: whether the server knows none, and does not say so.
     """
 
     address: str = ""
@@ -46,7 +47,8 @@ class Proxy:
     stalled: threading.Event = field(default_factory=threading.Event)
     release: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    before_put: Optional[Callable[[], None]] = None
+    meanwhile: Optional[Tuple[str, str, Callable[[], None]]] = None
+    ignores_conditions: bool = False
 
     def fail(self, **rule):
         """Add a rule."""
@@ -88,21 +90,23 @@ def proxy_to(upstream):
             rule = proxy.rule_for(self.command, self.path, self.headers)
             if rule is not None and rule.status is not None:
                 return self.answer(rule.status, [("Content-Length", "0")], b"", self.command)
-            whole = self.command == "PUT" and "partNumber" not in self.path
-            last = self.command == "POST" and "uploadId" in self.path
-            if (whole or last) and proxy.before_put is not None:
-                action, proxy.before_put = proxy.before_put, None
+            method, part, action = proxy.meanwhile or ("", "", None)
+            if self.command == method and part in self.path:
+                proxy.meanwhile = None
                 action()
+            last = self.command == "POST" and "uploadId" in self.path
             # moto knows conditions of PutObject, but not of CompleteMultipartUpload.
-            if last and "If-None-Match" in self.headers:
+            if last and "If-None-Match" in self.headers and not proxy.ignores_conditions:
                 question = http.client.HTTPConnection(host, timeout=60)
                 question.request("HEAD", self.path.partition("?")[0], headers=ANYONE)
                 if question.getresponse().status == 200:
                     return self.answer(412, [("Content-Length", "0")], b"", self.command)
             connection = http.client.HTTPConnection(host, timeout=60)
             connection.putrequest(self.command, self.path, True, True)
+            left_out = ["connection", "expect"]
+            left_out += ["if-none-match"] if proxy.ignores_conditions else []
             for name, value in self.headers.items():
-                if name.lower() not in ("connection", "expect"):
+                if name.lower() not in left_out:
                     connection.putheader(name, value)
             connection.endheaders(body)
             response = connection.getresponse()

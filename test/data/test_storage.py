@@ -1,6 +1,7 @@
 """Downloads and uploads, against a real server and a proxy that goes wrong as it is told."""
 
 import contextlib
+import functools
 import hashlib
 import http.server
 import logging
@@ -84,16 +85,29 @@ def test_an_upload_that_arrives_otherwise_is_an_error(store, client, tmp_path, m
         store.upload(path, force=True)
 
 
-@pytest.mark.parametrize("size", [5, 20 << 20], ids=["small", "in parts"])
-def test_an_upload_replaces_none_that_comes_between(proxy, client, tmp_path, size):
+@pytest.mark.parametrize(
+    ("size", "request_before", "ignored"),
+    [
+        (5, ("PUT", "a.tar.gz"), False),
+        (20 << 20, ("POST", "uploadId"), False),
+        # Where the store ignores conditions, the last look is before the object is made.
+        (20 << 20, ("PUT", "partNumber=2"), True),
+    ],
+)
+def test_an_upload_replaces_none_that_comes_between(
+    proxy, client, tmp_path, size, request_before, ignored
+):
     path = tmp_path / "a.tar.gz"
     path.write_bytes(bytes(size))
-    proxy.before_put = lambda: client.put_object(Bucket="drums", Key=path.name, Body=b"another")
+    proxy.ignores_conditions = ignored
+    another = functools.partial(client.put_object, Bucket="drums", Key=path.name, Body=b"another")
+    proxy.meanwhile = (*request_before, another)
 
     with pytest.raises(UsageError, match=r"already has a\.tar\.gz, from another upload.*--force"):
         proxy.store.upload(path)
 
     assert client.get_object(Bucket="drums", Key=path.name)["Body"].read() == b"another"
+    assert "Uploads" not in client.list_multipart_uploads(Bucket="drums")
     proxy.store.upload(path, force=True)
     assert client.get_object(Bucket="drums", Key=path.name)["Body"].read() == bytes(size)
 
