@@ -156,20 +156,27 @@ class AudioDataModule(pl.LightningDataModule):
             if archive and archive.is_file():
                 self.unpack()
             elif self.raw_dir and storage.is_there(self.raw_dir):
-                self.preprocess()
+                self.preprocess(list_left_out=False)
             elif self.archive_url or (in_store and self.archive):
                 self.unpack()
             elif self.raw_dir and in_store and self.prefix:
-                self.preprocess()
+                self.preprocess(list_left_out=False)
             else:
                 raise DrumblenderError(self._nothing_there())
         self.check_settings()
 
-    def preprocess(self, *options) -> None:
-        """Make the dataset of the raw folder, which is downloaded if it is not there."""
+    def preprocess(self, *options, list_left_out: bool = True) -> None:
+        """Make the dataset of the raw folder, which is downloaded if it is not there.
+
+        Args:
+            options: of :func:`~drumblender.data.preprocess.preprocess`.
+            list_left_out: tell what the raw metadata does not name. Who trains chose a dataset
+                that may be a selection; who makes one wants to know.
+        """
         raw_dir = self.raw_folder()
         where = (self.data_dir, self.meta_file, self.settings)
-        print(preprocess(raw_dir, *where, *options, raw_meta_file=self.raw_meta_file))
+        report = preprocess(raw_dir, *where, *options, raw_meta_file=self.raw_meta_file)
+        print(report if list_left_out else replace(report, left_out=()))
 
     def is_prepared(self) -> bool:
         """Whether the dataset stands in ``data_dir``."""
