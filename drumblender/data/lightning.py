@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Type, Union
 
