@@ -257,7 +257,8 @@ class DrumblenderCLI(LightningCLI):
     def _with_bundled(self, error: DrumblenderError) -> DrumblenderError:
         """Offer the sounds that everyone has, where those that were asked for cannot be had."""
         data = self.datamodule
-        if not isinstance(data, AudioDataModule) or data.is_prepared():
+        began = self.trainer.state.fn is not None  # otherwise it is no matter of the dataset yet
+        if not began or not isinstance(data, AudioDataModule) or data.is_prepared():
             return error
         with contextlib.suppress(ValueError):  # on another drive
             if _BUNDLED.is_file() and "one_shots" not in str(data.meta_file):
