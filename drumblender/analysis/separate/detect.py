@@ -1,0 +1,89 @@
+"""Finds candidates for modes: what stands above the noise floor for long enough.
+
+Whitened by the noise floor, a signal is searched by windows of several lengths from the onset on:
+a mode gathers its energy in one bin of the window that is about as long as the mode sounds. The
+power of a bin relative to that of noise is distributed exponentially, so that the threshold is a
+rate of false alarms.
+"""
+
+import math
+from typing import Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from drumblender.analysis.separate.damped import GLIDING, Damped
+
+# Windows, in seconds.
+LENGTHS = (0.03, 0.08, 0.2, 0.5, 1.2)
+# Power relative to noise: 12 dB, once in e^17 bins of noise.
+THRESHOLD = 17.0
+# Around a candidate, up to where the skirt of a mode of this width (Hz) falls below it, there is no
+# other one; those are found when the first has been taken away.
+SKIRT = 12.0
+# Near a mode that is known already, what is this much weaker is its error (power).
+ERROR = 3e-4
+LOWEST = 25.0
+# Samples after the onset in which a click may be, in seconds.
+SKIP = 0.003
+_BINS = 2**15
+
+
+def candidates(
+    white: Tensor, warped: Tensor, modes: Damped, sample_rate: int, count: int
+) -> Tuple[Tensor, Tensor]:
+    """Frequencies in Hz and significances (B, count); 0 where there are fewer.
+
+    Args:
+        white: signal from the end of the click on, whitened; without the modes that are known.
+        warped: the same on the time of the glide, in which low modes have constant frequency.
+        modes: known already.
+        sample_rate: in Hz.
+        count: of candidates at most.
+
+    Shape:
+        - white, warped: (B, N)
+    """
+    step = sample_rate / 2 / _BINS
+    power = _significance(white, sample_rate)
+    if warped is not white:
+        low = round(GLIDING / step)
+        power[..., :low] = _significance(warped, sample_rate)[..., :low]
+    best, which = power.max(1)
+    is_peak = torch.zeros_like(best, dtype=torch.bool)
+    for number, seconds in enumerate(LENGTHS):
+        reach = max(2, round(1.5 / seconds / step))
+        around = F.max_pool1d(best[:, None], 2 * reach + 1, 1, reach)[:, 0]
+        is_peak |= (best == around) & (which == number)
+    is_peak &= best > THRESHOLD
+    is_peak[:, : math.ceil(LOWEST / step)] = False
+    stat, place = torch.where(is_peak, best, 0).topk(count)
+    hz = place.double() * step
+    stat = stat.double()
+    distance = (hz[:, :, None] - hz[:, None]).abs().clamp(min=1e-3)
+    hidden = stat[:, :, None] <= stat[:, None] * (SKIRT / distance) ** 2
+    hidden &= torch.ones(count, count, dtype=torch.bool, device=hz.device).tril(-1)
+    stat = torch.where(hidden.any(2), 0, stat)
+    if modes.omega.shape[1]:
+        distance = (hz[:, :, None] - modes.omega[:, None] / (2 * math.pi)).abs().clamp(min=SKIRT)
+        error = (ERROR * modes.stat[:, None] * (SKIRT / distance) ** 2).amax(-1)
+        stat = torch.where(stat < error, 0, stat)
+    return hz, stat
+
+
+def _significance(white: Tensor, sample_rate: int) -> Tensor:
+    """Power of each bin relative to noise, (B, windows, _BINS)."""
+    found = []
+    for seconds in LENGTHS:
+        length = min(int(seconds * sample_rate), white.shape[-1], 2 * _BINS)
+        rise = max(8, length // 8)
+        up = torch.linspace(0, math.pi / 2, rise, device=white.device)
+        down = torch.linspace(0, math.pi / 2, max(1, length - rise), device=white.device)
+        window = torch.cat([up.sin().square(), down.cos().square()])[:length]
+        bins = min(_BINS, 2 ** math.ceil(math.log2(2 * length)))
+        spectrum = torch.fft.rfft(white[:, :length] * window, 2 * bins)[:, :-1]
+        power = spectrum.real.square() + spectrum.imag.square()
+        power = F.interpolate((power / window.square().sum())[:, None], _BINS, mode="linear")
+        found.append(power[:, 0])
+    return torch.stack(found, 1)

@@ -1,0 +1,85 @@
+"""The noise floor of a recording: how loud noise is at each time and frequency.
+
+What is tonal stands above the floor around it. The floor is the median power of neighboring bins of
+a short-time spectrum, which a few sinusoids among them do not move [1]; divided by its root, a
+signal has noise that is white and of variance 1 wherever it is, so that a test for sinusoids has the
+same rate of false alarms everywhere.
+
+[1] Rohling, "Radar CFAR thresholding in clutter and multiple target situations", IEEE Trans. AES
+    19(4), 1983.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SIZE = 1024
+HOP = 256
+# Bins that are neighbors.
+GROUP = 16
+# Variance per sample that no floor is below: the rounding of 16 bits.
+LOWEST = 1e-10
+
+
+class Floor(NamedTuple):
+    """Noise of a batch of sounds.
+
+    Attributes:
+        power: variance per sample, of noise that is as loud at all frequencies (B, groups, frames).
+        white: the signal divided by the root of the floor (B, N).
+    """
+
+    power: Tensor
+    white: Tensor
+
+    def along(self, sound: Tensor, low: Tensor, high: Tensor, place: Tensor) -> Tensor:
+        """Mean floor between two frequencies over time.
+
+        Args:
+            sound: which of the batch (G,).
+            low, high: frequencies relative to Nyquist (G,).
+            place: times in samples (n,).
+
+        Shape:
+            - Output: (G, n)
+        """
+        groups, frames = self.power.shape[1:]
+        index = torch.arange(groups, device=low.device)
+        share = torch.minimum(index + 1, high[:, None] * groups) - torch.maximum(
+            index, low[:, None] * groups
+        )
+        share = share.clamp(min=0)
+        share = (share / share.sum(1, keepdim=True)).to(self.power.dtype)
+        level = torch.einsum("gk,gkf->gf", share, self.power[sound].log())
+        at = (place / HOP).clamp(max=frames - 1.001)
+        before = at.long()
+        left, right = level[:, before], level[:, before + 1]
+        return torch.lerp(left, right, (at - before).to(level.dtype)).exp()
+
+
+def noise_floor(x: Tensor) -> Floor:
+    """Measure the noise floor.
+
+    Shape:
+        - x: (B, N)
+
+    >>> noise = torch.randn(1, 48000, generator=torch.Generator().manual_seed(0))
+    >>> floor = noise_floor(0.1 * noise)
+    >>> round(floor.power.mean().item(), 2), round(floor.white.std().item(), 1)
+    (0.01, 1.0)
+    """
+    window = torch.hann_window(SIZE, dtype=x.dtype, device=x.device)
+    spectrum = torch.stft(x, SIZE, HOP, window=window, pad_mode="constant", return_complex=True)
+    power = (spectrum.real.square() + spectrum.imag.square()) / window.square().sum()
+    batch, bins, frames = power.shape
+    groups = power[:, :-1].reshape(batch, -1, GROUP, frames).transpose(2, 3)
+    # The power of noise is distributed exponentially: its median is its mean times log 2.
+    median = groups.sort(-1).values[..., GROUP // 2 - 1 : GROUP // 2 + 1].mean(-1) / math.log(2)
+    median = F.avg_pool1d(F.pad(median, (1, 1), mode="replicate"), 3, 1).clamp(min=LOWEST)
+    level = median.log().transpose(1, 2).reshape(batch * frames, 1, -1)
+    level = F.interpolate(level, size=bins - 1, mode="linear").view(batch, frames, -1)
+    root = torch.cat([level, level[..., -1:]], -1).transpose(1, 2).mul(-0.5).exp()
+    return Floor(median, torch.istft(spectrum * root, SIZE, HOP, window=window, length=x.shape[-1]))

@@ -1,0 +1,99 @@
+"""Finds the glide of a drum: the warp of time on which its low modes have constant frequency."""
+
+import math
+from functools import lru_cache
+from typing import NamedTuple, Tuple
+
+import torch
+from torch import Tensor
+
+# Searched first: octaves at the onset, and time constants in seconds.
+DEPTHS = (-0.4, -0.25, -0.12, 0.12, 0.25, 0.4, 0.6, 0.9, 1.2, 1.6, 2.0, 2.5)
+TIMES = (0.01, 0.016, 0.025, 0.04, 0.06, 0.09, 0.14)
+# How much more energy one mode must explain on warped time.
+BETTER = 1.25
+_DECAYS = (0.06, 0.2)
+_LONGEST = 0.7  # seconds
+_BINS = 4096
+# Of the dominant mode in the end, in Hz; without a glide it may be anywhere in the band.
+_HIGHEST = 600.0
+# Of all energy in the band, the part that the dominant mode must explain.
+_DOMINANT = 0.35
+
+
+def find_glide(low: Tensor, rate: float, since: Tensor) -> Tuple[Tensor, Tensor]:
+    """Depth (as a factor less one) and time constant of each sound's glide, (B,) each.
+
+    Depth is 0 where the loudest mode is better explained with constant frequency.
+
+    Args:
+        low: the lowest band, real, from the onset on.
+        rate: of its samples, in Hz.
+        since: seconds from the onset to each sample.
+
+    Shape:
+        - low: (B, n)
+        - since: (n,)
+    """
+    length = min(low.shape[-1], int(_LONGEST * rate))
+    plan = _plan(length, rate, float(since[0]), low.device)
+    left, right = low[:, plan.before], low[:, plan.before + 1]
+    x = torch.lerp(left, right, plan.share)[:, :, None] * plan.weight  # (B, glides, decays, n)
+    spectrum = torch.fft.rfft(x, _BINS)[..., math.ceil(25 / rate * _BINS) :]
+    power = spectrum.real.square() + spectrum.imag.square()
+    power[:, 1:, :, int(_HIGHEST / rate * _BINS) :] = 0
+    score = power.amax(-1).amax(-1)
+    best, index = score.max(1)
+    found = (best > BETTER * score[:, 0]) & (2 * best > _DOMINANT * low.square().sum(1))
+    return torch.where(found, plan.depth[index], 0), plan.time[index]
+
+
+class _Plan(NamedTuple):
+    """All glides that are tried: where they take their samples and how these are weighted."""
+
+    depth: Tensor
+    time: Tensor
+    before: Tensor
+    share: Tensor
+    weight: Tensor
+
+
+@lru_cache(maxsize=8)
+def _plan(length: int, rate: float, first: float, device: torch.device) -> _Plan:
+    deep = torch.tensor(DEPTHS, dtype=torch.float64).exp2() - 1
+    slow = torch.tensor(TIMES, dtype=torch.float64)
+    depth = torch.cat([deep.new_zeros(1), deep.repeat_interleave(len(slow))])[:, None]
+    time = torch.cat([slow.new_full((1,), 0.05), slow.repeat(len(deep))])[:, None]
+    end = first + length / rate
+    psi = torch.arange(_BINS, dtype=torch.float64) / rate
+    t = unwarped(psi, depth, time)
+    slope = 1 + depth * torch.exp(-t / time)
+    heard = (t >= first) & (t < end - 2 / rate)
+    place = ((t - first) * rate).clamp(0, length - 1.001)
+    decays = torch.tensor(_DECAYS, dtype=torch.float64)[:, None]
+    envelope = torch.exp(-t[:, None] / decays) * heard[:, None]
+    # Each is a sinusoid of energy 1.
+    energy = (envelope.square() / slope[:, None]).sum(-1, keepdim=True)
+    weight = envelope / slope[:, None] / energy.sqrt()
+    before = place.long()
+    values = (depth[:, 0], time[:, 0], before, (place - before).float(), weight.float())
+    return _Plan(*(x.to(device) for x in values))
+
+
+def warp(x: Tensor, times: Tensor, rate: float) -> Tensor:
+    """Samples of x (B, N) at other times (B, n) or (n,), in seconds; 0 beyond its ends."""
+    place = (times * rate).clamp(0, x.shape[-1] - 1.001).expand(len(x), -1)
+    before = place.long()
+    left, right = x.gather(1, before), x.gather(1, before + 1)
+    y = torch.lerp(left, right, (place - before).to(x.dtype))
+    return y * (times * rate <= x.shape[-1] - 1)
+
+
+def unwarped(psi: Tensor, depth: Tensor, time: Tensor) -> Tensor:
+    """The time t at which t + d g (1 - exp(-t / g)) is psi, by Newton's method."""
+    t = psi / (1 + depth.clamp(min=0))
+    for _ in range(12):
+        fall = torch.exp(-t / time)
+        t = t - (t + depth * time * (1 - fall) - psi) / (1 + depth * fall)
+        t = torch.minimum(t.clamp(min=0), psi / (1 + depth.clamp(max=0)))
+    return t

@@ -1,0 +1,291 @@
+"""Fits damped sinusoids to a recording, by Gauss-Newton steps in frequency bands.
+
+All modes of a band are fitted together, bands one beside the other. Amplitudes are linear;
+frequencies, rates of decay and the glide are refined by linearization, with the damping of
+Levenberg and Marquardt [1]. Times at which the noise is loud count less.
+
+[1] Nocedal and Wright, "Numerical optimization", 2nd ed., 2006, ch. 10.
+"""
+
+import math
+from dataclasses import replace
+from typing import NamedTuple, Tuple
+
+import torch
+from torch import Tensor
+
+from drumblender.analysis.separate.bands import RATE, WIDTH, Bands, split
+from drumblender.analysis.separate.damped import Damped
+from drumblender.analysis.separate.detect import SKIP
+from drumblender.analysis.separate.floor import Floor
+
+# Time constants of decay, in seconds: a shorter one is a click, a longer one does not end.
+SHORTEST, LONGEST = 0.006, 4.0
+_GUESSES = (0.008, 0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0)
+# Of the loudest noise in a band, the part below which weights rise no further.
+_CALM = 0.003
+# Damping of linear amplitudes, and of what is linearized at first.
+_LINEAR, _DAMPING = 1e-6, 1e-3
+# Steps at most: of frequency in Hz, of the logarithm of decays and of a glide.
+_HZ, _LOG = 3.0, 0.3
+
+
+class _Group(NamedTuple):
+    """Bands with modes, G of all sounds: which sound and band, and the modes (G, P) in each."""
+
+    sound: Tensor
+    band: Tensor
+    member: Tensor
+    there: Tensor
+
+
+class _State(NamedTuple):
+    """What is fitted in each band: modes (G, P), and the glide (G,)."""
+
+    omega: Tensor
+    rate: Tensor
+    amplitude: Tensor
+    depth: Tensor
+    time: Tensor
+
+    def where(self, here: Tensor, other: "_State") -> "_State":
+        """This state in bands where ``here`` (G,), else the other one."""
+        return _State(
+            *(torch.where(here.view(-1, *[1] * (a.dim() - 1)), a, b) for a, b in zip(self, other))
+        )
+
+
+class _Problem(NamedTuple):
+    """What it is fitted to.
+
+    Attributes:
+        target: samples of each band (G, n).
+        weight: of their squared errors (G, n).
+        since: seconds since the onset, not negative, float64 (G, n).
+        carrier: phase by which the band is shifted down, float64 (G, n).
+        is_real: whether the band is real (G,).
+        there: which modes exist (G, P).
+        glides: which follow the glide (G, P).
+    """
+
+    target: Tensor
+    weight: Tensor
+    since: Tensor
+    carrier: Tensor
+    is_real: Tensor
+    there: Tensor
+    glides: Tensor
+
+    def waves(self, state: _State) -> Tensor:
+        """Modes of amplitude 1, complex64 (G, n, P)."""
+        t, g = self.since, state.time[:, None]
+        psi = t + state.depth[:, None] * g * (1 - torch.exp(-t / g))
+        clock = torch.where(self.glides[:, None], psi[..., None], t[..., None])
+        phase = state.omega[:, None] * clock - self.carrier[..., None]
+        envelope = torch.exp(-(state.rate[:, None] * t[..., None]).float()) * self.there[:, None]
+        return torch.polar(envelope, torch.remainder(phase, 2 * math.pi).float())
+
+    def error(self, wave: Tensor, state: _State) -> Tensor:
+        """Weighted squared error (G,)."""
+        left = self.target - (wave @ state.amplitude[..., None].to(wave.dtype))[..., 0]
+        squared = left.real.square() + left.imag.square() * ~self.is_real[:, None]
+        return (squared * self.weight).sum(1)
+
+
+def refine(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int, steps: int) -> Damped:
+    """Fit the modes to the residual and what they explain now; new ones have amplitude 0.
+
+    Bands that have neither new nor gliding modes stay as they are.
+
+    Args:
+        residual: signal without the modes, as they are.
+        modes: to be fitted.
+        floor: noise that is expected.
+        sample_rate: in Hz.
+        steps: of Gauss and Newton.
+
+    Shape:
+        - residual: (B, N)
+    """
+    bands = split(residual, sample_rate)
+    group = _group(modes, len(bands.centers))
+    if not group.there.numel():
+        return modes
+    pick = group.sound[:, None], group.member
+    state = _State(
+        modes.omega[pick],
+        modes.rate[pick],
+        torch.where(group.there, modes.amplitude[pick], 0),
+        modes.depth[group.sound],
+        modes.time[group.sound],
+    )
+    noise = floor.along(
+        group.sound,
+        ((group.band - 0.5) * WIDTH * 2 / sample_rate).clamp(min=0),
+        ((group.band + 0.5) * WIDTH * 2 / sample_rate).clamp(max=1),
+        bands.time * sample_rate,
+    ).float()
+    problem, state = _pose(bands, group, state, modes, noise)
+    state, wave = _minimize(problem, state, steps)
+    heard = (bands.time > modes.onset[group.sound, None] + SKIP) / noise
+    energy = ((wave.real.square() + wave.imag.square()) * heard[..., None]).sum(1)
+    # A band has RATE / sample_rate of the noise, at four times the power where it is analytic.
+    share = sample_rate / (4 * RATE)
+    return _put(modes, group, state, share * state.amplitude.abs().square() * energy)
+
+
+def _group(modes: Damped, bands: int) -> _Group:
+    home = (modes.omega / (2 * math.pi * WIDTH)).round().long().clamp(0, bands - 1)
+    sounds = torch.arange(len(home), device=home.device)[:, None]
+    key = torch.where(modes.stat > 0, home + bands * sounds, -1)
+    found = torch.unique(key[(modes.amplitude == 0) | modes.glides])
+    found = found[found >= 0]
+    sound = found // bands
+    is_member = key[sound] == found[:, None]
+    count = int(is_member.sum(1).max()) if len(found) else 0
+    there, member = is_member.to(torch.uint8).sort(dim=1, descending=True, stable=True)
+    return _Group(sound, found % bands, member[:, :count], there[:, :count] > 0)
+
+
+def _pose(
+    bands: Bands, group: _Group, state: _State, modes: Damped, noise: Tensor
+) -> Tuple[_Problem, _State]:
+    """The problem, and the state with decays guessed for new modes."""
+    since = bands.time - modes.onset[group.sound, None]
+    weight = (since > SKIP) / (noise + _CALM * noise.amax(1, keepdim=True))
+    problem = _Problem(
+        target=bands.samples[group.sound, group.band],
+        weight=weight,
+        since=since.clamp(min=0),
+        carrier=bands.centers[group.band, None] * bands.time,
+        is_real=group.band == 0,
+        there=group.there,
+        glides=modes.glides[group.sound[:, None], group.member] & group.there,
+    )
+    fresh = group.there & (state.amplitude == 0)
+    if fresh.any():
+        steady = problem.waves(state._replace(rate=torch.zeros_like(state.rate)))
+        state = state._replace(rate=torch.where(fresh, 1 / _guess(problem, steady), state.rate))
+    known = (problem.waves(state) @ state.amplitude[..., None].to(torch.complex64))[..., 0]
+    target = problem.target + known
+    target = torch.where(problem.is_real[:, None], target.real + 0j, target)
+    return problem._replace(target=target), state
+
+
+def _guess(problem: _Problem, steady: Tensor) -> Tensor:
+    """The time constant at which each mode explains most (G, P)."""
+    guesses = torch.tensor(_GUESSES, dtype=torch.float64, device=steady.device)
+    decay = torch.exp(-problem.since[..., None] / guesses).float()
+    weighted = decay * problem.weight[..., None]
+    down = steady.conj() * problem.target[..., None]
+    found = weighted.mT @ torch.cat([down.real, down.imag], 2)  # (G, guesses, 2 P)
+    power = found.square().unflatten(2, (2, -1)).sum(2)
+    gain = power / (decay * weighted).sum(1)[..., None].clamp(min=1e-20)
+    return guesses[gain.argmax(1)]
+
+
+def _minimize(problem: _Problem, state: _State, steps: int) -> Tuple[_State, Tensor]:
+    """The fitted state and its waves."""
+    wave = problem.waves(state)
+    state = state._replace(amplitude=_amplitudes(problem, wave))
+    error = problem.error(wave, state)
+    damping = torch.full_like(error, _DAMPING, dtype=torch.float64)
+    for _ in range(steps):
+        tried = _step(problem, state, wave, damping)
+        tried_wave = problem.waves(tried)
+        tried = tried._replace(amplitude=_amplitudes(problem, tried_wave))
+        tried_error = problem.error(tried_wave, tried)
+        better = tried_error < error
+        state = tried.where(better, state)
+        wave = torch.where(better[:, None, None], tried_wave, wave)
+        error = torch.where(better, tried_error, error)
+        damping = torch.where(better, 0.1 * damping, 30 * damping).clamp(1e-7, 10)
+    return state, wave
+
+
+def _step(problem: _Problem, state: _State, wave: Tensor, damping: Tensor) -> _State:
+    """Frequencies, decays and, in the lowest band, the glide after one step."""
+    count = state.omega.shape[1]
+    sounding = wave * state.amplitude[:, None].to(wave.dtype)
+    passed = problem.since.float()[..., None]
+    columns = [wave, sounding * passed]
+    moves = problem.glides.any(1) & problem.is_real
+    if moves.any():
+        length, deep = state.time[:, None, None].float(), state.depth[:, None, None].float()
+        fall = torch.exp(-passed / length)
+        turning = 1j * sounding * (state.omega * problem.glides)[:, None].to(wave.dtype)
+        turning = turning.sum(2, keepdim=True) * moves[:, None, None]
+        columns.append(turning * length * (1 - fall))
+        columns.append(turning * deep * (length * (1 - fall) - passed * fall))
+    columns = torch.cat(columns, 2)
+    ridge = damping[:, None].expand(-1, columns.shape[2]).clone()
+    ridge[:, :count] = _LINEAR
+    solution = _solve(problem, columns, ridge)
+    change = solution[:, count : 2 * count]
+    limit = 2 * math.pi * _HZ
+    omega = (state.omega + change.imag.clamp(-limit, limit)).clamp(min=2 * math.pi * 20)
+    slower = torch.maximum(torch.minimum(-change.real, 0.5 * state.rate), -0.5 * state.rate)
+    rate = (state.rate + slower).clamp(1 / LONGEST, 1 / SHORTEST)
+    state = state._replace(omega=omega, rate=rate)
+    if moves.any():
+        deeper, longer = solution[:, -2:].real.clamp(-_LOG, _LOG).unbind(1)
+        state = state._replace(
+            depth=(state.depth + deeper).clamp(-0.6, 8),
+            time=(state.time * longer.exp()).clamp(0.005, 0.4),
+        )
+    return state
+
+
+def _amplitudes(problem: _Problem, wave: Tensor) -> Tensor:
+    ridge = torch.full((1, wave.shape[2]), 1e-4, dtype=torch.float64, device=wave.device)
+    return _solve(problem, wave, ridge)
+
+
+def _solve(problem: _Problem, columns: Tensor, ridge: Tensor) -> Tensor:
+    """Weighted least squares with complex unknowns (G, C), damped relative to their energies.
+
+    Analytic targets are columns times unknowns; real ones are the real part of that, whose normal
+    equations also hold products of columns without conjugation.
+
+    Shape:
+        - columns: (G, n, C)
+        - ridge: (G, C)
+    """
+    weighted = columns * problem.weight[..., None]
+    own = (weighted.mH @ columns).to(torch.complex128)
+    right = (weighted.mH @ problem.target[..., None])[..., 0].to(torch.complex128)
+    mirror = torch.zeros_like(own)
+    lowest = problem.is_real.nonzero()[:, 0]
+    if len(lowest):
+        mirror[lowest] = 0.5 * (weighted[lowest].mT @ columns[lowest]).to(own.dtype)
+        own[lowest] *= 0.5
+    plus, minus = own + mirror, own - mirror
+    upper = torch.cat([plus.real, -plus.imag], 2)
+    matrix = torch.cat([upper, torch.cat([minus.imag, minus.real], 2)], 1)
+    scale = matrix.diagonal(dim1=1, dim2=2)
+    tiny = torch.where(scale > 0, 1e-12 * scale.amax(1, keepdim=True), 1)
+    damped = matrix + torch.diag_embed(scale * torch.cat([ridge, ridge], 1) + tiny)
+    solution = torch.linalg.solve(damped, torch.cat([right.real, right.imag], 1))
+    return torch.complex(*solution.chunk(2, 1))
+
+
+def _put(modes: Damped, group: _Group, state: _State, stat: Tensor) -> Damped:
+    """The modes with those of the groups replaced."""
+    # What is not there goes to a column of its own, which is cut off.
+    sound = group.sound[:, None].expand_as(group.member)
+    place = torch.where(group.there, group.member, modes.omega.shape[1])
+
+    def put(old: Tensor, new: Tensor) -> Tensor:
+        return torch.cat([old, old[:, :1]], 1).index_put((sound, place), new)[:, :-1]
+
+    lowest = (group.band == 0).nonzero()[:, 0]
+    index = (group.sound[lowest],)
+    return replace(
+        modes,
+        omega=put(modes.omega, state.omega),
+        rate=put(modes.rate, state.rate),
+        amplitude=put(modes.amplitude, state.amplitude),
+        stat=put(modes.stat, stat),
+        depth=modes.depth.index_put(index, state.depth[lowest]),
+        time=modes.time.index_put(index, state.time[lowest]),
+    )

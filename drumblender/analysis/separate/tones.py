@@ -1,0 +1,100 @@
+"""Takes the tonal part out of recordings: rounds of finding modes and fitting them all.
+
+What is found first hides what is quieter beside it, so the residual is searched again, and its
+noise floor is measured without the modes that are known.
+"""
+
+import math
+from dataclasses import replace
+from typing import Tuple
+
+import torch
+from torch import Tensor
+
+from drumblender.analysis.separate.bands import RATE, split
+from drumblender.analysis.separate.damped import Damped, play
+from drumblender.analysis.separate.detect import SKIP, candidates
+from drumblender.analysis.separate.floor import Floor, noise_floor
+from drumblender.analysis.separate.glide import find_glide, unwarped, warp
+from drumblender.analysis.separate.refine import refine
+from drumblender.signal import fit_length
+
+ROUNDS = 4
+STEPS = 3
+# Significance below which a fitted mode is taken for noise.
+PRUNE = 13.0
+# Amplitude at the onset below which a mode is left out, relative to the peak of the recording.
+QUIET = 3e-4
+# The onset is where the recording first exceeds this part of its peak.
+ONSET = 0.05
+HOP = 64
+# What is this much quieter than the peak (linear) is not heard at a recording's end.
+INAUDIBLE = 3e-5
+# Samples that are looked at, at least.
+SHORTEST = 4096
+
+
+def find_tones(x: Tensor, sample_rate: int, num_modes: int) -> Damped:
+    """Modes of each sound (B, N)."""
+    peak = x.abs().amax(1)
+    heard = (x.abs() > INAUDIBLE * peak[:, None]).any(0).nonzero()
+    x = x[:, : int(heard[-1]) + 1 if len(heard) else SHORTEST]
+    x = fit_length(x, max(x.shape[-1], SHORTEST))
+    num_samples = x.shape[-1]
+    num_frames = num_samples // HOP + 1
+    start = (x.abs() >= ONSET * peak[:, None]).to(torch.uint8).argmax(1)
+    modes = Damped.none(start.double() / sample_rate)
+    depth, time = _glides(x, start, sample_rate)
+    modes = replace(modes, depth=depth, time=time)
+    residual = x
+    for number in range(ROUNDS):
+        floor = noise_floor(residual)
+        white = _from(floor.white, start + round(SKIP * sample_rate))
+        warped = _warped(white, modes, sample_rate)
+        hz, stat = candidates(white, warped, modes, sample_rate, num_modes)
+        if not (stat > 0).any():
+            break
+        modes = _add(modes, hz, stat, num_modes)
+        steps = 3 * STEPS if number == 0 and depth.any() else STEPS
+        modes = refine(residual, modes, floor, sample_rate, steps)
+        loud = modes.amplitude.abs() > QUIET * peak[:, None]
+        modes = modes.keep((modes.stat > PRUNE) & loud)
+        residual = x - play(modes, num_samples, num_frames, sample_rate)
+    return modes
+
+
+def _from(x: Tensor, first: Tensor) -> Tensor:
+    """Signals from a sample of their own on, silence behind."""
+    index = first[:, None] + torch.arange(x.shape[-1], device=x.device)
+    return x.gather(1, index.clamp(max=x.shape[-1] - 1)) * (index < x.shape[-1])
+
+
+def _glides(x: Tensor, start: Tensor, sample_rate: int) -> Tuple[Tensor, Tensor]:
+    low = split(x, sample_rate).samples[:, 0].real
+    first = (start / sample_rate * RATE).round().long() + round(SKIP * RATE)
+    since = torch.arange(low.shape[-1], dtype=torch.float64, device=x.device) / RATE + SKIP
+    return find_glide(_from(low, first), RATE, since)
+
+
+def _warped(white: Tensor, modes: Damped, sample_rate: int) -> Tensor:
+    if not modes.depth.any():
+        return white
+    psi = torch.arange(white.shape[-1], dtype=torch.float64, device=white.device) / sample_rate
+    depth, time = modes.depth[:, None], modes.time[:, None]
+    begun = SKIP + depth * time * (1 - torch.exp(-SKIP / time))
+    t = unwarped(psi + begun, depth, time)
+    slope = 1 + depth * torch.exp(-t / time)
+    return warp(white, t - SKIP, sample_rate) / slope.sqrt().to(white.dtype)
+
+
+def _add(modes: Damped, hz: Tensor, stat: Tensor, num_modes: int) -> Damped:
+    more = replace(
+        modes,
+        omega=torch.cat([modes.omega, 2 * math.pi * hz], 1),
+        rate=torch.cat([modes.rate, torch.full_like(hz, 10.0)], 1),
+        amplitude=torch.cat([modes.amplitude, torch.zeros_like(hz) + 0j], 1),
+        stat=torch.cat([modes.stat, stat], 1),
+    )
+    count = min(num_modes, int((more.stat > 0).sum(1).max()))
+    order = more.stat.argsort(dim=1, descending=True, stable=True)
+    return more.choose(order[:, :count])
