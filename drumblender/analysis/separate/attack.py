@@ -5,7 +5,7 @@ given one gain per frame, by least squares with the recording; where noise and c
 a gain than the tones do, it stays near that of a beginning at once.
 """
 
-from typing import Tuple
+from typing import Callable, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -22,7 +22,11 @@ _SPREAD = 0.5
 
 
 def parameters_of(
-    x: Tensor, modes: Damped, num_frames: int, sample_rate: int
+    x: Tensor,
+    modes: Damped,
+    num_frames: int,
+    sample_rate: int,
+    factor: Optional[Callable[[Tensor], Tensor]] = None,
 ) -> Tuple[Tensor, Tensor]:
     """What the modal synthesizer plays (B, 3, M, F), and that sound (B, N), float32.
 
@@ -31,6 +35,7 @@ def parameters_of(
         modes: of them.
         num_frames: F.
         sample_rate: in Hz.
+        factor: of their envelopes; see :func:`frames_of`.
 
     Shape:
         - x: (B, N)
@@ -38,7 +43,7 @@ def parameters_of(
     num_samples = x.shape[-1]
     if not modes.omega.shape[1]:
         return x.new_zeros(len(x), 3, 0, num_frames), torch.zeros_like(x)
-    omega, amplitude, phase = frames_of(modes, num_samples, num_frames, sample_rate)
+    omega, amplitude, phase = frames_of(modes, num_samples, num_frames, sample_rate, factor)
     frame = num_samples / num_frames
     center = (torch.arange(num_frames, dtype=torch.float64, device=x.device) + 0.5) * frame - 0.5
     since = center - modes.onset[:, None] * sample_rate

@@ -8,7 +8,7 @@ and so do synthesized kicks.
 
 import math
 from dataclasses import dataclass, replace
-from typing import Tuple
+from typing import Callable, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from drumblender.synths import modal_synth
 
 # Modes below this frequency follow the glide, in Hz.
 GLIDING = 2250.0
+_FOLDING_STEPS = 6
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Damped:
         amplitude: complex, at the onset (B, M).
         stat: significance, energy relative to that of the noise in its place (B, M).
         onset: in seconds (B,).
+        end: of the recording, in seconds (B,).
         depth: d of the glide (B,).
         time: g of the glide in seconds (B,).
     """
@@ -38,15 +40,16 @@ class Damped:
     amplitude: Tensor
     stat: Tensor
     onset: Tensor
+    end: Tensor
     depth: Tensor
     time: Tensor
 
     @staticmethod
-    def none(onset: Tensor) -> "Damped":
+    def none(onset: Tensor, end: Tensor) -> "Damped":
         """No modes yet."""
         empty = onset.new_zeros(len(onset), 0)
         zero = torch.zeros_like(onset)
-        return Damped(empty, empty, empty + 0j, empty, onset, zero, zero + 0.05)
+        return Damped(empty, empty, empty + 0j, empty, onset, end, zero, zero + 0.05)
 
     @property
     def glides(self) -> Tensor:
@@ -58,6 +61,10 @@ class Damped:
         names = ("omega", "rate", "amplitude", "stat")
         return replace(self, **{name: getattr(self, name).gather(1, index) for name in names})
 
+    def keep_places(self, here: Tensor) -> "Damped":
+        """Only modes where ``here`` (B, M) is true; the others are not there, but keep their row."""
+        return replace(self, stat=torch.where(here, self.stat, 0))
+
     def keep(self, here: Tensor) -> "Damped":
         """Only modes where ``here`` (B, M) is true, in rows without gaps, the loudest first."""
         stat = torch.where(here, self.stat, 0)
@@ -67,12 +74,23 @@ class Damped:
 
 
 def frames_of(
-    modes: Damped, num_samples: int, num_frames: int, sample_rate: int
+    modes: Damped,
+    num_samples: int,
+    num_frames: int,
+    sample_rate: int,
+    factor: Optional[Callable[[Tensor], Tensor]] = None,
 ) -> Tuple[Tensor, Tensor, Tensor]:
     """Frequency in rad/sample, amplitude and phase of the first frame, as they are played.
 
     Before the onset modes have the frequency of the onset and grow no more than a little, since
     what begins there is shaped by the attack.
+
+    Args:
+        modes: to be played.
+        num_samples: of the sound.
+        num_frames: F.
+        sample_rate: in Hz.
+        factor: of times since the onset (B, F), complex (B, M, F), that envelopes are multiplied by.
 
     Shape:
         - Output: (B, M, F), (B, M, F), (B, M, 1), float64
@@ -81,27 +99,55 @@ def frames_of(
     index = torch.arange(num_frames, dtype=torch.float64, device=modes.omega.device)
     time = ((index + 0.5) * frame - 0.5) / sample_rate - modes.onset[:, None]
     since = time.clamp(min=0)
-    slope = 1 + modes.depth[:, None] * torch.exp(-since / modes.time[:, None])
-    slope = torch.where(modes.glides[..., None], slope[:, None], 1.0)
+    fall = torch.exp(-since / modes.time[:, None])
+    glides = modes.glides[..., None]
+    slope = torch.where(glides, 1 + (modes.depth[:, None] * fall)[:, None], 1.0)
+    excess = (modes.depth * modes.time)[:, None] * (1 - fall)
+    psi = torch.where(glides, (since + excess)[:, None], since[:, None])
+    # Before the onset modes turn as at the onset.
+    psi = psi + slope * (time - since)[:, None]
     omega = modes.omega[..., None] / sample_rate * slope
-    silent = (omega >= math.pi).any(-1, keepdim=True) | (modes.stat <= 0)[..., None]
-    amplitude = modes.amplitude.abs()[..., None] * torch.exp(
+    wanted = modes.omega[..., None] * psi + modes.amplitude.angle()[..., None]
+    size = modes.amplitude.abs()[..., None] * torch.exp(
         -modes.rate[..., None] * time.clamp(min=-0.002)[:, None]
     )
-    amplitude = torch.where(silent, 0.0, amplitude)
-    # The synthesizer's phase at the centers of frames; it must be that of the mode at the onset.
-    steps = 0.5 * frame * (omega[..., 1:] + omega[..., :-1])
-    running = torch.cat([0.5 * frame * omega[..., :1], steps], -1).cumsum(-1) + 0.5 * omega
-    first = (time < 0).sum(-1).clamp(max=num_frames - 1)[:, None, None]
-    first = first.expand(*omega.shape[:2], 1)
-    passed = time.gather(1, first[:, 0]).clamp(min=0)
-    glide = modes.depth[:, None] * modes.time[:, None]
-    glide = glide * (1 - torch.exp(-passed / modes.time[:, None]))
-    turned = modes.omega * (passed + torch.where(modes.glides, glide, 0.0))
+    if factor is not None:
+        varied = factor(since)
+        turned = _unwrapped(varied.angle())
+        wanted, size = wanted + turned, size * varied.abs()
+        omega = (omega + _folded(turned, frame)).clamp(1e-4, math.pi)
+    silent = (omega >= math.pi).any(-1, keepdim=True) | (modes.stat <= 0)[..., None]
+    silent = silent | (time > (modes.end - modes.onset)[:, None])[:, None]
+    size = torch.where(silent, 0.0, size)
+    missing = wanted - _running(omega, frame)
+    phase = torch.polar(size.square(), missing).sum(-1, keepdim=True).angle()
+    amplitude = size * torch.cos(missing - phase).clamp(min=0)
     # A cosine is a sine a quarter turn ahead.
-    phase = modes.amplitude.angle() + math.pi / 2 + turned - running.gather(-1, first)[..., 0]
-    phase = torch.remainder(phase + math.pi, 2 * math.pi) - math.pi
-    return omega, amplitude, phase[..., None]
+    phase = torch.remainder(phase + 1.5 * math.pi, 2 * math.pi) - math.pi
+    return omega, amplitude, phase
+
+
+def _running(omega: Tensor, frame: float) -> Tensor:
+    """Phase at the centers of frames as the synthesizer sums it, which includes the sample."""
+    steps = 0.5 * frame * (omega[..., 1:] + omega[..., :-1])
+    return torch.cat([0.5 * frame * omega[..., :1], steps], -1).cumsum(-1) + 0.5 * omega
+
+
+def _unwrapped(angle: Tensor) -> Tensor:
+    steps = angle.diff(dim=-1, prepend=angle[..., :1])
+    return angle[..., :1] + (torch.remainder(steps + math.pi, 2 * math.pi) - math.pi).cumsum(-1)
+
+
+def _folded(angle: Tensor, frame: float) -> Tensor:
+    """Changes of frequency whose phase follows ``angle``, as in :mod:`drumblender.analysis.fit`."""
+    left, change = angle - angle[..., :1], torch.zeros_like(angle)
+    if angle.shape[-1] < 2:
+        return change
+    for _ in range(_FOLDING_STEPS):
+        step = torch.gradient(left, dim=-1)[0] / frame
+        change = change + step
+        left = left - _running(step, frame)
+    return change
 
 
 def play(modes: Damped, num_samples: int, num_frames: int, sample_rate: int) -> Tensor:

@@ -30,7 +30,7 @@ _LINEAR, _DAMPING = 1e-6, 1e-3
 _HZ, _LOG = 3.0, 0.3
 
 
-class _Group(NamedTuple):
+class Group(NamedTuple):
     """Bands with modes, G of all sounds: which sound and band, and the modes (G, P) in each."""
 
     sound: Tensor
@@ -39,7 +39,7 @@ class _Group(NamedTuple):
     there: Tensor
 
 
-class _State(NamedTuple):
+class State(NamedTuple):
     """What is fitted in each band: modes (G, P), and the glide (G,)."""
 
     omega: Tensor
@@ -48,14 +48,14 @@ class _State(NamedTuple):
     depth: Tensor
     time: Tensor
 
-    def where(self, here: Tensor, other: "_State") -> "_State":
+    def where(self, here: Tensor, other: "State") -> "State":
         """This state in bands where ``here`` (G,), else the other one."""
-        return _State(
+        return State(
             *(torch.where(here.view(-1, *[1] * (a.dim() - 1)), a, b) for a, b in zip(self, other))
         )
 
 
-class _Problem(NamedTuple):
+class Problem(NamedTuple):
     """What it is fitted to.
 
     Attributes:
@@ -76,7 +76,7 @@ class _Problem(NamedTuple):
     there: Tensor
     glides: Tensor
 
-    def waves(self, state: _State) -> Tensor:
+    def waves(self, state: State) -> Tensor:
         """Modes of amplitude 1, complex64 (G, n, P)."""
         t, g = self.since, state.time[:, None]
         psi = t + state.depth[:, None] * g * (1 - torch.exp(-t / g))
@@ -85,7 +85,7 @@ class _Problem(NamedTuple):
         envelope = torch.exp(-(state.rate[:, None] * t[..., None]).float()) * self.there[:, None]
         return torch.polar(envelope, torch.remainder(phase, 2 * math.pi).float())
 
-    def error(self, wave: Tensor, state: _State) -> Tensor:
+    def error(self, wave: Tensor, state: State) -> Tensor:
         """Weighted squared error (G,)."""
         left = self.target - (wave @ state.amplitude[..., None].to(wave.dtype))[..., 0]
         squared = left.real.square() + left.imag.square() * ~self.is_real[:, None]
@@ -108,24 +108,11 @@ def refine(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int, step
         - residual: (B, N)
     """
     bands = split(residual, sample_rate)
-    group = _group(modes, len(bands.centers))
+    group = group_modes(modes, len(bands.centers))
     if not group.there.numel():
         return modes
-    pick = group.sound[:, None], group.member
-    state = _State(
-        modes.omega[pick],
-        modes.rate[pick],
-        torch.where(group.there, modes.amplitude[pick], 0),
-        modes.depth[group.sound],
-        modes.time[group.sound],
-    )
-    noise = floor.along(
-        group.sound,
-        ((group.band - 0.5) * WIDTH * 2 / sample_rate).clamp(min=0),
-        ((group.band + 0.5) * WIDTH * 2 / sample_rate).clamp(max=1),
-        bands.time * sample_rate,
-    ).float()
-    problem, state = _pose(bands, group, state, modes, noise)
+    noise = noise_of(floor, group, bands, sample_rate)
+    problem, state = pose(bands, group, modes, noise, SKIP)
     state, wave = _minimize(problem, state, steps)
     heard = (bands.time > modes.onset[group.sound, None] + SKIP) / noise
     energy = ((wave.real.square() + wave.imag.square()) * heard[..., None]).sum(1)
@@ -134,26 +121,50 @@ def refine(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int, step
     return _put(modes, group, state, share * state.amplitude.abs().square() * energy)
 
 
-def _group(modes: Damped, bands: int) -> _Group:
+def noise_of(floor: Floor, group: Group, bands: Bands, sample_rate: int) -> Tensor:
+    """Noise in each band of a group over time (G, n), float32."""
+    low, high = (((group.band + s) * WIDTH * 2 / sample_rate).clamp(0, 1) for s in (-0.5, 0.5))
+    return floor.along(group.sound, low, high, bands.time * sample_rate).float()
+
+
+def group_modes(modes: Damped, bands: int, everything: bool = False) -> Group:
+    """Modes by bands; only bands with new or gliding modes, unless ``everything`` is asked for."""
     home = (modes.omega / (2 * math.pi * WIDTH)).round().long().clamp(0, bands - 1)
     sounds = torch.arange(len(home), device=home.device)[:, None]
     key = torch.where(modes.stat > 0, home + bands * sounds, -1)
-    found = torch.unique(key[(modes.amplitude == 0) | modes.glides])
+    found = torch.unique(key if everything else key[(modes.amplitude == 0) | modes.glides])
     found = found[found >= 0]
     sound = found // bands
     is_member = key[sound] == found[:, None]
     count = int(is_member.sum(1).max()) if len(found) else 0
     there, member = is_member.to(torch.uint8).sort(dim=1, descending=True, stable=True)
-    return _Group(sound, found % bands, member[:, :count], there[:, :count] > 0)
+    return Group(sound, found % bands, member[:, :count], there[:, :count] > 0)
 
 
-def _pose(
-    bands: Bands, group: _Group, state: _State, modes: Damped, noise: Tensor
-) -> Tuple[_Problem, _State]:
-    """The problem, and the state with decays guessed for new modes."""
+def pose(
+    bands: Bands, group: Group, modes: Damped, noise: Tensor, skip: float
+) -> Tuple[Problem, State]:
+    """The problem, and the state with decays guessed for new modes.
+
+    Args:
+        bands: of the residual.
+        group: bands with modes.
+        modes: that the residual is without.
+        noise: from :func:`noise_of`.
+        skip: seconds after the onset that do not count.
+    """
+    pick = group.sound[:, None], group.member
+    state = State(
+        modes.omega[pick],
+        modes.rate[pick],
+        torch.where(group.there, modes.amplitude[pick], 0),
+        modes.depth[group.sound],
+        modes.time[group.sound],
+    )
     since = bands.time - modes.onset[group.sound, None]
-    weight = (since > SKIP) / (noise + _CALM * noise.amax(1, keepdim=True))
-    problem = _Problem(
+    counts = (since > skip) & (bands.time < modes.end[group.sound, None])
+    weight = counts / (noise + _CALM * noise.amax(1, keepdim=True))
+    problem = Problem(
         target=bands.samples[group.sound, group.band],
         weight=weight,
         since=since.clamp(min=0),
@@ -172,7 +183,7 @@ def _pose(
     return problem._replace(target=target), state
 
 
-def _guess(problem: _Problem, steady: Tensor) -> Tensor:
+def _guess(problem: Problem, steady: Tensor) -> Tensor:
     """The time constant at which each mode explains most (G, P)."""
     guesses = torch.tensor(_GUESSES, dtype=torch.float64, device=steady.device)
     decay = torch.exp(-problem.since[..., None] / guesses).float()
@@ -184,7 +195,7 @@ def _guess(problem: _Problem, steady: Tensor) -> Tensor:
     return guesses[gain.argmax(1)]
 
 
-def _minimize(problem: _Problem, state: _State, steps: int) -> Tuple[_State, Tensor]:
+def _minimize(problem: Problem, state: State, steps: int) -> Tuple[State, Tensor]:
     """The fitted state and its waves."""
     wave = problem.waves(state)
     state = state._replace(amplitude=_amplitudes(problem, wave))
@@ -203,7 +214,7 @@ def _minimize(problem: _Problem, state: _State, steps: int) -> Tuple[_State, Ten
     return state, wave
 
 
-def _step(problem: _Problem, state: _State, wave: Tensor, damping: Tensor) -> _State:
+def _step(problem: Problem, state: State, wave: Tensor, damping: Tensor) -> State:
     """Frequencies, decays and, in the lowest band, the glide after one step."""
     count = state.omega.shape[1]
     sounding = wave * state.amplitude[:, None].to(wave.dtype)
@@ -220,7 +231,7 @@ def _step(problem: _Problem, state: _State, wave: Tensor, damping: Tensor) -> _S
     columns = torch.cat(columns, 2)
     ridge = damping[:, None].expand(-1, columns.shape[2]).clone()
     ridge[:, :count] = _LINEAR
-    solution = _solve(problem, columns, ridge)
+    solution = solve(problem, columns, ridge)
     change = solution[:, count : 2 * count]
     limit = 2 * math.pi * _HZ
     omega = (state.omega + change.imag.clamp(-limit, limit)).clamp(min=2 * math.pi * 20)
@@ -236,13 +247,15 @@ def _step(problem: _Problem, state: _State, wave: Tensor, damping: Tensor) -> _S
     return state
 
 
-def _amplitudes(problem: _Problem, wave: Tensor) -> Tensor:
+def _amplitudes(problem: Problem, wave: Tensor) -> Tensor:
     ridge = torch.full((1, wave.shape[2]), 1e-4, dtype=torch.float64, device=wave.device)
-    return _solve(problem, wave, ridge)
+    return solve(problem, wave, ridge)
 
 
-def _solve(problem: _Problem, columns: Tensor, ridge: Tensor) -> Tensor:
-    """Weighted least squares with complex unknowns (G, C), damped relative to their energies.
+def solve(
+    problem: Problem, columns: Tensor, ridge: Tensor, relative: bool = True
+) -> Tensor:
+    """Weighted least squares with complex unknowns (G, C), damped relative to their energies or as they are.
 
     Analytic targets are columns times unknowns; real ones are the real part of that, whose normal
     equations also hold products of columns without conjugation.
@@ -264,12 +277,13 @@ def _solve(problem: _Problem, columns: Tensor, ridge: Tensor) -> Tensor:
     matrix = torch.cat([upper, torch.cat([minus.imag, minus.real], 2)], 1)
     scale = matrix.diagonal(dim1=1, dim2=2)
     tiny = torch.where(scale > 0, 1e-12 * scale.amax(1, keepdim=True), 1)
-    damped = matrix + torch.diag_embed(scale * torch.cat([ridge, ridge], 1) + tiny)
+    ridge = torch.cat([ridge, ridge], 1)
+    damped = matrix + torch.diag_embed((scale * ridge if relative else ridge) + tiny)
     solution = torch.linalg.solve(damped, torch.cat([right.real, right.imag], 1))
     return torch.complex(*solution.chunk(2, 1))
 
 
-def _put(modes: Damped, group: _Group, state: _State, stat: Tensor) -> Damped:
+def _put(modes: Damped, group: Group, state: State, stat: Tensor) -> Damped:
     """The modes with those of the groups replaced."""
     # What is not there goes to a column of its own, which is cut off.
     sound = group.sound[:, None].expand_as(group.member)

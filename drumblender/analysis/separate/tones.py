@@ -14,6 +14,7 @@ from torch import Tensor
 from drumblender.analysis.separate.bands import RATE, split
 from drumblender.analysis.separate.damped import Damped, play
 from drumblender.analysis.separate.detect import SKIP, candidates
+from drumblender.analysis.separate.envelope import shape
 from drumblender.analysis.separate.floor import Floor, noise_floor
 from drumblender.analysis.separate.glide import find_glide, unwarped, warp
 from drumblender.analysis.separate.refine import refine
@@ -34,16 +35,16 @@ INAUDIBLE = 3e-5
 SHORTEST = 4096
 
 
-def find_tones(x: Tensor, sample_rate: int, num_modes: int) -> Damped:
-    """Modes of each sound (B, N)."""
+def find_tones(x: Tensor, sample_rate: int, num_modes: int) -> Tuple[Damped, Tensor]:
+    """Modes of each sound (B, N), and coefficients of their envelopes; see :mod:`.envelope`."""
     peak = x.abs().amax(1)
-    heard = (x.abs() > INAUDIBLE * peak[:, None]).any(0).nonzero()
-    x = x[:, : int(heard[-1]) + 1 if len(heard) else SHORTEST]
-    x = fit_length(x, max(x.shape[-1], SHORTEST))
+    heard = x.abs() > INAUDIBLE * peak[:, None]
+    end = x.shape[-1] - heard.flip(1).to(torch.uint8).argmax(1)
+    x = fit_length(x, max(int(end.max()), SHORTEST))
     num_samples = x.shape[-1]
     num_frames = num_samples // HOP + 1
     start = (x.abs() >= ONSET * peak[:, None]).to(torch.uint8).argmax(1)
-    modes = Damped.none(start.double() / sample_rate)
+    modes = Damped.none(start.double() / sample_rate, end.double() / sample_rate)
     depth, time = _glides(x, start, sample_rate)
     modes = replace(modes, depth=depth, time=time)
     residual = x
@@ -60,7 +61,7 @@ def find_tones(x: Tensor, sample_rate: int, num_modes: int) -> Damped:
         loud = modes.amplitude.abs() > QUIET * peak[:, None]
         modes = modes.keep((modes.stat > PRUNE) & loud)
         residual = x - play(modes, num_samples, num_frames, sample_rate)
-    return modes
+    return modes, shape(residual, modes, noise_floor(residual), sample_rate)
 
 
 def _from(x: Tensor, first: Tensor) -> Tensor:
