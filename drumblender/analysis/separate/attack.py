@@ -19,6 +19,8 @@ BEFORE, AFTER = 2, 5
 _QUIET = 8
 # How far a gain is expected to be from its prior.
 _SPREAD = 0.5
+# Power of noise and click in the attack relative to that behind it.
+_LOUDER = 4.0
 
 
 def parameters_of(
@@ -88,7 +90,7 @@ def _gains(x: Tensor, whole: Tensor, first: Tensor, frame: float) -> Tensor:
     free = torch.linalg.solve(matrix + torch.diag_embed(tiny.expand_as(scale)), right + tiny * prior)
     late = slice(BEFORE + AFTER, None)
     noise = ((free[:, late] - 1).square() * scale[:, late]).mean(1, keepdim=True)
-    damping = (noise / _SPREAD**2 + 1e-6 * scale.amax(1, keepdim=True) + 1e-20) * torch.where(
+    damping = (_LOUDER * noise / _SPREAD**2 + 1e-6 * scale.amax(1, keepdim=True) + 1e-20) * torch.where(
         exists, 1.0, 1e6
     )
     damping = damping.expand_as(scale).clone()

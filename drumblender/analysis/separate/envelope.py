@@ -1,9 +1,9 @@
 """Lets loud modes differ from damped sinusoids, as far as a recording shows that they do.
 
 Real drums beat, glide in their own ways and do not decay along a straight line in dB. Each loud mode
-may be multiplied by ``1 + sum_j b_j exp(-t / T_j)`` with complex b: changes of amplitude and of
-phase that are fast after the onset and slow later. The factors are found by least squares with the
-prior that they are near 1: noise moves only what is about as loud as the noise.
+may be multiplied by 1 plus a complex curve: changes of amplitude and of phase that may be fast after
+the onset and slow later. The curves are found by least squares with the prior that they are small:
+noise moves only what is about as loud as the noise.
 """
 
 from typing import Callable
@@ -16,20 +16,21 @@ from drumblender.analysis.separate.damped import Damped
 from drumblender.analysis.separate.floor import Floor
 from drumblender.analysis.separate.refine import group_modes, noise_of, pose, solve
 
-EARLY=0.004
-PER_E=2.0
-KNOTS=12
-# How far factors are expected to be from 1.
+# Knots of the curves: first a few ms apart, then at equal steps of the logarithm of time (up to 1 s).
+EARLY, PER_E, KNOTS = 0.004, 2.0, 12
+# How far curves are expected to be from 0.
 SPREAD = 2.0
 # Only modes that are this significant (energy relative to noise), and only so many of a sound.
 SIGNIFICANT = 1000.0
 COUNT = 16
+# How much of the energy that noise gives to a curve is taken off.
+CAUTION = 0.25
 # Of the loudest noise in a band, the part below which weights rise no further.
 _CALM = 0.1
 
 
 def shape(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int) -> Tensor:
-    """The coefficients b of each mode (B, M, KNOTS), complex128; 0 where a mode is plain.
+    """The curves of the modes at the knots (B, M, KNOTS), complex128; 0 where a mode is plain.
 
     Args:
         residual: recordings without the modes.
@@ -61,7 +62,12 @@ def shape(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int) -> Te
     prior = 1 / (SPREAD * state.amplitude.abs().clamp(min=1e-9)) ** 2
     prior = prior[..., None].expand(-1, -1, KNOTS).flatten(1)
     found = solve(problem, columns, prior, relative=False).unflatten(1, (-1, KNOTS))
-    factor = found / state.amplitude[..., None]
+    curve = (columns.unflatten(2, (-1, KNOTS)) * found[:, None].to(columns.dtype)).sum(-1)
+    power = curve.real.square() + curve.imag.square() * ~problem.is_real[:, None, None]
+    evidence = (power * problem.weight[..., None]).sum(1).clamp(min=1e-9).double()
+    # Noise alone gives curves with an energy of KNOTS: that much is taken off (James and Stein).
+    trust = (1 - CAUTION * KNOTS / evidence).clamp(min=0)
+    factor = trust[..., None] * found / state.amplitude[..., None]
     sound = group.sound[:, None].expand_as(group.member)
     return result.index_put((sound[group.there], group.member[group.there]), factor[group.there])
 

@@ -9,7 +9,7 @@ Levenberg and Marquardt [1]. Times at which the noise is loud count less.
 
 import math
 from dataclasses import replace
-from typing import NamedTuple, Tuple
+from typing import List, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
@@ -111,14 +111,30 @@ def refine(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int, step
     group = group_modes(modes, len(bands.centers))
     if not group.there.numel():
         return modes
-    noise = noise_of(floor, group, bands, sample_rate)
-    problem, state = pose(bands, group, modes, noise, SKIP)
-    state, wave = _minimize(problem, state, steps)
-    heard = (bands.time > modes.onset[group.sound, None] + SKIP) / noise
-    energy = ((wave.real.square() + wave.imag.square()) * heard[..., None]).sum(1)
-    # A band has RATE / sample_rate of the noise, at four times the power where it is analytic.
-    share = sample_rate / (4 * RATE)
-    return _put(modes, group, state, share * state.amplitude.abs().square() * energy)
+    for part in by_size(group):
+        noise = noise_of(floor, part, bands, sample_rate)
+        problem, state = pose(bands, part, modes, noise, SKIP)
+        state, wave = _minimize(problem, state, steps)
+        heard = (bands.time > modes.onset[part.sound, None] + SKIP) / noise
+        energy = ((wave.real.square() + wave.imag.square()) * heard[..., None]).sum(1)
+        # A band has RATE / sample_rate of the noise, at four times the power where it is analytic.
+        share = sample_rate / (4 * RATE)
+        modes = _put(modes, part, state, share * state.amplitude.abs().square() * energy)
+    return modes
+
+
+def by_size(group: Group) -> List[Group]:
+    """The group in parts with about as many modes in each band, so that few rows are empty."""
+    sizes = group.there.sum(1)
+    classes = (2 * sizes.clamp(min=1).float().log2()).ceil().long()
+    parts = []
+    for number in torch.unique(classes).tolist():
+        rows = (classes == number).nonzero()[:, 0]
+        count = int(sizes[rows].max())
+        parts.append(
+            Group(group.sound[rows], group.band[rows], group.member[rows, :count], group.there[rows, :count])
+        )
+    return parts
 
 
 def noise_of(floor: Floor, group: Group, bands: Bands, sample_rate: int) -> Tensor:

@@ -20,7 +20,7 @@ from drumblender.analysis.separate.glide import find_glide, unwarped, warp
 from drumblender.analysis.separate.refine import refine
 from drumblender.signal import fit_length
 
-ROUNDS = 4
+ROUNDS = 5
 STEPS = 3
 # Significance below which a fitted mode is taken for noise.
 PRUNE = 13.0
@@ -36,7 +36,7 @@ SHORTEST = 4096
 
 
 def find_tones(x: Tensor, sample_rate: int, num_modes: int) -> Tuple[Damped, Tensor]:
-    """Modes of each sound (B, N), and coefficients of their envelopes; see :mod:`.envelope`."""
+    """Modes of each sound (B, N), and curves of their envelopes; see :mod:`.envelope`."""
     peak = x.abs().amax(1)
     heard = x.abs() > INAUDIBLE * peak[:, None]
     end = x.shape[-1] - heard.flip(1).to(torch.uint8).argmax(1)

@@ -1,0 +1,127 @@
+"""Divides what is left without the tones into a transient and noise.
+
+Noise decays smoothly, so its level after the attack says what it was in the attack. What is louder
+than that for a few to some tens of milliseconds after the onset is the transient. Both are waveforms
+that add up to what was divided. Levels are measured in bands on an auditory scale [1].
+
+[1] Glasberg and Moore, "Derivation of auditory filter shapes from notched-noise data", Hearing
+    Research 47, 1990.
+"""
+
+import math
+from functools import lru_cache
+from typing import Tuple
+
+import torch
+from torch import Tensor
+
+SIZE, HOP = 256, 64
+BANDS = 24
+# The transient is whole up to the first time after the onset and over at the second, in seconds.
+WHOLE, OVER = 0.008, 0.03
+# Level of the noise is taken from these times after the onset, in seconds.
+FROM, TO = 0.012, 0.07
+# Rise of the noise towards the onset at most, in nepers of power per second (-60 dB in 40 ms).
+STEEPEST = 13.8 / 0.04
+
+
+@lru_cache(maxsize=16)
+def band_shares(bins: int, sample_rate: int, count: int) -> Tensor:
+    """Which part of each bin of a spectrum belongs to which band, (count, bins); columns sum to 1.
+
+    Bands are equally wide on the scale of equivalent rectangular bandwidths from 20 Hz to Nyquist.
+
+    >>> band_shares(129, 48000, 24).sum(0).unique().tolist()
+    [1.0]
+    """
+    hz = torch.linspace(0, sample_rate / 2, bins, dtype=torch.float64)
+    scale = 21.4 * torch.log10(1 + 0.00437 * hz)
+    low = 21.4 * math.log10(1 + 0.00437 * 20)
+    place = (scale - low) / (scale[-1] - low) * count - 0.5
+    place = place.clamp(0, count - 1)
+    index = torch.arange(count)[:, None]
+    shares = (1 - (place - index).abs()).clamp(min=0)
+    return (shares / shares.sum(0)).float()
+
+
+def divide(rest: Tensor, onset: Tensor, sample_rate: int) -> Tuple[Tensor, Tensor]:
+    """Transient and noise (B, N) each, which add up to the rest.
+
+    Args:
+        rest: signals without their tones.
+        onset: in seconds.
+        sample_rate: in Hz.
+
+    Shape:
+        - rest: (B, N)
+        - onset: (B,)
+    """
+    # Only the attack is looked at.
+    length = int((OVER + TO) * sample_rate)
+    first = (onset * sample_rate).long() - int(0.01 * sample_rate)
+    place = first[:, None] + torch.arange(length, device=rest.device)
+    inside = (place >= 0) & (place < rest.shape[-1])
+    at = place.clamp(0, rest.shape[-1] - 1)
+    part = rest.gather(1, at) * inside
+    window = torch.hann_window(SIZE, device=rest.device)
+    spectrum = torch.stft(part, SIZE, HOP, window=window, pad_mode="constant", return_complex=True)
+    shares = band_shares(SIZE // 2 + 1, sample_rate, BANDS).to(rest.device)
+    power = shares @ (spectrum.real.square() + spectrum.imag.square()) + 1e-12
+    time = torch.arange(spectrum.shape[-1], device=rest.device) * HOP / sample_rate
+    since = time + first[:, None] / sample_rate - onset[:, None]
+    expected = _extrapolated(power, since.float())
+    tonal = (1 - expected / power).clamp(min=0)
+    fade = ((OVER - since) / (OVER - WHOLE)).clamp(0, 1).float()
+    gain = shares.T @ (tonal * fade[:, None])
+    transient = torch.istft(spectrum * gain, SIZE, HOP, window=window, length=length)
+    whole = torch.zeros_like(rest).scatter_add_(1, at, transient * inside)
+    return whole, rest - whole
+
+
+def _extrapolated(power: Tensor, since: Tensor) -> Tensor:
+    """Power of the noise in each band if it has always decayed as after the attack."""
+    weight = ((since >= FROM) & (since <= TO)).float()[:, None]
+    total = weight.sum(-1, keepdim=True).clamp(min=1)
+    level = power.log()
+    middle = (weight * since[:, None]).sum(-1, keepdim=True) / total
+    mean = (weight * level).sum(-1, keepdim=True) / total
+    around = weight * (since[:, None] - middle)
+    slope = (around * level).sum(-1, keepdim=True)
+    slope = slope / (around * (since[:, None] - middle)).sum(-1, keepdim=True).clamp(min=1e-9)
+    # The mean of logarithms of noise lies below the logarithm of the mean.
+    line = mean + 0.3 + slope.clamp(-STEEPEST, 0) * (since[:, None].clamp(min=0) - middle)
+    return line.exp()
+
+
+def noise_levels(noise: Tensor, sample_rate: int, hop: int = 256, count: int = 32) -> Tensor:
+    """Noise as bands that change with time: root mean square (B, count, frames) of each band.
+
+    The squares of all bands add up to the power of the noise around a frame.
+    """
+    size = 4 * hop
+    window = torch.hann_window(size, device=noise.device)
+    spectrum = torch.stft(noise, size, hop, window=window, pad_mode="constant", return_complex=True)
+    power = spectrum.real.square() + spectrum.imag.square()
+    power[:, 1:-1] *= 2
+    shares = band_shares(size // 2 + 1, sample_rate, count).to(noise.device)
+    return (shares @ power / (window.square().sum() * size)).sqrt()
+
+
+def noise_of_levels(
+    levels: Tensor,
+    num_samples: int,
+    sample_rate: int,
+    generator: torch.Generator,
+    hop: int = 256,
+) -> Tensor:
+    """Noise with the levels of :func:`noise_levels`, (B, num_samples)."""
+    size = 4 * hop
+    window = torch.hann_window(size, device=levels.device)
+    white = torch.randn(len(levels), num_samples, generator=generator, device=generator.device)
+    spectrum = torch.stft(
+        white.to(levels.device), size, hop, window=window, pad_mode="constant", return_complex=True
+    )
+    shares = band_shares(size // 2 + 1, sample_rate, levels.shape[1]).to(levels.device)
+    # White noise of variance 1 has the power 2 / size in each bin.
+    density = shares.T @ (levels.square() / shares.sum(1, keepdim=True)) * (size / 2)
+    return torch.istft(spectrum * density.sqrt(), size, hop, window=window, length=num_samples)
