@@ -266,6 +266,11 @@ def _analyze(args: List[str]) -> None:
     parser.add_argument(
         "--plain", action="store_true", help="peaks as they are, without the fit to the waveform"
     )
+    parser.add_argument(
+        "--separate",
+        action="store_true",
+        help="sinusoids only where the sound is tonal, and what remains as transient and noise",
+    )
     parser.add_argument("--top", type=int, default=12, help="modes to print (default: %(default)s)")
     options = parser.parse_args(args)
 
@@ -284,8 +289,12 @@ def _analyze(args: List[str]) -> None:
         if options.num_modes < 1:
             raise UsageError(f"--num_modes is {options.num_modes}; give 1 or more.")
         settings = replace(settings, num_modes=options.num_modes)
+    if options.plain and options.separate:
+        raise UsageError("--plain and --separate are two ways to analyze; give one of them.")
     if options.plain:
-        settings = replace(settings, fit=False)
+        settings = replace(settings, method="plain")
+    if options.separate:
+        settings = replace(settings, method="separating", fit=True, hop_length=64)
     stems: Dict[str, str] = {}
     for source in options.input:
         other = stems.setdefault(Path(source).stem, source)

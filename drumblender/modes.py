@@ -8,13 +8,13 @@ import math
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import List, Union
+from typing import Dict, List, Union
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
+from drumblender.analysis import AnalysisSettings, CQTModalAnalysis, separate
 from drumblender.data.recording import wav_bytes
 from drumblender.errors import DrumblenderError
 from drumblender.files import atomic
@@ -94,7 +94,8 @@ def analyze_file(
     """Analyze the first channel of a recording, write what was found and print the main modes.
 
     The names of all files begin with that of the recording. ``_modal.wav`` and ``_residual.wav``
-    are 32-bit floats that add up to the recording at the rate of the settings. ``_modes.png`` is a
+    are 32-bit floats that add up to the recording at the rate of the settings. The separating
+    method writes ``_transient.wav`` and ``_noise.wav`` instead of the latter. ``_modes.png`` is a
     picture. ``_modes.npz`` and ``_modes.json`` hold the parameters.
 
     Args:
@@ -118,7 +119,14 @@ def analyze_file(
         )
     audio = resample(audio, rate, settings.sample_rate)
     num_samples = len(audio) + settings.silence_after
-    params = CQTModalAnalysis(settings)(fit_length(audio, num_samples))
+    padded = fit_length(audio, num_samples)
+    rest: Dict[str, Tensor] = {}
+    if settings.method == "separating":
+        parts = separate(padded[None], settings)
+        params = parts.modal[0]
+        rest = {"transient": parts.transient[0], "noise": parts.noise[0]}
+    else:
+        params = CQTModalAnalysis(settings)(padded)
     params = params[:, : max(1, int(params[1].any(dim=1).sum()))]  # the rest is empty
     omega, amplitude, phase = params
     modal = modal_synth(omega[None], amplitude[None], num_samples, phase[None, :, :1])[0, 0]
@@ -132,7 +140,9 @@ def analyze_file(
         return folder / fitting(source.stem, f"_{ending}")
 
     atomic.write(path("modal.wav"), wav_bytes(modal, settings.sample_rate))
-    atomic.write(path("residual.wav"), wav_bytes(audio - modal, settings.sample_rate))
+    rest = rest or {"residual": padded - fit_length(modal, num_samples)}
+    for name, samples in rest.items():
+        atomic.write(path(f"{name}.wav"), wav_bytes(samples[: len(audio)], settings.sample_rate))
     arrays = {
         "time": time,
         "frequency": frequency.numpy(),
@@ -153,7 +163,8 @@ def analyze_file(
     save_figure(figure, path("modes.png"))
     _print(summarize(time, arrays["frequency"], arrays["amplitude"]), audio, audio - modal, top)
     written = printable(str(path("modal.wav")))
-    print(f"\nWritten: {written}, residual.wav, modes.png, modes.npz, modes.json")
+    names = ", ".join(f"{name}.wav" for name in rest)
+    print(f"\nWritten: {written}, {names}, modes.png, modes.npz, modes.json")
 
 
 def _print(modes: List[Mode], audio: Tensor, residual: Tensor, top: int) -> None:

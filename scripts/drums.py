@@ -1,8 +1,8 @@
 """Drums whose parts are known: the truth that :mod:`benchmark_parts` compares with.
 
 A drum is a description: tones that decay and may glide, bands of noise with their own decays, and a
-click. :func:`draw` draws one of a kind, :func:`render` plays its three parts, and because an edit or
-a blend of descriptions is again a description, the true result of an edit can be played, too. The
+click. :func:`draw` draws one of a kind, and :func:`render` plays its three parts. An edit or a
+blend of descriptions is again a description, so the true result of an edit can be played, too. The
 levels of the parts relative to each other are those of recorded drums of the kind.
 """
 
@@ -330,7 +330,10 @@ def _conga(rng):
     levels = np.array([0, -8, -14, -18]) + rng.uniform(-4, 4, 4)
     noise = [[_between(rng, 150, 500), _between(rng, 3000, 8000), _between(rng, 0.05, 0.2), 1]]
     # A struck skin falls in pitch, a bayan is pressed up.
-    glide = {"glide": float(rng.choice([-0.35, 0.15, 0.3])), "glide_time": _between(rng, 0.03, 0.15)}
+    glide = {
+        "glide": float(rng.choice([-0.35, 0.15, 0.3])),
+        "glide_time": _between(rng, 0.03, 0.15),
+    }
     return _drum(rng, base * ratios, t60, levels, noise, -22, **glide)
 
 

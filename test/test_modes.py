@@ -103,3 +103,23 @@ def test_recordings_of_one_name_do_not_replace_each_other(tmp_path, capsys):
 
     assert "would be written to the same names" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_separating_writes_a_transient_and_noise_that_add_up_with_the_sinusoids(bell, capsys):
+    command = [str(bell / "bell.wav"), "--output", str(bell / "separate"), "--separate"]
+    assert analyze_main(command) == 0
+    assert "transient.wav, noise.wav" in capsys.readouterr().out
+    parts = [
+        soundfile.read(bell / f"separate/bell_{name}.wav")[0]
+        for name in ("modal", "transient", "noise")
+    ]
+    source, _ = soundfile.read(bell / "bell.wav")
+    np.testing.assert_allclose(sum(parts)[300::3], source[200::2, 0], atol=1e-3)
+    modes = json.loads((bell / "separate/bell_modes.json").read_text())
+    assert modes["settings"]["method"] == "separating"
+    assert [round(f[100]) for f in modes["frequency"][:2]] == [440, 1234]
+
+
+def test_two_ways_to_analyze_at_once_are_refused(bell, capsys):
+    assert analyze_main([str(bell / "bell.wav"), "--plain", "--separate"]) == 2
+    assert "give one of them" in capsys.readouterr().err

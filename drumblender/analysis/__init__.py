@@ -2,5 +2,6 @@
 
 from drumblender.analysis.cqt import CQT
 from drumblender.analysis.modal import AnalysisSettings, CQTModalAnalysis
+from drumblender.analysis.separate import Separated, separate
 
-__all__ = ["CQT", "AnalysisSettings", "CQTModalAnalysis"]
+__all__ = ["CQT", "AnalysisSettings", "CQTModalAnalysis", "Separated", "separate"]

@@ -12,6 +12,7 @@ from drumblender.analysis.cqt import CQT
 from drumblender.analysis.fit import fit_modes
 from drumblender.analysis.peaks import Peaks, pick_peaks
 from drumblender.analysis.selection import choose_modes
+from drumblender.analysis.separate import separate
 from drumblender.analysis.settings import AnalysisSettings
 from drumblender.analysis.tracking import Tracks, track_peaks
 from drumblender.signal import exact_products, hz_to_rad
@@ -59,6 +60,8 @@ class CQTModalAnalysis:
             return self(audio[None])[0]
         # float64 is missing from Apple's GPUs.
         together = audio.device.type not in ("cpu", "mps") if self.batched is None else self.batched
+        if together and self.settings.method == "separating":
+            return separate(audio.float(), self.settings).modal.cpu()
         if together and self.settings.fit:
             return analyze(audio.float(), self.cqt, self.settings).cpu()
         # One at a time and by one thread: the same bytes in any batch and with any number of
@@ -73,6 +76,8 @@ class CQTModalAnalysis:
     def _analyze(self, x: Tensor) -> Tensor:
         """Analyze one sound (N,)."""
         s = self.settings
+        if s.method == "separating":
+            return separate(x[None], s).modal[0].cpu()
         with torch.no_grad():
             spectrogram = self.cqt.to(x.device)(x[None])[0].cpu().numpy()
         peaks = pick_peaks(spectrogram, s.fmin, s.bins_per_octave, s.threshold)

@@ -1,10 +1,12 @@
-"""Settings of the modal analysis, and the version of its method."""
+"""Settings of the modal analysis, and the versions of its methods."""
 
 from dataclasses import dataclass
 
-# Stored with datasets, so that features of two versions are never mixed. Raise it with any change
-# that moves results by more than rounding.
-VERSION = 1
+from drumblender.errors import UsageError
+
+# Stored with datasets, so that features of two versions are never mixed. Raise the one of a method
+# with any change that moves its results by more than rounding.
+VERSIONS = {"coverage": 1, "plain": 1, "separating": 1}
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,16 @@ class AnalysisSettings:
             percent (5 is 84 cents). It is a ratio, because a tolerance in Hz that lets low modes
             glide tears high ones apart: on real kits, plain peak picking has an MSS of 1.85 with
             5 Hz and of 1.55 with 5 percent.
-        fit: whether to choose modes for coverage and fit them to the waveform. Otherwise modes are
-            the loudest tracks, with amplitudes and phases read off the CQT, whose frame f is
-            centered on sample f * hop_length.
+        fit: False is another way to say that ``method`` is "plain".
+        method: "coverage" chooses modes so that they cover all of a sound, noise included, and fits
+            them to the waveform. "plain" takes the loudest tracks as modes, with amplitudes and
+            phases read off the CQT, whose frame f is centered on sample f * hop_length.
+            "separating" finds damped sinusoids where a sound is tonal and leaves the rest alone;
+            of the other settings only sample_rate, hop_length (64 is a good value for it),
+            num_modes and threshold concern it.
+
+    Raises:
+        UsageError: if there is no such method, or ``fit`` is False for another method than "plain".
     """
 
     sample_rate: int = 48000
@@ -41,6 +50,22 @@ class AnalysisSettings:
     threshold: float = -80.0
     diff_threshold: float = 5.0
     fit: bool = True
+    method: str = "coverage"
+
+    def __post_init__(self):
+        if self.method not in VERSIONS:
+            raise UsageError(f"There is no method {self.method}; take {', '.join(VERSIONS)}.")
+        if not self.fit and self.method == "separating":
+            raise UsageError("fit: false means method: plain, not separating; leave out one.")
+        # Both ways to say the same are stored.
+        plain = not self.fit or self.method == "plain"
+        object.__setattr__(self, "fit", not plain)
+        object.__setattr__(self, "method", "plain" if plain else self.method)
+
+    @property
+    def version(self) -> int:
+        """Version of the method."""
+        return VERSIONS[self.method]
 
     @property
     def silence_after(self) -> int:

@@ -40,7 +40,7 @@ import torch
 from torch import Tensor
 
 from drumblender.analysis.modal import CQTModalAnalysis
-from drumblender.analysis.settings import VERSION, AnalysisSettings
+from drumblender.analysis.settings import AnalysisSettings
 from drumblender.data.audio import load_audio
 from drumblender.data.names import UNKNOWN
 from drumblender.data.recording import LONGEST_S, Unusable, read_with_length, wav_bytes
@@ -107,7 +107,7 @@ class DatasetSettings:
 
     def to_json(self) -> Dict[str, Any]:
         """As stored in ``drumblender.json``."""
-        version = {} if self.analysis is None else {"analysis_version": VERSION}
+        version = {} if self.analysis is None else {"analysis_version": self.analysis.version}
         return {"format": FORMAT_VERSION, **asdict(self), **version}
 
 
@@ -253,7 +253,9 @@ def refuse_other(
                 "drumblender-dataset CONFIG --preprocess_features, or set another data_dir."
             )
         wanted = {**analysis, **wanted}
-        stored = {**stored["analysis"], **stored}
+        # Datasets from before there was a choice of methods say which one only by ``fit``.
+        method = "coverage" if stored["analysis"].get("fit", True) else "plain"
+        stored = {"method": method, **stored["analysis"], **stored}
     different = [name for name in wanted if stored.get(name) != wanted[name]]
     if different:
         made = ", ".join(f"{name} {stored.get(name)}" for name in different)

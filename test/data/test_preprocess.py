@@ -312,6 +312,26 @@ def test_shards_of_different_devices_merge_and_say_so(project):
     assert stored(project)["analyzed_on"] == ["cpu", "cpu:0"]
 
 
+def test_a_dataset_of_another_method_is_refused_by_name(project):
+    project.fill(packs=1, sounds=1)
+    run(project)
+    other = DatasetSettings(
+        8000, 4000, AnalysisSettings(**{**vars(ANALYSIS), "method": "separating"})
+    )
+    with pytest.raises(UsageError, match="method coverage but the configuration says method separ"):
+        run(project, other)
+
+
+def test_a_dataset_from_before_there_were_methods_is_used(project):
+    project.fill(packs=1, sounds=1)
+    run(project)
+    path = project.data_dir / "drumblender.json"
+    stored = json.loads(path.read_text())
+    del stored["analysis"]["method"]
+    path.write_text(json.dumps(stored))
+    assert run(project).reused == 1
+
+
 def test_features_of_another_version_are_used_but_not_mixed(project):
     project.fill(packs=1, sounds=3)
     run(project)

@@ -1,8 +1,8 @@
 """The attack that all modes of a drum share: how their envelopes begin.
 
-Modes are fitted from after the click on, as if they had begun at once. Around the onset their sum is
-given one gain per frame, by least squares with the recording; where noise and click say more about
-a gain than the tones do, it stays near that of a beginning at once.
+Modes are fitted from after the click on, as if they had begun at once. Around the onset their sum
+is given one gain per frame, by least squares with the recording. Where noise and click say more
+about a gain than the tones do, it stays near that of a beginning at once.
 """
 
 from typing import Callable, Optional, Tuple
@@ -60,7 +60,10 @@ def parameters_of(
     parameters = torch.stack([omega, amplitude, phase.expand_as(omega)], 1).float()
     parameters = parameters * (modes.stat > 0)[:, None, :, None]
     y = modal_synth(*parameters[:, :2].unbind(1), num_samples, parameters[:, 2, :, :1])[:, 0]
-    return parameters, y
+    # What explains less than nothing is no tone.
+    better = (x - y).square().sum(1) <= x.square().sum(1)
+    parameters[:, 1] *= better[:, None, None]
+    return parameters, y * better[:, None]
 
 
 def _gains(x: Tensor, whole: Tensor, first: Tensor, frame: float) -> Tensor:
@@ -85,15 +88,18 @@ def _gains(x: Tensor, whole: Tensor, first: Tensor, frame: float) -> Tensor:
     matrix = columns @ columns.mT
     right = (columns @ target[..., None])[..., 0]
     scale = matrix.diagonal(dim1=1, dim2=2)
-    tiny = 1e-3 * scale.amax(1, keepdim=True) + 1e-20
+    loudest = scale.amax(1, keepdim=True)
+    tiny = 1e-3 * loudest + 1e-20
     prior = (number >= first[:, None]).double()
-    free = torch.linalg.solve(matrix + torch.diag_embed(tiny.expand_as(scale)), right + tiny * prior)
+    free = matrix + torch.diag_embed(tiny.expand_as(scale))
+    free = torch.linalg.solve(free, right + tiny * prior)
     late = slice(BEFORE + AFTER, None)
     noise = ((free[:, late] - 1).square() * scale[:, late]).mean(1, keepdim=True)
-    damping = (_LOUDER * noise / _SPREAD**2 + 1e-6 * scale.amax(1, keepdim=True) + 1e-20) * torch.where(
-        exists, 1.0, 1e6
-    )
-    damping = damping.expand_as(scale).clone()
+    # Modes may cancel each other, but not around the onset: there the recording decides.
+    energy = (hat[:, late] @ target.square()[..., None])[..., 0].mean(1, keepdim=True)
+    noise = torch.minimum(noise, energy)
+    damping = _LOUDER * noise / _SPREAD**2 + 1e-6 * loudest + 1e-20
+    damping = damping * torch.where(exists, 1.0, 1e6)
     damping[:, late] *= 1e6
     gain = torch.linalg.solve(matrix + torch.diag_embed(damping), right + damping * prior)
     return gain[:, : BEFORE + AFTER].clamp(0, 1.5).to(x.dtype)

@@ -62,7 +62,7 @@ class Damped:
         return replace(self, **{name: getattr(self, name).gather(1, index) for name in names})
 
     def keep_places(self, here: Tensor) -> "Damped":
-        """Only modes where ``here`` (B, M) is true; the others are not there, but keep their row."""
+        """Only modes where ``here`` (B, M) is true; rows of the others stay, but empty."""
         return replace(self, stat=torch.where(here, self.stat, 0))
 
     def keep(self, here: Tensor) -> "Damped":
@@ -90,7 +90,8 @@ def frames_of(
         num_samples: of the sound.
         num_frames: F.
         sample_rate: in Hz.
-        factor: of times since the onset (B, F), complex (B, M, F), that envelopes are multiplied by.
+        factor: what envelopes are multiplied by: of times since the onset (B, F), complex
+            (B, M, F).
 
     Shape:
         - Output: (B, M, F), (B, M, F), (B, M, 1), float64

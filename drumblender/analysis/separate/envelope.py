@@ -1,9 +1,9 @@
 """Lets loud modes differ from damped sinusoids, as far as a recording shows that they do.
 
-Real drums beat, glide in their own ways and do not decay along a straight line in dB. Each loud mode
-may be multiplied by 1 plus a complex curve: changes of amplitude and of phase that may be fast after
-the onset and slow later. The curves are found by least squares with the prior that they are small:
-noise moves only what is about as loud as the noise.
+Real drums beat, glide in their own ways and do not decay along a straight line in dB. Each loud
+mode may be multiplied by 1 plus a complex curve: changes of amplitude and of phase that may be fast
+after the onset and slow later. The curves are found by least squares with the prior that they are
+small, so that noise does not move them.
 """
 
 from typing import Callable
@@ -16,7 +16,7 @@ from drumblender.analysis.separate.damped import Damped
 from drumblender.analysis.separate.floor import Floor
 from drumblender.analysis.separate.refine import group_modes, noise_of, pose, solve
 
-# Knots of the curves: first a few ms apart, then at equal steps of the logarithm of time (up to 1 s).
+# Knots of the curves: first a few ms apart, then at equal steps of the logarithm of time.
 EARLY, PER_E, KNOTS = 0.004, 2.0, 12
 # How far curves are expected to be from 0.
 SPREAD = 2.0
@@ -74,6 +74,7 @@ def shape(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int) -> Te
 
 def factors(coefficients: Tensor) -> Callable[[Tensor], Tensor]:
     """What envelopes are multiplied by, as a function of the times since the onset (B, F)."""
+
     def factor(since: Tensor) -> Tensor:
         return 1 + coefficients @ _bumps(since).mT.to(coefficients.dtype)
 

@@ -1,9 +1,9 @@
 """The noise floor of a recording: how loud noise is at each time and frequency.
 
 What is tonal stands above the floor around it. The floor is the median power of neighboring bins of
-a short-time spectrum, which a few sinusoids among them do not move [1]; divided by its root, a
-signal has noise that is white and of variance 1 wherever it is, so that a test for sinusoids has the
-same rate of false alarms everywhere.
+a short-time spectrum, which a few sinusoids among them do not move [1]. Divided by its root, a
+signal has noise that is white and of variance 1 wherever it is, so that a test for sinusoids has
+the same rate of false alarms everywhere.
 
 [1] Rohling, "Radar CFAR thresholding in clutter and multiple target situations", IEEE Trans. AES
     19(4), 1983.
@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SIZE = 1024
-HOP = 256
+# Length of the spectra in seconds, rounded to a power of two of samples; four in each length.
+SECONDS = 0.0213
 # Bins that are neighbors.
 GROUP = 16
 # Variance per sample that no floor is below: the rounding of 16 bits.
@@ -30,10 +30,12 @@ class Floor(NamedTuple):
     Attributes:
         power: variance per sample, of noise that is as loud at all frequencies (B, groups, frames).
         white: the signal divided by the root of the floor (B, N).
+        hop: distance of frames in samples.
     """
 
     power: Tensor
     white: Tensor
+    hop: int
 
     def along(self, sound: Tensor, low: Tensor, high: Tensor, place: Tensor) -> Tensor:
         """Mean floor between two frequencies over time.
@@ -54,25 +56,27 @@ class Floor(NamedTuple):
         share = share.clamp(min=0)
         share = (share / share.sum(1, keepdim=True)).to(self.power.dtype)
         level = torch.einsum("gk,gkf->gf", share, self.power[sound].log())
-        at = (place / HOP).clamp(max=frames - 1.001)
+        at = (place / self.hop).clamp(max=frames - 1.001)
         before = at.long()
         left, right = level[:, before], level[:, before + 1]
         return torch.lerp(left, right, (at - before).to(level.dtype)).exp()
 
 
-def noise_floor(x: Tensor) -> Floor:
+def noise_floor(x: Tensor, sample_rate: int) -> Floor:
     """Measure the noise floor.
 
     Shape:
         - x: (B, N)
 
     >>> noise = torch.randn(1, 48000, generator=torch.Generator().manual_seed(0))
-    >>> floor = noise_floor(0.1 * noise)
+    >>> floor = noise_floor(0.1 * noise, 48000)
     >>> round(floor.power.mean().item(), 2), round(floor.white.std().item(), 1)
     (0.01, 1.0)
     """
-    window = torch.hann_window(SIZE, dtype=x.dtype, device=x.device)
-    spectrum = torch.stft(x, SIZE, HOP, window=window, pad_mode="constant", return_complex=True)
+    size = 2 ** max(7, round(math.log2(SECONDS * sample_rate)))
+    hop = size // 4
+    window = torch.hann_window(size, dtype=x.dtype, device=x.device)
+    spectrum = torch.stft(x, size, hop, window=window, pad_mode="constant", return_complex=True)
     power = (spectrum.real.square() + spectrum.imag.square()) / window.square().sum()
     batch, bins, frames = power.shape
     groups = power[:, :-1].reshape(batch, -1, GROUP, frames).transpose(2, 3)
@@ -82,4 +86,5 @@ def noise_floor(x: Tensor) -> Floor:
     level = median.log().transpose(1, 2).reshape(batch * frames, 1, -1)
     level = F.interpolate(level, size=bins - 1, mode="linear").view(batch, frames, -1)
     root = torch.cat([level, level[..., -1:]], -1).transpose(1, 2).mul(-0.5).exp()
-    return Floor(median, torch.istft(spectrum * root, SIZE, HOP, window=window, length=x.shape[-1]))
+    white = torch.istft(spectrum * root, size, hop, window=window, length=x.shape[-1])
+    return Floor(median, white, hop)

@@ -10,8 +10,8 @@ from torch import Tensor
 # Searched first: octaves at the onset, and time constants in seconds.
 DEPTHS = (-0.4, -0.25, -0.12, 0.12, 0.25, 0.4, 0.6, 0.9, 1.2, 1.6, 2.0, 2.5)
 TIMES = (0.01, 0.016, 0.025, 0.04, 0.06, 0.09, 0.14)
-# How much more energy one mode must explain on warped time.
-BETTER = 1.25
+# On warped time, one mode must leave less than this part of what one leaves on straight time.
+BETTER = 0.7
 _DECAYS = (0.06, 0.2)
 _LONGEST = 0.7  # seconds
 _BINS = 4096
@@ -43,8 +43,9 @@ def find_glide(low: Tensor, rate: float, since: Tensor) -> Tuple[Tensor, Tensor]
     power = spectrum.real.square() + spectrum.imag.square()
     power[:, 1:, :, int(_HIGHEST / rate * _BINS) :] = 0
     score = power.amax(-1).amax(-1)
-    best, index = score.max(1)
-    found = (best > BETTER * score[:, 0]) & (2 * best > _DOMINANT * low.square().sum(1))
+    share = 2 * score / low.square().sum(1, keepdim=True).clamp(min=1e-20)
+    best, index = share.max(1)
+    found = (1 - best < BETTER * (1 - share[:, 0])) & (best > _DOMINANT)
     return torch.where(found, plan.depth[index], 0), plan.time[index]
 
 

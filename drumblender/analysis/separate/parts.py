@@ -51,6 +51,8 @@ def separate(audio: Tensor, settings: AnalysisSettings) -> Separated:
         found, tones = parameters_of(
             audio, modes, num_frames, settings.sample_rate, factors(curves)
         )
+        loud = found[:, 1].amax(-1) > 10 ** (settings.threshold / 20)
+        found = found * loud[:, None, :, None]
         energy = found[:, 1].square().sum(-1)
         order = energy.argsort(dim=1, descending=True, stable=True)[:, None, :, None]
         modal[:, :, : found.shape[2]] = found.gather(2, order.expand_as(found))

@@ -131,9 +131,8 @@ def by_size(group: Group) -> List[Group]:
     for number in torch.unique(classes).tolist():
         rows = (classes == number).nonzero()[:, 0]
         count = int(sizes[rows].max())
-        parts.append(
-            Group(group.sound[rows], group.band[rows], group.member[rows, :count], group.there[rows, :count])
-        )
+        member, there = group.member[rows, :count], group.there[rows, :count]
+        parts.append(Group(group.sound[rows], group.band[rows], member, there))
     return parts
 
 
@@ -245,22 +244,30 @@ def _step(problem: Problem, state: State, wave: Tensor, damping: Tensor) -> Stat
         columns.append(turning * length * (1 - fall))
         columns.append(turning * deep * (length * (1 - fall) - passed * fall))
     columns = torch.cat(columns, 2)
+    if moves.any():  # a glide and a frequency are all but the same for a while
+        columns = columns.to(torch.complex128)
     ridge = damping[:, None].expand(-1, columns.shape[2]).clone()
     ridge[:, :count] = _LINEAR
     solution = solve(problem, columns, ridge)
     change = solution[:, count : 2 * count]
-    limit = 2 * math.pi * _HZ
-    omega = (state.omega + change.imag.clamp(-limit, limit)).clamp(min=2 * math.pi * 20)
-    slower = torch.maximum(torch.minimum(-change.real, 0.5 * state.rate), -0.5 * state.rate)
-    rate = (state.rate + slower).clamp(1 / LONGEST, 1 / SHORTEST)
-    state = state._replace(omega=omega, rate=rate)
+    # Steps that are too long are made shorter, in their direction.
+    length = (change.imag.abs() / (2 * math.pi * _HZ)).maximum(
+        change.real.abs() / (0.5 * state.rate)
+    )
+    length = torch.where(problem.there, length, 0).clamp(min=1)
     if moves.any():
-        deeper, longer = solution[:, -2:].real.clamp(-_LOG, _LOG).unbind(1)
+        turn = solution[:, -2:].real * moves[:, None]
+        whole = (turn.abs() / _LOG).amax(1).maximum(length.amax(1))
+        length = torch.where(moves[:, None], whole[:, None], length)
+        deeper, longer = (turn / whole[:, None]).unbind(1)
         state = state._replace(
             depth=(state.depth + deeper).clamp(-0.6, 8),
             time=(state.time * longer.exp()).clamp(0.005, 0.4),
         )
-    return state
+    change = change / length
+    omega = (state.omega + change.imag).clamp(min=2 * math.pi * 20)
+    rate = (state.rate - change.real).clamp(1 / LONGEST, 1 / SHORTEST)
+    return state._replace(omega=omega, rate=rate)
 
 
 def _amplitudes(problem: Problem, wave: Tensor) -> Tensor:
@@ -268,10 +275,10 @@ def _amplitudes(problem: Problem, wave: Tensor) -> Tensor:
     return solve(problem, wave, ridge)
 
 
-def solve(
-    problem: Problem, columns: Tensor, ridge: Tensor, relative: bool = True
-) -> Tensor:
-    """Weighted least squares with complex unknowns (G, C), damped relative to their energies or as they are.
+def solve(problem: Problem, columns: Tensor, ridge: Tensor, relative: bool = True) -> Tensor:
+    """Weighted least squares with complex unknowns (G, C).
+
+    They are damped relative to the energies of their columns, or as they are.
 
     Analytic targets are columns times unknowns; real ones are the real part of that, whose normal
     equations also hold products of columns without conjugation.
@@ -282,7 +289,8 @@ def solve(
     """
     weighted = columns * problem.weight[..., None]
     own = (weighted.mH @ columns).to(torch.complex128)
-    right = (weighted.mH @ problem.target[..., None])[..., 0].to(torch.complex128)
+    right = (weighted.mH @ problem.target[..., None].to(columns.dtype))[..., 0]
+    right = right.to(torch.complex128)
     mirror = torch.zeros_like(own)
     lowest = problem.is_real.nonzero()[:, 0]
     if len(lowest):

@@ -1,8 +1,8 @@
 """Divides what is left without the tones into a transient and noise.
 
 Noise decays smoothly, so its level after the attack says what it was in the attack. What is louder
-than that for a few to some tens of milliseconds after the onset is the transient. Both are waveforms
-that add up to what was divided. Levels are measured in bands on an auditory scale [1].
+than that for a few to some tens of milliseconds after the onset is the transient. Both are
+waveforms that add up to what was divided. Levels are measured in bands on an auditory scale [1].
 
 [1] Glasberg and Moore, "Derivation of auditory filter shapes from notched-noise data", Hearing
     Research 47, 1990.
@@ -15,7 +15,8 @@ from typing import Tuple
 import torch
 from torch import Tensor
 
-SIZE, HOP = 256, 64
+# Length of the spectra in seconds, rounded to a power of two of samples; four in each length.
+SECONDS = 0.0053
 BANDS = 24
 # The transient is whole up to the first time after the onset and over at the second, in seconds.
 WHOLE, OVER = 0.008, 0.03
@@ -63,17 +64,19 @@ def divide(rest: Tensor, onset: Tensor, sample_rate: int) -> Tuple[Tensor, Tenso
     inside = (place >= 0) & (place < rest.shape[-1])
     at = place.clamp(0, rest.shape[-1] - 1)
     part = rest.gather(1, at) * inside
-    window = torch.hann_window(SIZE, device=rest.device)
-    spectrum = torch.stft(part, SIZE, HOP, window=window, pad_mode="constant", return_complex=True)
-    shares = band_shares(SIZE // 2 + 1, sample_rate, BANDS).to(rest.device)
+    size = 2 ** max(5, round(math.log2(SECONDS * sample_rate)))
+    hop = size // 4
+    window = torch.hann_window(size, device=rest.device)
+    spectrum = torch.stft(part, size, hop, window=window, pad_mode="constant", return_complex=True)
+    shares = band_shares(size // 2 + 1, sample_rate, BANDS).to(rest.device)
     power = shares @ (spectrum.real.square() + spectrum.imag.square()) + 1e-12
-    time = torch.arange(spectrum.shape[-1], device=rest.device) * HOP / sample_rate
+    time = torch.arange(spectrum.shape[-1], device=rest.device) * hop / sample_rate
     since = time + first[:, None] / sample_rate - onset[:, None]
     expected = _extrapolated(power, since.float())
     tonal = (1 - expected / power).clamp(min=0)
     fade = ((OVER - since) / (OVER - WHOLE)).clamp(0, 1).float()
     gain = shares.T @ (tonal * fade[:, None])
-    transient = torch.istft(spectrum * gain, SIZE, HOP, window=window, length=length)
+    transient = torch.istft(spectrum * gain, size, hop, window=window, length=length)
     whole = torch.zeros_like(rest).scatter_add_(1, at, transient * inside)
     return whole, rest - whole
 

@@ -15,7 +15,7 @@ from drumblender.analysis.separate.bands import RATE, split
 from drumblender.analysis.separate.damped import Damped, play
 from drumblender.analysis.separate.detect import SKIP, candidates
 from drumblender.analysis.separate.envelope import shape
-from drumblender.analysis.separate.floor import Floor, noise_floor
+from drumblender.analysis.separate.floor import noise_floor
 from drumblender.analysis.separate.glide import find_glide, unwarped, warp
 from drumblender.analysis.separate.refine import refine
 from drumblender.signal import fit_length
@@ -49,19 +49,23 @@ def find_tones(x: Tensor, sample_rate: int, num_modes: int) -> Tuple[Damped, Ten
     modes = replace(modes, depth=depth, time=time)
     residual = x
     for number in range(ROUNDS):
-        floor = noise_floor(residual)
+        floor = noise_floor(residual, sample_rate)
         white = _from(floor.white, start + round(SKIP * sample_rate))
         warped = _warped(white, modes, sample_rate)
         hz, stat = candidates(white, warped, modes, sample_rate, num_modes)
+        if number == 0:
+            # A glide is refined with the loudest mode before others are looked for along it.
+            loudest = stat == stat.amax(1, keepdim=True)
+            stat = torch.where(loudest | (depth == 0)[:, None], stat, 0)
         if not (stat > 0).any():
             break
         modes = _add(modes, hz, stat, num_modes)
-        steps = 3 * STEPS if number == 0 and depth.any() else STEPS
+        steps = 5 * STEPS if number == 0 and depth.any() else STEPS
         modes = refine(residual, modes, floor, sample_rate, steps)
         loud = modes.amplitude.abs() > QUIET * peak[:, None]
         modes = modes.keep((modes.stat > PRUNE) & loud)
         residual = x - play(modes, num_samples, num_frames, sample_rate)
-    return modes, shape(residual, modes, noise_floor(residual), sample_rate)
+    return modes, shape(residual, modes, noise_floor(residual, sample_rate), sample_rate)
 
 
 def _from(x: Tensor, first: Tensor) -> Tensor:
