@@ -81,7 +81,6 @@ def report_errors(command: Callable[[List[str]], None], argv: Optional[Sequence[
         try:
             command(args)
             _flush()
-            return 0
         except SystemExit:  # of --help
             _flush()
             raise
@@ -90,11 +89,17 @@ def report_errors(command: Callable[[List[str]], None], argv: Optional[Sequence[
         except Stopped as stop:
             code, sentence = stop.exit_code, str(stop)
         except Exception as error:
+            stop = _behind(error, (Stopped,))
             if isinstance(error, BrokenPipeError) and _is_closed(sys.stdout):
                 return _END_OF_PIPE
-            if debug:
+            if debug and stop is None:
                 raise
-            code, sentence = explain(error)
+            code, sentence = (stop.exit_code, str(stop)) if stop else explain(error)
+        else:
+            return 0
+        if code > 128 and os.environ.get("LOCAL_RANK", "0") != "0":
+            # The first process of several says so, and would be killed for a failure of another.
+            return 0
     with contextlib.suppress(OSError):  # a terminal that is gone hears nothing
         _flush()
         if sentence:
@@ -104,15 +109,13 @@ def report_errors(command: Callable[[List[str]], None], argv: Optional[Sequence[
 
 def explain(error: BaseException) -> Tuple[int, str]:
     """Exit code and sentence for an exception."""
-    cause: Optional[BaseException] = error
-    while cause is not None:  # Lightning and jsonargparse wrap what our classes say.
-        if isinstance(cause, DrumblenderError):
-            sentence = str(cause) or type(cause).__name__
-            if "Traceback (most recent call last)" in sentence:
-                # A process that loads batches sends it all; the sentence comes last.
-                sentence = sentence.splitlines()[-1]
-            return cause.exit_code, re.sub(r"^drumblender\.errors\.\w+: ", "", sentence)
-        cause = cause.__cause__ or cause.__context__
+    cause = _behind(error, (DrumblenderError,))
+    if cause is not None:  # Lightning and jsonargparse wrap what our classes say.
+        sentence = str(cause) or type(cause).__name__
+        if "Traceback (most recent call last)" in sentence:
+            # A process that loads batches sends it all; the sentence comes last.
+            sentence = sentence.splitlines()[-1]
+        return cause.exit_code, re.sub(r"^drumblender\.errors\.\w+: ", "", sentence)
     text = " ".join(str(error).split()) or type(error).__name__
     if type(error).__name__ in ("ArgumentError", "NSKeyError", "MisconfigurationException"):
         return 2, finish(condense(str(error)))
@@ -123,6 +126,17 @@ def explain(error: BaseException) -> Tuple[int, str]:
     if isinstance(error, (OSError, RuntimeError)):
         return 1, f"{text} (add --debug for the traceback)"
     return 1, f"{type(error).__name__}: {text} (this may be a defect; add --debug to see where)"
+
+
+def _behind(error: Optional[BaseException], kinds: Tuple[type, ...]) -> Any:
+    """The first of some kinds of exception among an error and what led to it."""
+    seen: List[BaseException] = []  # what leads to an error may be itself
+    while error is not None and error not in seen:
+        if isinstance(error, kinds):
+            return error
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _print_anything() -> None:

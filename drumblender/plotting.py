@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from drumblender.files.atomic import in_one_step
+from drumblender.files.fonts import any_script
 from drumblender.files.text import printable
 
 if TYPE_CHECKING:
@@ -164,7 +165,8 @@ def figure_to_image(figure: "Figure") -> "np.ndarray":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with any_script(figure):
+        canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
@@ -176,7 +178,7 @@ def save_figure(figure: "Figure", path: Union[str, Path]) -> None:
         path: file to write; its suffix tells the format. Folders are made as needed.
     """
     path = Path(path)
-    with in_one_step(path) as temporary:
+    with in_one_step(path) as temporary, any_script(figure):
         figure.savefig(temporary, format=path.suffix[1:] or "png")
 
 

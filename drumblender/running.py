@@ -132,11 +132,10 @@ class Ending(pl.Callback):
                 pl.utilities.rank_zero_info(_why_early(callback))
 
     def on_exception(self, trainer, pl_module, exception: BaseException) -> None:
+        if self._signal is not None and "DataLoader worker" in str(exception):
+            # A batch system ends every process of a job, and loaders have nothing to finish.
+            self._stop(trainer)
         self._restore_handlers()
-        if isinstance(exception, Stopped) and not exception.agreed:
-            launcher = trainer.strategy.launcher
-            if hasattr(launcher, "procs"):  # processes that wait for this one
-                launcher.kill(signal.SIGTERM)
 
     def _note(self, number: int, trainer: pl.Trainer) -> None:
         """The first time, remember the signal; the second time, end at once."""
@@ -153,11 +152,10 @@ class Ending(pl.Callback):
         path = None
         if trainer.global_step > self._first_step:
             path = _save_between_steps(trainer)
+        self._restore_handlers()
         number = self._signal or signal.SIGTERM
         stop = Stopped(number, self._sentence(trainer, path or _last(trainer), "stopped"))
         stop.agreed = True
-        if not trainer.is_global_zero:
-            stop.exit_code = 0  # the first process says how it ended; others shall not hurry it
         raise stop
 
     def _sentence(self, trainer: pl.Trainer, path: Optional[str], what: str) -> str:
@@ -324,6 +322,7 @@ class _Quiet(logging.Filter):
         "TPU available",
         "HPU available",
         "IPU available",
+        "Received SIGTERM",
     )
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -333,7 +332,11 @@ class _Quiet(logging.Filter):
 
 def be_quiet() -> None:
     """Take advertisements out of Lightning's log."""
-    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
+    for name in (
+        "pytorch_lightning.utilities.rank_zero",
+        "lightning_fabric.utilities.rank_zero",
+        "pytorch_lightning.trainer.connectors.signal_connector",
+    ):
         logger = logging.getLogger(name)
         if not any(isinstance(known, _Quiet) for known in logger.filters):
             logger.addFilter(_Quiet())

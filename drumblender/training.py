@@ -245,45 +245,56 @@ class DrumblenderCLI(LightningCLI):
         with _stoppable():
             try:
                 super()._run_subcommand(subcommand)
+            except Stopped as stop:
+                if not stop.agreed:
+                    self._end_others()
+                raise
             except DrumblenderError as error:
-                raise self._with_bundled(error) from error
+                self._offer_bundled(error)
+                raise
             except OSError as error:
-                raise self._with_folder(error) from error
+                self._name_folder(error)
+                raise
             except (MisconfigurationException, ValueError) as error:
                 if not _is_of_lightning(error):
                     raise
                 raise UsageError(finish(_line(error))) from error
 
-    def _with_bundled(self, error: DrumblenderError) -> DrumblenderError:
+    def _end_others(self) -> None:
+        """End processes that would wait for this one, and complain at length when it is gone."""
+        launcher = self.trainer.strategy.launcher
+        for process in getattr(launcher, "procs", ()):
+            process.kill()
+        getattr(launcher, "procs", []).clear()
+
+    def _offer_bundled(self, error: DrumblenderError) -> None:
         """Offer the sounds that everyone has, where those that were asked for cannot be had."""
         data = self.datamodule
-        began = self.trainer.state.fn is not None  # otherwise it is no matter of the dataset yet
-        if not began or not isinstance(data, AudioDataModule) or data.is_prepared():
-            return error
-        with contextlib.suppress(ValueError):  # on another drive
-            if _BUNDLED.is_file() and "one_shots" not in str(data.meta_file):
-                return type(error)(
-                    f"{str(error).rstrip('.')}; or take the sounds that come with Drumblender: "
-                    f"--data {relative(_BUNDLED)}"
-                )
-        return error
+        if not isinstance(data, AudioDataModule) or data.is_prepared():
+            return
+        bundled = "one_shots" in data.meta_file or not _BUNDLED.is_file()
+        if _was_in(error, "prepare_data") and not bundled:
+            raise type(error)(
+                f"{str(error).rstrip('.')}; or take the sounds that come with Drumblender: "
+                f"--data {relative(_BUNDLED)}"
+            ) from error
 
-    def _with_folder(self, error: OSError) -> Exception:
+    def _name_folder(self, error: OSError) -> None:
         """Say which option names another folder, where one cannot be written to."""
         if error.errno not in _NOT_WRITABLE:
-            return error
-        path = os.path.abspath(os.fsdecode(error.filename or self.trainer.default_root_dir))
-        option = "--trainer.default_root_dir DIR"
-        data_dir = getattr(self.datamodule, "data_dir", None)
-        if data_dir is not None and path.startswith(os.path.abspath(data_dir.parent)):
-            option = "--data.init_args.data_dir DIR"
+            return
+        folder, option = self.trainer.default_root_dir, "--trainer.default_root_dir DIR"
+        if _was_in(error, "prepare_data"):
+            folder, option = self.datamodule.data_dir, "--data.init_args.data_dir DIR"
         elif self.trainer.loggers:
+            folder = self.trainer.loggers[0].save_dir or folder
             option = "--trainer.logger.init_args.save_dir DIR"
+        path = relative(os.fsdecode(error.filename or folder))
         reason = (error.strerror or str(error)).lower()
-        return DrumblenderError(
-            f"{relative(path)} cannot be written ({reason}); make room, correct the permissions, "
-            f"or choose another folder with {option}."
-        )
+        raise DrumblenderError(
+            f"{path} cannot be written ({reason}); make room, correct the permissions, or choose "
+            f"another folder with {option}."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -301,6 +312,11 @@ def _stoppable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _was_in(error: BaseException, function: str) -> bool:
+    """Whether a function was running when an error came."""
+    return any(frame.name == function for frame in traceback.extract_tb(error.__traceback__))
 
 
 def _is_of_lightning(error: BaseException) -> bool:

@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import os
+import signal
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,11 @@ _MOST_LOADERS = 8
 # A pack is read sooner than a batch is handed over by another process. A GPU shall not wait even
 # so, and four hand over thousands of sounds a second; a processor has its cores for training.
 _MOST_LOADERS_OF_PACKS = {True: 4, False: 0}  # with a GPU, without
+
+
+def _leave_interrupts(worker: int) -> None:
+    """Leave Ctrl-C, which reaches a loading process as well, to the process that trains."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _TrainingSampler(DistributedSampler):
@@ -333,6 +339,7 @@ class AudioDataModule(pl.LightningDataModule):
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=on_gpu,
+            worker_init_fn=_leave_interrupts,
         )
 
     def _sampler(self, dataset: AudioDataset, shuffle: bool) -> Optional[DistributedSampler]:

@@ -3,7 +3,6 @@
 matplotlib is imported where it is used, because a table should not wait for it.
 """
 
-import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from drumblender.data.build import CUT, read_settings
 from drumblender.data.names import INSTRUMENTS, UNKNOWN
 from drumblender.data.splits import SPLITS, split
 from drumblender.files import atomic
+from drumblender.files.fonts import any_script
 from drumblender.files.parallel import available_cores
 from drumblender.files.progress import progress
 from drumblender.files.text import printable
@@ -136,9 +136,7 @@ def summarize(data: "AudioDataModule") -> Summary:
 def write_picture(summary: Summary, path: Path) -> None:
     """Write the figure of :func:`plot` as PNG."""
     figure = plot(summary)
-    with atomic.in_one_step(path) as temporary, warnings.catch_warnings():
-        # Where no font has a character, a box stands for it, and nobody can do much about that.
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
+    with atomic.in_one_step(path) as temporary, any_script(figure):
         figure.savefig(temporary, format="png", dpi=120)
 
 
