@@ -471,7 +471,8 @@ class PredictionWriter(BasePredictionWriter):
         if trainer.is_global_zero:
             kinds = [name for name in ("targets", "stems") if getattr(self, name)]
             beside = f" (with {' and '.join(kinds)})" if kinds else ""
-            print(f"{relative(self._folder)}: {total} resyntheses{beside}.")
+            what = "resynthesis" if total == 1 else "resyntheses"
+            print(f"{relative(self._folder)}: {total} {what}{beside}.")
 
 
 def position(trainer: pl.Trainer, count: int) -> int:
