@@ -7,24 +7,21 @@ model, so that other processes can do them while a GPU works. Without a GPU ever
 model of its own and does all by itself: there, batches are no faster than one sound at a time.
 """
 
-import contextlib
 import functools
 import hashlib
 import itertools
 import math
 import os
-import shutil
 import sys
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 
 from drumblender.analysis import AnalysisSettings
-from drumblender.errors import DrumblenderError, Stopped, UsageError
+from drumblender.errors import DrumblenderError, UsageError, sentence_of, trace
 from drumblender.files.atomic import disk_errors
 from drumblender.files.audio import (
     FORMATS,
@@ -39,7 +36,17 @@ from drumblender.files.memory import keep_memory
 from drumblender.files.parallel import Workers
 from drumblender.files.progress import progress
 from drumblender.files.reading import Unreadable, duration, open_recording
-from drumblender.files.takes import Take, describe_scales, full_scales, record, write_take
+from drumblender.files.takes import (
+    Take,
+    add_up,
+    describe_scales,
+    forget,
+    full_scales,
+    record,
+    scratch_folder,
+    write_take,
+)
+from drumblender.files.text import printable
 from drumblender.signal import resample
 from drumblender.tasks import Parts
 from drumblender.voice import PARTS, Recording, Sound, Voice, blend, load, prepare
@@ -112,7 +119,7 @@ class Request:
         normalize: "no", "all" for one gain that brings the loudest sound to full scale, or "each".
         stems: folder for the parts, or None.
         plot: write a picture beside each sound.
-        scratch: folder for what is not written yet; see :func:`_scratch`.
+        scratch: folder for what is not written yet.
     """
 
     config: Path
@@ -156,6 +163,11 @@ class Report:
     notes: Tuple[str, ...] = ()
     error: Optional[str] = None
 
+    def failed(self, error: Exception) -> "Report":
+        """The same with an error; whatever is wrong with one recording, the others go on."""
+        trace(error)
+        return replace(self, error=_reason(self.job.source, error))
+
 
 def resynthesize(
     request: Request,
@@ -184,23 +196,25 @@ def resynthesize(
     # A bar of seconds, for a long recording takes longer than a short one.
     total = math.ceil(1000 * sum(seconds.values())) / 1000
     bar = progress("Resynthesis", total, " s of sound", unit_scale=True, disable=not many)
-    with _scratch(request, jobs[0].destination) as request, Workers(num_workers) as workers:
+    folder = Path(os.path.commonpath([job.destination.parent for job in jobs]))
+    with scratch_folder(folder, jobs[0].destination) as scratch, Workers(num_workers) as workers:
+        request = replace(request, scratch=scratch)
         try:
             with bar:
                 for report in _reports(request, jobs, workers, batch_size):
                     bar.update(seconds[report.job])
                     reports.append(report)
                     for line in report.notes:
-                        bar.write(line, file=sys.stdout)
+                        bar.write(printable(line), file=sys.stdout)
                     if many and report.error:
-                        bar.write(f"failed: {report.error}", file=sys.stderr)
-        except (KeyboardInterrupt, Stopped):
+                        bar.write(printable(f"failed: {report.error}"), file=sys.stderr)
+        except BaseException:
             # What is made shall not be lost; how loud the rest would be nobody knows.
-            written = _write(request, reports, workers)
-            if many:
-                done = sum(report.error is None for report in written)
-                print(f"Stopped: {done} of {len(jobs)} recordings are written.", file=sys.stderr)
+            workers.abandon()
+            _write_after_a_stop(request, reports, len(jobs))
             raise
+        finally:
+            _studio.cache_clear()
         reports = _write(request, reports, workers)
     if not many:
         _print_written(request, reports[0])
@@ -210,24 +224,22 @@ def resynthesize(
     if many:
         print(f"{len(jobs) - len(failed)} of {len(jobs)} recordings resynthesized.")
     if failed:
-        print("\n".join(["Failed:", *(f"  {reason}" for reason in failed)]), file=sys.stderr)
+        lines = ["Failed:", *(f"  {printable(reason)}" for reason in failed)]
+        print("\n".join(lines), file=sys.stderr)
         raise DrumblenderError(
             f"{len(failed)} of {len(jobs)} recordings failed, for the reasons listed above; mend "
             "or remove them, and run the same command again."
         )
 
 
-@contextlib.contextmanager
-def _scratch(request: Request, destination: Path) -> Iterator[Request]:
-    """The request with a folder for what waits to be written, which is removed in the end."""
-    with disk_errors(destination, " or name another OUTPUT"):
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.mkdtemp(prefix=".drumblender-", dir=destination.parent)
-    try:
-        yield replace(request, scratch=Path(scratch))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        _studio.cache_clear()
+def _write_after_a_stop(request: Request, reports: Sequence[Report], total: int) -> None:
+    """Write what there is, which takes a moment, and say how much of all that is."""
+    if not reports:
+        return
+    print("Stopped; what is finished is being written ...", file=sys.stderr)
+    written = _write(request, reports, Workers(1))
+    done = sum(report.error is None for report in written)
+    print(f"{done} of {total} recordings are written.", file=sys.stderr)
 
 
 def _write(request: Request, reports: Sequence[Report], workers: Workers) -> List[Report]:
@@ -235,26 +247,64 @@ def _write(request: Request, reports: Sequence[Report], workers: Workers) -> Lis
     takes = [take for report in reports for take in report.takes]
     scales = full_scales(takes, request.normalize, request.bits)
     for line in describe_scales(takes, scales, request.normalize, request.bits):
-        print(line)
-    scale_of = {take.destination: scale for take, scale in zip(takes, scales)}
-    write = functools.partial(_write_report, scale_of, request.bits)
-    return list(workers.map(write, reports))
+        print(printable(line))
+    scale_of = iter(scales)
+    tasks = [(report, [next(scale_of) for _ in report.takes]) for report in reports]
+    return list(workers.map(functools.partial(_write_report, request.bits), tasks))
 
 
-def _write_report(scale_of: Mapping[Path, float], bits: int, report: Report) -> Report:
+def _write_report(bits: int, task: Tuple[Report, Sequence[float]]) -> Report:
     """Write the takes of one report."""
-    for take in report.takes:
+    report, scales = task
+    for take, scale in zip(report.takes, scales):
         try:
-            write_take(take, scale_of[take.destination], bits)
-        except Exception as error:  # whatever happens to one file, the others are written
-            return replace(report, error=_reason(report.job.source, error))
+            write_take(take, scale, bits)
+            _remove_former_stems(take)
+            if take.inputs:
+                _draw(take, scale)
+        except Exception as error:
+            report = report.failed(error)
+        finally:
+            forget(take)
     return report
+
+
+def _remove_former_stems(take: Take) -> None:
+    """Remove parts of an earlier sound of this name that this one does not have."""
+    for folder in {path.parent for path in take.stems.values()}:
+        for path in set(_stem_files(folder, take.destination)) - set(take.stems.values()):
+            path.unlink(missing_ok=True)
+
+
+def _draw(take: Take, full_scale: float) -> None:
+    """Write a picture of a take beside it, or of its beginning if it is long."""
+    from drumblender.plotting import plot_parts, save_figure
+
+    path, rate = take.destination, take.sample_rate
+    length = round(SHOWN_S * rate)
+    signals = []
+    for label, file, its_rate in take.inputs:
+        samples = torch.from_numpy(np.fromfile(file, np.float32))
+        signals.append((label, resample(samples, its_rate, rate)[:length]))
+    for name in take.recorded:
+        blocks, shown = [], 0
+        for block in take.blocks(name, full_scale):
+            blocks.append(block if block.ndim == 1 else block[:, 0])
+            shown += len(block)
+            if shown >= length:
+                break
+        samples = np.concatenate(blocks)[:length]
+        signals.append((name.capitalize() or "Output", torch.from_numpy(samples)))
+    title = path.name
+    if take.length > length:
+        title += f", the first {SHOWN_S:g} s"
+    save_figure(plot_parts(signals, rate, title), path.with_suffix(".png"))
 
 
 def _print_written(request: Request, report: Report) -> None:
     for take in report.takes if report.error is None else ():
         info = f"{take.length / take.sample_rate:.2f} s at {take.sample_rate} Hz"
-        print(f"{take.destination}: {info}")
+        print(printable(f"{take.destination}: {info}"))
 
 
 def blend_files(
@@ -287,16 +337,22 @@ def blend_files(
             for index, name in enumerate(names)
         ]
     check_overwriting([job for _, job in blends], [a, b])
-    with _scratch(request, output) as request:
+    with scratch_folder(output.parent, output) as scratch:
+        request = replace(request, scratch=scratch)
         studio = Studio(request)
         one, other = studio.whole(a, "to blend"), studio.whole(b, "to blend")
         inputs = [(x.name, x.recording[:, 0], x.sample_rate) for x in (one, other)]
-        reports = []
-        for x, job in progress("Blends", len(blends), disable=not steps, iterable=blends):
-            reports += studio.produce([(job, blend(one, other, x))], inputs)
+        reports: List[Report] = []
+        try:
+            for x, job in progress("Blends", len(blends), disable=not steps, iterable=blends):
+                reports += studio.produce([(job, blend(one, other, x))], inputs)
+        except BaseException:
+            _write_after_a_stop(request, reports, len(blends))
+            raise
         reports = _write(request, reports, Workers(1))
     for report in reports:
-        print(*report.notes, sep="\n", end="\n" if report.notes else "")
+        for line in report.notes:
+            print(printable(line))
         _print_written(request, report)
     for report in reports:
         if report.error:
@@ -373,6 +429,10 @@ class Studio:
                 f"{job.source} is longer than {SEGMENT_S:g} s, too long for --decay, --humanize, "
                 "--variations and parts of other recordings; cut it."
             )
+        with open_recording(job.source) as file:
+            its_rate = file.sample_rate
+        rate = self.request.sample_rate or its_rate
+        _, hop = _segment(its_rate)
         count, shown = 0, []
 
         def pieces() -> Iterator[Tuple[int, Dict[str, np.ndarray]]]:
@@ -381,23 +441,16 @@ class Studio:
                 (sound,) = self.take_apart([recording], count)
                 (_, _, sound), *_ = self._versions(job, sound)
                 (parts,) = self.voice.render([sound])
-                rate = self._rate(sound)
-                if self.request.plot and count < SHOWN_S / SEGMENT_S:
-                    shown.append(sound)
-                yield round(count * (SEGMENT_S - OVERLAP_S) * rate), self._stems(sound, parts)
+                if self.request.plot and count * hop < SHOWN_S * its_rate:
+                    shown.append(sound.recording[:hop, 0])
+                yield round(count * hop * rate / its_rate), self._stems(sound, parts)
                 count += 1
 
-        with open_recording(job.source) as file:
-            rate = self.request.sample_rate or file.sample_rate
         take = self._record(job.destination, job.stems, rate, pieces())
+        if self.request.plot:
+            recorded = np.concatenate(shown)[: round(SHOWN_S * its_rate)]
+            take = self._with_inputs(take, [("Input", recorded, its_rate)])
         note = f"made in {count} segments of {SEGMENT_S:g} s, faded into each other."
-        if shown:
-            length = round(SHOWN_S * shown[0].sample_rate)
-            step = round((SEGMENT_S - OVERLAP_S) * shown[0].sample_rate)
-            recorded = np.concatenate(
-                [*(s.recording[:step, 0] for s in shown[:-1]), shown[-1].recording[:, 0]]
-            )
-            self._plot(take, [("Input", recorded[:length], shown[0].sample_rate)])
         return Report(job, (take,), (f"{job.destination}: {note}",))
 
     def produce(
@@ -429,10 +482,10 @@ class Studio:
                     notes += (f"{path}: is silent, as {source} never exceeds -60 dB.",)
                 if self.request.plot:
                     shown = inputs or [("Input", sound.recording[:, 0], sound.sample_rate)]
-                    self._plot(take, shown)
+                    take = self._with_inputs(take, shown)
                 reports[index] = replace(report, takes=(*report.takes, take), notes=notes)
             except DrumblenderError as error:
-                reports[index] = replace(report, error=str(error))
+                reports[index] = report.failed(error)
         return reports
 
     def _keeps_time(self) -> bool:
@@ -475,32 +528,34 @@ class Studio:
         check_rate(path, rate)
         stems = {}
         if folder is not None:
-            stems = {name: folder / f"{name}{_stem_suffix(path)}" for name in self.voice.parts}
-        digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+            stems = dict(zip(PARTS, _stem_files(folder, path)))
+            stems = {name: stems[name] for name in self.voice.parts}
         kept = stems if not self.request.plot else {**dict.fromkeys(self.voice.parts), **stems}
-        return record(pieces, path, kept, rate, self.request.scratch / digest)
+        return record(pieces, path, kept, rate, self._recorded(path))
 
-    def _plot(self, take: Take, inputs: Sequence[Tuple[str, np.ndarray, int]]) -> None:
-        """Write a picture of a take beside it, or of its beginning if it is long."""
-        from drumblender.plotting import plot_parts, save_figure
+    def _recorded(self, path: Path) -> Path:
+        """What the names of files begin with that are recorded for a path."""
+        digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+        return self.request.scratch / digest
 
-        path, rate = take.destination, take.sample_rate
-        length = round(SHOWN_S * rate)
-        signals = [
-            (name, resample(torch.from_numpy(np.ascontiguousarray(x)), its_rate, rate)[:length])
-            for name, x, its_rate in inputs
-        ]
-        for name in take.recorded:
-            samples = take.samples(name)[:length]
-            samples = samples if samples.ndim == 1 else samples[:, 0]
-            label = name.capitalize() or "Output"
-            signals.append((label, torch.from_numpy(np.array(samples))))
-        save_figure(plot_parts(signals, rate, path.name), path.with_suffix(".png"))
+    def _with_inputs(self, take: Take, inputs: Sequence[Tuple[str, np.ndarray, int]]) -> Take:
+        """A take with what its picture shows above it."""
+        kept = []
+        with disk_errors(take.destination):
+            for index, (label, samples, rate) in enumerate(inputs):
+                path = Path(f"{self._recorded(take.destination)}-input-{index}.f32")
+                np.ascontiguousarray(samples, np.float32).tofile(path)
+                kept.append((label, path, rate))
+        return replace(take, inputs=tuple(kept))
 
 
-def _stem_suffix(path: Path) -> str:
-    """The format of stems: that of their sum, unless it is lossy, because they shall add up."""
-    return ".wav" if path.suffix.lower() == ".ogg" else path.suffix
+def _stem_files(folder: Path, output: Path) -> List[Path]:
+    """Where the parts of an output go, in the order of ``PARTS``.
+
+    Their format is that of their sum, unless it is lossy, because they shall add up.
+    """
+    suffix = ".wav" if output.suffix.lower() == ".ogg" else output.suffix
+    return [folder / f"{name}{suffix}" for name in PARTS]
 
 
 def plan(
@@ -587,18 +642,16 @@ def check_overwriting(jobs: Sequence[Job], sources: Sequence[Path], variations: 
             names = [f"{number:0{len(str(variations))}d}" for number in numbers]
             products = [_numbered(job.destination, job.stems, name) for name in names]
         for output, folder in products:
-            stems = []
-            if folder is not None:
-                stems = [folder / f"{n}{_stem_suffix(output)}" for n in PARTS]
+            stems = _stem_files(folder, output) if folder is not None else []
             for path in (output, *stems):
                 if path.resolve() in read:
                     raise UsageError(f"{path} would overwrite a recording; give another OUTPUT.")
-            there = next((path for path in stems if path.exists()), None)
-            # Stems that are there belong to the output that is there, which is made anew.
-            if there is not None and duration(there) != duration(output):
+            there = [path for path in stems if os.path.lexists(path)]
+            # Those of the output that is there are made anew with it.
+            if there and not add_up(there, output):
                 raise UsageError(
-                    f"{there} is a stem of another sound than {output}, and would be overwritten; "
-                    "give another folder to --stems, or remove what is there."
+                    f"{there[0]} is a stem of another sound than {output}, and would be "
+                    "overwritten; give another folder to --stems, or remove what is there."
                 )
 
 
@@ -618,19 +671,19 @@ def derive_seed(seed: Optional[int], name: str) -> Optional[int]:
 def _reports(
     request: Request, jobs: Sequence[Job], workers: Workers, batch_size: Optional[int]
 ) -> Iterator[Report]:
-    parallel = workers.count > 1 and len(jobs) >= _FEW
+    many = len(jobs) >= _FEW
     cpu = request.device == "cpu" or (request.device == "auto" and not torch.cuda.is_available())
     size = batch_size or (1 if cpu else GPU_BATCH)
-    if parallel and cpu and size == 1:
+    if many and cpu and size == 1:  # of one thread each, for the same bytes from any number
         yield from workers.map(functools.partial(_alone, request), jobs)
         return
     studio = _studio(request)
     prepared = functools.partial(_prepared, request, studio.voice.settings)
-    ready = workers.map(prepared, jobs) if parallel else map(prepared, jobs)
+    ready = workers.map(prepared, jobs) if many and workers.count > 1 else map(prepared, jobs)
     batch: List[Tuple[Job, Recording]] = []
-    for job, recording, error in ready:
-        if error:
-            yield Report(job, error=error)
+    for job, recording, failure in ready:
+        if failure:
+            yield failure
         elif recording is None:
             yield _guarded_long(studio, job)
         else:
@@ -650,9 +703,9 @@ def _studio(request: Request) -> Studio:
 def _alone(request: Request, job: Job) -> Report:
     """All of one job, in a process that has a model of its own."""
     studio = _studio(request)
-    job, recording, error = _prepared(request, studio.voice.settings, job)
-    if error:
-        return Report(job, error=error)
+    job, recording, failure = _prepared(request, studio.voice.settings, job)
+    if failure:
+        return failure
     if recording is None:
         return _guarded_long(studio, job)
     return _guarded(studio, [(job, recording)])[0]
@@ -660,7 +713,7 @@ def _alone(request: Request, job: Job) -> Report:
 
 def _prepared(
     request: Request, settings: AnalysisSettings, job: Job
-) -> Tuple[Job, Optional[Recording], Optional[str]]:
+) -> Tuple[Job, Optional[Recording], Optional[Report]]:
     """A recording that is read and analyzed; None if it is longer than a segment, or fails."""
     try:
         cut = list(itertools.islice(_cut(job.source), 2))
@@ -668,8 +721,8 @@ def _prepared(
             return job, None, None
         samples, rate = cut[0]
         return job, prepare(samples, settings, rate, request.stereo, job.source.name), None
-    except Exception as error:  # whatever is wrong with one recording, the others go on
-        return job, None, _reason(job.source, error)
+    except Exception as error:
+        return job, None, Report(job).failed(error)
 
 
 def _guarded(studio: Studio, batch: Sequence[Tuple[Job, Recording]]) -> List[Report]:
@@ -680,7 +733,7 @@ def _guarded(studio: Studio, batch: Sequence[Tuple[Job, Recording]]) -> List[Rep
         raise
     except Exception as error:
         if len(batch) == 1:
-            return [Report(batch[0][0], error=_reason(batch[0][0].source, error))]
+            return [Report(batch[0][0]).failed(error)]
         return [report for one in batch for report in _guarded(studio, [one])]
 
 
@@ -688,7 +741,7 @@ def _guarded_long(studio: Studio, job: Job) -> Report:
     try:
         return studio.work_through(job)
     except Exception as error:
-        return Report(job, error=_reason(job.source, error))
+        return Report(job).failed(error)
 
 
 def _reason(source: Path, error: Exception) -> str:
@@ -696,9 +749,13 @@ def _reason(source: Path, error: Exception) -> str:
     if isinstance(error, DrumblenderError):
         return str(error)
     text = " ".join(str(error).split())
-    if isinstance(error, (OSError, RuntimeError)) and text:
-        return f"{source}: {text}"
-    return f"{source}: {type(error).__name__}{': ' if text else ''}{text}"
+    if isinstance(error, MemoryError):
+        return f"{source} takes more memory than there is; cut it, or take fewer --num_workers."
+    sentence = sentence_of(error) if isinstance(error, OSError) else None
+    if sentence is not None:
+        return sentence
+    kind = type(error).__name__
+    return f"{source}: {kind}{': ' if text else ''}{text} (add --debug to see where)"
 
 
 def segments(path: Path, settings: AnalysisSettings, stereo: bool) -> Iterator[Recording]:
@@ -707,11 +764,16 @@ def segments(path: Path, settings: AnalysisSettings, stereo: bool) -> Iterator[R
         yield prepare(samples, settings, rate, stereo, path.name)
 
 
+def _segment(rate: int) -> Tuple[int, int]:
+    """Samples of a segment, and from the beginning of one to that of the next."""
+    return round(SEGMENT_S * rate), round((SEGMENT_S - OVERLAP_S) * rate)
+
+
 def _cut(path: Path) -> Iterator[Tuple[np.ndarray, int]]:
     """(samples (n, channels), sample rate) of segments, never more than two of them in memory."""
     with open_recording(path) as file:
         rate = file.sample_rate
-        length, hop = round(SEGMENT_S * rate), round((SEGMENT_S - OVERLAP_S) * rate)
+        length, hop = _segment(rate)
         held = np.empty((0, file.channels), np.float32)
         for block in file.blocks(hop):
             held = np.concatenate([held, block])

@@ -9,8 +9,10 @@ from typing import List, Optional, Sequence, Tuple
 
 from drumblender.cli import Parser, report_errors
 from drumblender.errors import UsageError
+from drumblender.files.text import printable
 
 PARTS = ("modal", "noise", "transient")
+NORMALIZE = ("all", "each")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -85,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const="all",
         default="no",
-        choices=("all", "each"),
+        choices=NORMALIZE,
         help="bring the loudest sound to full scale and the others by the same gain; "
         "with `each`, each sound by itself",
     )
@@ -113,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _synth(argv: List[str]) -> None:
     parser = _parser()
-    options = parser.parse_intermixed_args(_join_numbers(parser, argv))
+    options = parser.parse_intermixed_args(_join_values(parser, argv))
     _check_numbers(options)
     model, inputs, output = _split(options)
 
@@ -141,25 +143,33 @@ def _synth(argv: List[str]) -> None:
         amount = 0.5 if options.amount is None else options.amount
         return blend_files(request, options.blend, output, amount, options.steps)
     jobs, notes = plan(inputs, output, request, options.format)
-    print(*notes, sep="\n", end="\n" if notes else "")
+    for note in notes:
+        print(printable(note))
     return resynthesize(request, jobs, options.num_workers, options.batch_size)
 
 
-def _join_numbers(parser: argparse.ArgumentParser, argv: Sequence[str]) -> List[str]:
-    """Write options of numbers and their values as one: argparse takes -inf for another option."""
+def _join_values(parser: argparse.ArgumentParser, argv: Sequence[str]) -> List[str]:
+    """Write options and their values as one word where argparse would not see what belongs to what.
+
+    It takes -inf for another option, and whatever follows --normalize for its value.
+    """
     numbers = {
         name
         for action in parser._actions
         if action.type in (int, float)
         for name in action.option_strings
     }
+    end = argv.index("--") if "--" in argv else len(argv)
     joined: List[str] = []
-    for arg in argv:
-        if joined and joined[-1] in numbers and arg.startswith("-") and _is_number(arg):
+    for arg in argv[:end]:
+        before = joined[-1] if joined else ""
+        is_negative = before in numbers and arg.startswith("-") and _is_number(arg)
+        if is_negative or (before == "--normalize" and arg in NORMALIZE):
             joined[-1] += f"={arg}"
         else:
             joined.append(arg)
-    return joined
+    joined = [f"{arg}={NORMALIZE[0]}" if arg == "--normalize" else arg for arg in joined]
+    return [*joined, *argv[end:]]
 
 
 def _is_number(text: str) -> bool:

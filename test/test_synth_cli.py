@@ -1,5 +1,10 @@
+import fcntl
+import itertools
 import json
 import os
+import re
+import signal
+import struct
 import subprocess
 import sys
 
@@ -9,8 +14,11 @@ import soundfile
 import torch
 import yaml
 
+from drumblender import inference, plotting
 from drumblender.checkpoint import build_model
 from drumblender.config import load_config
+from drumblender.errors import DrumblenderError
+from drumblender.files import audio
 from drumblender.inference import derive_seed
 from drumblender.synth_cli import main
 
@@ -397,12 +405,12 @@ def test_processes_and_batches_give_what_one_after_the_other_gives(model, tmp_pa
     assert synth(*command, tmp_path / "many", "--seed", 1, *batches) == 1
     assert len(list((tmp_path / "many").iterdir())) == 63
     for i in range(64):
-        one, two = (read(tmp_path / d / f"{i:02d}.wav") for d in ("one", "two"))
-        # The gain that all share is as exact as the loudest sound, whose sums threads divide.
-        np.testing.assert_allclose(one, two, atol=8 * LSB)
+        one, two = (tmp_path / d / f"{i:02d}.wav" for d in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
         if i != 7:
+            # The gain that all share is as exact as the loudest sound, whose sums batches divide.
             many = read(tmp_path / f"many/{i:02d}.wav")
-            np.testing.assert_allclose(one, many, atol=8 * LSB)
+            np.testing.assert_allclose(read(one), many, atol=8 * LSB)
 
 
 def test_what_is_wrong_with_a_request_is_said_once_by_many_processes(models, tmp_path, capfd):
@@ -483,6 +491,195 @@ def test_stems_of_another_sound_are_not_overwritten(model, tmp_path, capsys):
     np.testing.assert_array_equal(read(tmp_path / "stems/modal.wav"), before)
     assert not (tmp_path / "y.wav").exists()
     assert synth(model, a, tmp_path / "x.wav", *stems) == 0  # the same once more
+
+
+def test_stems_are_told_apart_by_what_they_add_up_to_not_by_length(models, tmp_path):
+    model, stems = models["T(m) + n"], tmp_path / "stems"
+    rng = np.random.default_rng(0)
+    for name in "ab":  # noise, which Vorbis changes most
+        soundfile.write(tmp_path / f"{name}.wav", 0.3 * rng.standard_normal(RATE // 2), RATE)
+    for suffix in ("wav", "ogg"):
+        outputs = [tmp_path / f"{name}_out.{suffix}" for name in "ab"]
+        assert synth(model, tmp_path / "a.wav", outputs[0], "--stems", stems / suffix) == 0
+        assert synth(model, tmp_path / "b.wav", outputs[1]) == 0
+        before = (stems / suffix / "modal.wav").read_bytes()
+        command = [model, tmp_path / "b.wav", outputs[1], "--stems", stems / suffix]
+        assert synth(*command) == 2
+        assert (stems / suffix / "modal.wav").read_bytes() == before
+        command = [model, tmp_path / "a.wav", outputs[0], "--stems", stems / suffix]
+        for bits in (16, 24, 24):
+            assert synth(*command, "--bits", bits) == 0
+    # Another model makes fewer parts of the same sound; no part of before is left among them.
+    assert synth(models["m"], *command[1:]) == 0
+    assert [path.name for path in (stems / "ogg").iterdir()] == ["modal.wav"]
+    assert synth(*command, "--stereo") == 0
+
+
+@pytest.mark.parametrize("rates", [(11025, 11025), (44101, 11025), (11025, 8000), (44101, 44101)])
+def test_segments_of_any_rate_are_as_long_as_the_recording(rates, models, tmp_path):
+    rate, new_rate = rates
+    hop = round(19.9 * rate)
+    for count in (2 * hop + round(0.1 * rate) + 1, 3 * hop - 5):
+        t = np.arange(count) / rate
+        soundfile.write(tmp_path / "long.wav", 0.4 * np.sin(2 * np.pi * 200 * t), rate)
+        command = [models["m"], tmp_path / "long.wav", tmp_path / "o.wav"]
+        assert synth(*command, "--sample_rate", new_rate) == 0
+        assert len(read(tmp_path / "o.wav")) == round(count * new_rate / rate)
+
+
+def interrupted_after(monkeypatch, count, error):
+    """Let the reports of so many recordings come, and then something else."""
+    original = inference._reports
+
+    def reports(*args):
+        yield from itertools.islice(original(*args), count)
+        raise error
+
+    monkeypatch.setattr(inference, "_reports", reports)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), 130), (DrumblenderError("A worker process died."), 1)]
+)
+def test_what_is_finished_at_a_stop_is_written_by_one_gain(
+    error, code, models, tmp_path, monkeypatch, capsys
+):
+    loud_folder(tmp_path / "in")
+    for name in "de":
+        drum(tmp_path / f"in/{name}.wav", seconds=0.1)
+    command = [models["m"], tmp_path / "in", tmp_path / "out", "--seed", 1]
+    with monkeypatch.context() as patch:
+        interrupted_after(patch, 3, error)
+        assert synth(*command) == code
+    assert "3 of 5 recordings are written" in capsys.readouterr().err
+    found = peaks(tmp_path / "out")
+    assert len(found) == 3
+    assert found.max() == pytest.approx(1, abs=2 * LSB)
+    assert found[0] / found[2] == pytest.approx(0.2 / 2.5, rel=0.05)
+    assert synth(*command) == 0
+    assert len(peaks(tmp_path / "out")) == 5
+    assert not list(tmp_path.rglob(".drumblender*"))
+
+
+def test_a_folder_that_is_interrupted_keeps_what_is_finished(models, tmp_path):
+    for i in range(120):
+        drum(tmp_path / f"in/{i:03d}.wav", 100 + i, 0.5)
+    command = [models["m + n + T(m)"], tmp_path / "in", tmp_path / "out", "--num_workers", "2"]
+    program = "import sys; from drumblender.synth_cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, *map(str, command)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    while not list(tmp_path.glob("out/.drumblender*/*.f32")):
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    message = process.communicate()[1].decode()
+    assert process.returncode == 130, message
+    assert message.rstrip().endswith("error: interrupted.")
+    left = list((tmp_path / "out").iterdir()) if (tmp_path / "out").exists() else []
+    said = re.search(r"(\d+) of 120 recordings are written", message)
+    assert len(left) == (int(said[1]) if said else 0)
+    assert all(soundfile.info(path).frames for path in left)
+
+
+def test_what_a_killed_program_left_is_removed_and_what_is_in_use_is_not(models, tmp_path):
+    source = drum(tmp_path / "a.wav")
+    for name in ("left", "used"):
+        (tmp_path / f".drumblender-synth-{name}").mkdir()
+        (tmp_path / f".drumblender-synth-{name}/lock").touch()
+    with (tmp_path / ".drumblender-synth-used/lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert synth(models["m"], source, tmp_path / "o.wav") == 0
+    assert [path.name for path in tmp_path.glob(".drum*")] == [".drumblender-synth-used"]
+
+
+def test_nothing_is_left_of_a_folder_that_was_made_for_nothing(models, tmp_path):
+    assert synth(models["m"], tmp_path / "absent.wav", tmp_path / "new/er/o.wav") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_whatever_one_file_raises_the_others_go_on(models, tmp_path, monkeypatch, capsys):
+    errors = [KeyError("x"), UnicodeDecodeError("utf-8", b"\xe9", 0, 1, "bad"), struct.error("y")]
+    errors += [OverflowError(), MemoryError(), RecursionError("deep"), AssertionError()]
+    for i in range(len(errors) + 1):
+        drum(tmp_path / f"in/{i}.wav", seconds=0.1)
+    original = inference.prepare
+
+    def prepare(samples, settings, rate, stereo, name):
+        if int(name[0]) < len(errors):
+            raise errors[int(name[0])]
+        return original(samples, settings, rate, stereo, name)
+
+    monkeypatch.setattr(inference, "prepare", prepare)
+    assert synth(models["m"], tmp_path / "in", tmp_path / "out") == 1
+    failed = capsys.readouterr().err.split("Failed:")[1]
+    for i, error in enumerate(errors):
+        line = next(line for line in failed.splitlines() if f"in/{i}.wav" in line)
+        assert type(error).__name__ in line or "takes more memory than there is" in line
+    assert "Traceback" not in failed
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{len(errors)}.wav"]
+    monkeypatch.setenv("DRUMBLENDER_DEBUG", "1")
+    with pytest.raises(DrumblenderError):
+        synth(models["m"], tmp_path / "in", tmp_path / "out")
+    assert "in prepare" in capsys.readouterr().err.split("KeyError: 'x'")[0]
+
+
+def test_a_full_disk_is_said_without_noise_or_promise(models, tmp_path):
+    resource = pytest.importorskip("resource")
+    drum(tmp_path / "in/long.wav", seconds=5)
+    drum(tmp_path / "in/short.wav", seconds=0.1)
+    limit = (100_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    program = (
+        "import resource, sys; from drumblender.synth_cli import main\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, {limit})\nsys.exit(main(sys.argv[1:]))"
+    )
+    command = [models["m"], tmp_path / "in", tmp_path / "out"]
+    command = [sys.executable, "-c", program, *map(str, command)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "long.wav cannot be written (File too large); make room" in result.stderr
+    assert "goes on" not in result.stderr
+    assert "ignored" not in result.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["short.wav"]
+
+
+def test_a_picture_is_of_the_sound_as_it_is_written(models, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    drawn = []
+    monkeypatch.setattr(plotting, "plot_parts", lambda *args: drawn.append(args))
+    monkeypatch.setattr(plotting, "save_figure", lambda figure, path: None)
+    loud_folder(tmp_path / "in")
+    assert synth(models["m"], tmp_path / "in", tmp_path / "out", "--plot") == 0
+    for signals, _, name in drawn:
+        shown = {label: x.numpy() for label, x in signals}
+        assert list(shown) == ["Input", "Output", "Modal"]
+        np.testing.assert_allclose(shown["Output"], read(tmp_path / "out" / name), atol=2 * LSB)
+        np.testing.assert_allclose(shown["Input"], read(tmp_path / "in" / name), atol=1e-6)
+    assert len(drawn) == 3
+
+
+def test_what_a_wav_file_cannot_count_becomes_rf64(tmp_path, monkeypatch):
+    samples = np.random.default_rng(0).uniform(-1, 1, (1000, 2))
+    audio.write_samples(tmp_path / "small.wav", samples, RATE)
+    monkeypatch.setattr(audio, "_LARGEST_WAV", 5000)
+    audio.write_samples(tmp_path / "large.wav", samples, RATE)
+    assert [soundfile.info(tmp_path / f"{x}.wav").format for x in ("small", "large")] == [
+        "WAV", "RF64",
+    ]  # fmt: skip
+    assert np.array_equal(read(tmp_path / "small.wav"), read(tmp_path / "large.wav"))
+    assert (tmp_path / "large.wav").stat().st_size > 6000
+
+
+def test_normalize_takes_no_path_for_its_value(models, tmp_path):
+    a = drum(tmp_path / "a.wav")
+    for how in (["--normalize"], ["--normalize=each"], ["--normalize", "all"]):
+        assert synth(*how, models["m"], a, tmp_path / "o.wav") == 0
+        assert np.abs(read(tmp_path / "o.wav")).max() == pytest.approx(1, abs=2 * LSB)
+
+
+def test_a_lossy_file_of_32_bits_does_not_exceed_full_scale(models, tmp_path):
+    loud_folder(tmp_path / "in")
+    command = [models["m"], tmp_path / "in", tmp_path / "out", "--format", "ogg", "--bits", 32]
+    assert synth(*command) == 0
+    assert np.abs(read(tmp_path / "out/c.ogg")).max() < 1.2
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")

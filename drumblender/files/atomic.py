@@ -14,24 +14,15 @@ from typing import Any, Iterator
 from drumblender.errors import DrumblenderError
 
 _LONGEST_NAME = 255  # in bytes
-_GOES_ON = " and run the same command again, and it goes on where it stopped"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
-def in_one_step(path: Path, remedy: str = _GOES_ON) -> Iterator[Path]:
-    """A temporary path that becomes ``path`` when the block ends without an exception.
-
-    Args:
-        path: of the file.
-        remedy: see :func:`disk_errors`.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    if len(os.fsencode(temporary.name)) > _LONGEST_NAME:
-        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
-        temporary = path.with_name(f"{digest}.tmp")
+def in_one_step(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes ``path`` when the block ends without an exception."""
+    temporary = _beside(path, ending=".tmp")
     try:
-        with disk_errors(path, remedy):
+        with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             os.replace(temporary, path)
@@ -41,21 +32,16 @@ def in_one_step(path: Path, remedy: str = _GOES_ON) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def disk_errors(path: Path, remedy: str = _GOES_ON) -> Iterator[None]:
-    """Turn what the disk refuses to ``path`` into a sentence.
-
-    Args:
-        path: that cannot be written.
-        remedy: what to do once there is room, to go behind "make room".
-    """
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses to ``path`` into a sentence."""
     try:
         yield
     except OSError as error:
         if error.errno is None:  # of a network library, not of the disk
             raise
-        advice = f"check the folder's permissions{remedy}"
+        advice = "check the folder's permissions and run the same command again"
         if error.errno in FULL:
-            advice = f"make room{remedy}"
+            advice = "make room and run the same command again"
         elif error.errno == errno.ENAMETOOLONG:
             advice = "give it a shorter name"
         raise DrumblenderError(
@@ -101,7 +87,7 @@ def put_in_place(folder: Path, destination: Path) -> None:
 def exclusive(folder: Path) -> Iterator[None]:
     """Let one process at a time make a folder; others wait, and say so."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    path = folder.with_name(f".{folder.name}.lock")
+    path = _beside(folder, ".", ".lock")
     with contextlib.ExitStack() as stack:
         while True:
             file = stack.enter_context(path.open("w"))
@@ -124,4 +110,13 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def _old(folder: Path) -> Path:
-    return folder.with_name(folder.name + ".old")
+    return _beside(folder, ending=".old")
+
+
+def _beside(path: Path, beginning: str = "", ending: str = "") -> Path:
+    """A name made of another one; of its checksum, where it would be longer than names can be."""
+    name = f"{beginning}{path.name}{ending}"
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+        name = f"{beginning}{digest}{ending}"
+    return path.with_name(name)

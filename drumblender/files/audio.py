@@ -1,7 +1,7 @@
 """Audio files to write, WAV, FLAC or OGG, whole or not at all; and the first channel of any."""
 
 from pathlib import Path
-from typing import Tuple, Union
+from typing import BinaryIO, Iterable, Optional, Tuple, Union
 
 import numpy as np
 import soundfile
@@ -21,6 +21,7 @@ SUFFIXES = tuple(
 )
 # Beyond these, libsndfile refuses, and with Vorbis it crashes.
 _HIGHEST_RATE = {"OGG": 192_000, "FLAC": 655_350}
+_LARGEST_WAV = 0xFFFFF000  # bytes of samples: 32 bits tell their number, and a header comes on top
 _BLOCK = 1 << 16  # libsndfile's Vorbis encoder puts all that it is given on the stack
 
 
@@ -59,45 +60,99 @@ def check_rate(path: PathLike, sample_rate: int) -> None:
         )
 
 
-def write_samples(
-    path: PathLike,
-    samples: np.ndarray,
-    sample_rate: int,
-    bits: int = 24,
-    full_scale: float = 1.0,
-) -> None:
+def write_samples(path: PathLike, samples: np.ndarray, sample_rate: int, bits: int = 24) -> None:
     """Write an audio file in one step; folders are made as needed.
 
     Args:
         path: its suffix decides about the format.
-        samples: not beyond ``full_scale``.
+        samples: not beyond full scale.
         sample_rate: in Hz.
         bits: 16, 24, or 32 (floats; WAV only). OGG is Vorbis, whatever this says.
-        full_scale: the value that becomes 1 in the file.
 
     Shape:
         - samples: (N,) or (N, channels)
     """
-    path = Path(path)
+    samples = np.asarray(samples)
+    blocks = (samples[start : start + _BLOCK] for start in range(0, len(samples), _BLOCK))
+    channels = 1 if samples.ndim == 1 else samples.shape[1]
+    with in_one_step(Path(path)) as temporary:
+        encode(temporary, Path(path), blocks, (len(samples), channels), sample_rate, bits)
+
+
+def encode(
+    temporary: Path,
+    path: Path,
+    blocks: Iterable[np.ndarray],
+    shape: Tuple[int, int],
+    sample_rate: int,
+    bits: int = 24,
+) -> None:
+    """Write an audio file of any length under a temporary name.
+
+    Args:
+        temporary: where to write it.
+        path: the name that it is to have; its suffix decides about the format.
+        blocks: of samples that follow each other.
+        shape: how many samples there are in each channel, and how many channels.
+        sample_rate: in Hz.
+        bits: see :func:`write_samples`.
+
+    Shape:
+        - blocks: (n,) or (n, channels) each
+    """
     check_name(path, bits)
+    check_rate(path, sample_rate)
+    length, channels = shape
     container = FORMATS[path.suffix.lower()]
     subtype = "VORBIS" if container == "OGG" else SUBTYPES[bits]
-    check_rate(path, sample_rate)
-    channels = 1 if samples.ndim == 1 else samples.shape[1]
-    with in_one_step(path, " and run the command again") as temporary:
-        try:
-            with temporary.open("wb") as stream:
+    if container == "WAV" and length * channels * bits // 8 > _LARGEST_WAV:
+        container = "RF64"  # the same with room for longer lengths
+    try:
+        with temporary.open("wb") as file:
+            target = _Target(file)
+            try:
                 options = (sample_rate, channels, subtype, None, container)
-                with soundfile.SoundFile(stream, "w", *options) as file:
-                    for start in range(0, len(samples), _BLOCK):
-                        block = np.asarray(samples[start : start + _BLOCK])
-                        file.write(block if full_scale == 1 else block / full_scale)
-        except soundfile.SoundFileError as error:
-            reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
-            raise DrumblenderError(
-                f"{path} cannot be written with {channels} channels at {sample_rate} Hz "
-                f"({reason}); choose another format or --sample_rate."
-            ) from None
+                with soundfile.SoundFile(target, "w", *options) as sound:
+                    for block in blocks:
+                        for start in range(0, len(block), _BLOCK):
+                            sound.write(block[start : start + _BLOCK])
+            finally:
+                target.raise_what_went_wrong()
+    except soundfile.SoundFileError as error:
+        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
+        raise DrumblenderError(
+            f"{path} cannot be written with {channels} channels at {sample_rate} Hz "
+            f"({reason}); choose another format or --sample_rate."
+        ) from None
+
+
+class _Target:
+    """A file for libsndfile to write to, which keeps what goes wrong until Python can raise it.
+
+    An exception in the midst of C code would be printed and forgotten.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self._error: Optional[BaseException] = None
+
+    def write(self, data) -> int:
+        if self._error is None:
+            try:
+                return self._file.write(data)
+            except BaseException as error:
+                self._error = error
+        return 0
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence) if self._error is None else 0
+
+    def tell(self) -> int:
+        return self._file.tell() if self._error is None else 0
+
+    def raise_what_went_wrong(self) -> None:
+        if self._error is not None:
+            raise self._error
 
 
 def write_audio(path: Path, audio: Tensor, sample_rate: int) -> None:

@@ -47,6 +47,14 @@ class Workers:
     def __exit__(self, *exception) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def abandon(self) -> None:
+        """End the processes at once, in the midst of what they do; others start when needed."""
+        if self._pool is not None:
+            for process in set(multiprocessing.active_children()) - self._others:
+                process.terminate()
+            self.__exit__()
 
     def map(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
         """Call a function on every task; yield results as they come, in any order.
@@ -57,6 +65,7 @@ class Workers:
         """
         if self._pool is None and min(self.count, len(tasks) // _TASKS_PER_PROCESS) > 1:
             context = multiprocessing.get_context("spawn")
+            self._others = set(multiprocessing.active_children())
             self._pool = ProcessPoolExecutor(self.count, context, initializer=_start_worker)
         if self._pool is None:
             with _one_thread():
@@ -65,9 +74,10 @@ class Workers:
         try:
             yield from self._feed(function, iter(tasks))
         except BrokenProcessPool as error:
+            self.__exit__()
             raise DrumblenderError(
                 "A worker process died, probably for want of memory; run the same command again "
-                f"with less than --num_workers {self.count}, and it goes on where it stopped."
+                f"with less than --num_workers {self.count}."
             ) from error
 
     def _feed(self, function: Callable[[Any], Any], tasks: Iterator[Any]) -> Iterator[Any]:

@@ -2,23 +2,34 @@
 
 What one command writes keeps its balance: drums of a kit, round robins and stems are scaled
 together or not at all. How loud the loudest is shows only when all are made, so each is first
-recorded as floats beside its destination and written under its name afterwards. A recording of any
+recorded as floats in a hidden folder and written under its name afterwards. A recording of any
 length passes through piece by piece.
 """
 
+import contextlib
+import fcntl
+import io
 import math
 import os
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
+import soundfile
 
-from drumblender.files.atomic import disk_errors
-from drumblender.files.audio import check_samples, write_samples
+from drumblender.files.atomic import disk_errors, in_one_step
+from drumblender.files.audio import check_samples, encode
 
 WHOLE = ""  # among the signals of a take, the sum of the others
 _AUDIBLE = 1.005  # a change of level that is less cannot be heard
+_BLOCK = 1 << 16  # samples of each channel
+_SCRATCH, _LOCK = ".drumblender-synth-", "lock"
+_ROUNDED = 2.0**-13  # what rounding to 16 bits may make of three stems and their sum, and more
+_ENCODED = 0.05  # the part of its energy by which Vorbis differs when what it encodes is rounded
+_COMPARED = 1 << 20  # samples of Vorbis that are encoded to compare them
 
 Signals = Dict[str, np.ndarray]
 
@@ -36,6 +47,7 @@ class Take:
         peak: of the sum.
         loudest: the highest peak of the sum and of the stems that are written.
         length: in samples.
+        inputs: what a picture shows above it: (label, raw float32 samples, sample rate).
     """
 
     destination: Path
@@ -46,11 +58,73 @@ class Take:
     peak: float
     loudest: float
     length: int
+    inputs: Tuple[Tuple[str, Path, int], ...] = ()
 
-    def samples(self, name: str = WHOLE) -> np.ndarray:
-        """One signal, (N,) or (N, channels), read from the disk as it is used."""
-        samples = np.memmap(self.recorded[name], np.float32, "r")
-        return samples if self.channels == 1 else samples.reshape(-1, self.channels)
+    def blocks(self, name: str = WHOLE, full_scale: float = 1.0) -> Iterator[np.ndarray]:
+        """One signal, read from the disk block by block.
+
+        Args:
+            name: of the signal.
+            full_scale: the value that becomes 1.
+
+        Shape:
+            - Output: (n,) or (n, channels)
+        """
+        with open(self.recorded[name], "rb") as file:
+            while True:
+                block = np.fromfile(file, np.float32, _BLOCK * self.channels)
+                if not len(block):
+                    return
+                block = block if self.channels == 1 else block.reshape(-1, self.channels)
+                yield block if full_scale == 1 else block / full_scale
+
+    def is_float(self, bits: int) -> bool:
+        """Whether its files hold floats, which may exceed full scale."""
+        return bits == 32 and self.destination.suffix.lower() == ".wav"
+
+
+@contextlib.contextmanager
+def scratch_folder(folder: Path, destination: Path) -> Iterator[Path]:
+    """A hidden folder for what waits to be written, which is removed in the end.
+
+    Those of programs that were killed are removed as well, and folders that stay empty.
+
+    Args:
+        folder: to put it in; made if needed.
+        destination: of what is to be written, to name where that is impossible.
+    """
+    with disk_errors(destination):
+        new = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(folder)
+        scratch, lock = _locked(folder)
+    try:
+        with lock:
+            yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        for path in new:
+            with contextlib.suppress(OSError):  # something is in it
+                path.rmdir()
+
+
+def _locked(folder: Path):
+    while True:
+        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=folder))
+        lock = (scratch / _LOCK).open("w")
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if (scratch / _LOCK).exists():
+            return scratch, lock
+        lock.close()  # another program took it for abandoned before it was locked
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for scratch in folder.glob(f"{_SCRATCH}*"):
+        # Without a lock it has just been made; a lock that is held belongs to a program at work.
+        with contextlib.suppress(OSError), (scratch / _LOCK).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def record(
@@ -79,19 +153,21 @@ def record(
     recorded = {name: Path(f"{prefix}-{index}.f32") for index, name in enumerate(names)}
     peaks = dict.fromkeys(names, 0.0)
     channels, length = 1, 0
-    with disk_errors(destination, " and run the command again"):
-        for path in recorded.values():
-            path.write_bytes(b"")
-        for signals in _faded(pieces):
-            whole = sum(signals.values())
-            channels = 1 if whole.ndim == 1 else whole.shape[1]
-            length += len(whole)
-            check_samples(destination, whole)
-            for name in names:
-                samples = np.ascontiguousarray(signals[name] if name else whole, np.float32)
-                peaks[name] = max(peaks[name], float(np.abs(samples).max(initial=0.0)))
-                with recorded[name].open("ab") as file:
-                    file.write(samples.tobytes())
+    try:
+        with disk_errors(destination), contextlib.ExitStack() as stack:
+            files = {n: stack.enter_context(path.open("wb")) for n, path in recorded.items()}
+            for signals in _faded(pieces):
+                whole = sum(signals.values())
+                channels = 1 if whole.ndim == 1 else whole.shape[1]
+                length += len(whole)
+                check_samples(destination, whole)
+                for name in names:
+                    samples = np.ascontiguousarray(signals[name] if name else whole, np.float32)
+                    peaks[name] = max(peaks[name], float(np.abs(samples).max(initial=0.0)))
+                    files[name].write(samples.data)
+    except BaseException:
+        _remove(recorded.values())  # others may need the room
+        raise
     written = {name: path for name, path in stems.items() if path is not None}
     loudest = max(peaks[name] for name in (WHOLE, *written))
     return Take(
@@ -114,9 +190,10 @@ def _faded(pieces: Iterable[Tuple[int, Signals]]) -> Iterable[Signals]:
 
 
 def _fade(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    shared = len(before)
+    # Rounded to samples, the last piece may end one before the piece that it continues.
+    shared = min(len(before), len(after))
     fade = np.linspace(0, 1, shared, dtype=np.float32).reshape(-1, *[1] * (after.ndim - 1))
-    return np.concatenate([before * (1 - fade) + after[:shared] * fade, after[shared:]])
+    return np.concatenate([before[:shared] * (1 - fade) + after[:shared] * fade, after[shared:]])
 
 
 def full_scales(takes: Sequence[Take], normalize: str, bits: int) -> List[float]:
@@ -131,7 +208,9 @@ def full_scales(takes: Sequence[Take], normalize: str, bits: int) -> List[float]
     if normalize == "each":
         return [take.loudest or 1.0 for take in takes]
     loudest = max((take.loudest for take in takes), default=0.0)
-    scaled = loudest > 0 if normalize == "all" else loudest > 1 and bits != 32
+    scaled = loudest > 0
+    if normalize != "all":
+        scaled = any(take.loudest > 1 and not take.is_float(bits) for take in takes)
     return [loudest if scaled else 1.0] * len(takes)
 
 
@@ -145,7 +224,7 @@ def describe_scales(
     if worst.loudest <= _AUDIBLE:
         return []
     level = 20 * math.log10(worst.loudest)
-    if bits == 32:
+    if worst.is_float(bits):
         loud = [take for take in takes if take.loudest > _AUDIBLE]
         return [
             f"{take.destination}: exceeds full scale by {20 * math.log10(take.loudest):.1f} dB."
@@ -161,9 +240,65 @@ def describe_scales(
 
 
 def write_take(take: Take, full_scale: float, bits: int) -> None:
-    """Write a take under its name, each file in one step, and remove what was recorded of it."""
-    write_samples(take.destination, take.samples(), take.sample_rate, bits, full_scale)
-    for name, path in take.stems.items():
-        write_samples(path, take.samples(name), take.sample_rate, bits, full_scale)
-    for path in take.recorded.values():
-        os.unlink(path)
+    """Write a take and its stems under their names, together or not at all."""
+    names = {take.destination: WHOLE, **{path: name for name, path in take.stems.items()}}
+    shape = take.length, take.channels
+    with contextlib.ExitStack() as stack:
+        for path, name in names.items():
+            temporary = stack.enter_context(in_one_step(path))
+            blocks = take.blocks(name, full_scale)
+            encode(temporary, path, blocks, shape, take.sample_rate, bits)
+
+
+def forget(take: Take) -> None:
+    """Remove what was recorded of a take."""
+    _remove([*take.recorded.values(), *(path for _, path, _ in take.inputs)])
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def add_up(stems: Sequence[Path], output: Path) -> bool:
+    """Whether the stems that lie somewhere are those of an output, as far as can be heard."""
+    try:
+        with contextlib.ExitStack() as stack:
+            files = [
+                stack.enter_context(soundfile.SoundFile(stack.enter_context(path.open("rb"))))
+                for path in (output, *stems)
+                if path.is_file()
+            ]
+            form = {(file.samplerate, file.channels, file.frames) for file in files}
+            if len(files) <= len(stems) or len(form) > 1:
+                return False
+            if output.suffix.lower() == ".ogg":
+                return _encoded_alike(
+                    files[0].samplerate, *(file.read(_COMPARED) for file in files)
+                )
+            for _ in range(0, files[0].frames, _BLOCK):
+                whole, *parts = (file.read(_BLOCK) for file in files)
+                if np.abs(whole - sum(parts)).max() > _ROUNDED:
+                    return False
+            return True
+    except (soundfile.SoundFileError, OSError):
+        return False
+
+
+def _encoded_alike(sample_rate: int, whole: np.ndarray, *parts: np.ndarray) -> bool:
+    """Whether parts add up to what a Vorbis file holds, which is other noise where there is noise.
+
+    The same noise comes of the same samples, though.
+    """
+    total = sum(parts)
+    channels = 1 if total.ndim == 1 else total.shape[1]
+    file = io.BytesIO()
+    with soundfile.SoundFile(file, "w", sample_rate, channels, "VORBIS", format="OGG") as sound:
+        for start in range(0, len(total), _BLOCK):
+            sound.write(total[start : start + _BLOCK])
+    file.seek(0)
+    again = soundfile.read(file)[0]
+    middle = slice(0, -_BLOCK if len(whole) == _COMPARED else None)
+    energy, error = (np.var(x[middle]) for x in (whole, whole - again))
+    return bool(error <= _ENCODED * energy + _ROUNDED**2)
