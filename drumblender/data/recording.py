@@ -63,9 +63,7 @@ def _read_first_channel(path: Path, seconds: float) -> Tuple[np.ndarray, int]:
     try:
         with open_recording(path) as file:
             frames = math.ceil((LONGEST_S + seconds) * file.sample_rate)
-            blocks = [block[:, 0] for block in file.blocks(frames=frames)]
-            if not blocks:
-                raise Unusable("holds no samples")
+            blocks = [block[:, 0].copy() for block in file.blocks(frames=frames)]
             return np.concatenate(blocks), file.sample_rate
     except Unreadable as error:
         raise Unusable(error.reason) from error

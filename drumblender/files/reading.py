@@ -1,8 +1,8 @@
 """Reading of audio files: one policy for every command, whatever program wrote them.
 
-libsndfile decodes. What it does not do stands here: it reads files with a tag in front short, takes
-the lengths in headers at their word, and waits for ever for a pipe. The content of a file decides
-about its format, not its name.
+libsndfile decodes, by the content of a file and not its name, in blocks, so that neither a long
+recording nor a header that lies takes more memory than a block. Which bytes it gets to see is the
+business of :mod:`drumblender.files.containers`.
 
 - Where a program that streams wrote no length, or a placeholder, all that is there is read.
 - A file of which a part is missing is refused, because half a drum is worse than none.
@@ -10,42 +10,36 @@ about its format, not its name.
 """
 
 import contextlib
-import io
 import os
 import re
 import stat
-import struct
 from pathlib import Path
-from typing import IO, Iterator, List, Optional, Tuple, Union
+from typing import BinaryIO, Iterator, Optional, Tuple, Union
 
 import numpy as np
 import soundfile
 
 from drumblender.errors import DrumblenderError
+from drumblender.files.containers import find_streams
+from drumblender.files.streams import Damaged, Stream, View
 
 PathLike = Union[str, Path]
-Patch = Tuple[int, bytes]  # position in a file, and what to see there
 
-# Rates beyond these are broken headers.
+# Beyond these are broken headers.
 _SAMPLE_RATES = (1_000, 1_000_000)
+_MOST_CHANNELS = 256
 # Floats may exceed full scale, but nobody means 24 dB; what does is integers stored as floats.
 _HIGHEST_PEAK = 16.0
-_BLOCK = 1 << 16
+# Numbers of all channels together that are decoded at once, and read into memory as a whole.
+_BLOCK, _MOST_NUMBERS = 1 << 16, 1 << 28
+# No format packs more frames than this into a byte; a header that says so is wrong.
+_FRAMES_PER_BYTE = 1 << 13
 _REMEDY = "give a file such as WAV, FLAC or OGG"
 _EXPORT = "export it again"
-
-_CONTAINERS = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS", b".snd", b"caff", b"riff")
-# Lengths that a program writes which does not know the length: the largest number or close to it.
-_PLACEHOLDER = 0x7FFF0000
-# Other programs write a round number, of at least this many bytes.
-_LEAST_ROUND = 1 << 27
-_MOST_CHUNKS = 10_000
-# What libsndfile notes where the length in a header is more than there is.
-_CUT = re.compile(
-    r"^\s*(?:data|SSND|BODY|Data Size|Riff size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.M
-)
-_UNKNOWN_FRAMES = 1 << 62
-_AT_THE_END = 39  # libsndfile's error for a seek to the end of a file whose length it does not know
+# What libsndfile notes about a file of a rare format that is not whole.
+_NOTED_FRAMES = re.compile(r"\b(?:Frames|Cols)\s*:\s*(\d+)")
+_NOTED_LENGTH = re.compile(r"^Data length (\d+) should be (\d+)|(truncated)", re.M)
+_FORMATS_WITH_NOTES = ("AVR", "MAT4", "MAT5", "MPC2K", "SDS", "VOC", "WVE")
 
 
 class Unreadable(DrumblenderError):
@@ -62,6 +56,16 @@ class Unreadable(DrumblenderError):
         self.reason = reason
 
 
+class _Sound(soundfile.SoundFile):
+    """A sound that is read from its start to its end.
+
+    soundfile would seek after each block, and believe the header's number of frames.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
 class AudioFile:
     """An audio file that is being read, from :func:`open_recording`.
 
@@ -72,12 +76,29 @@ class AudioFile:
         frames: samples of each channel; None where only reading to the end tells.
     """
 
-    def __init__(self, path: Path, sound: soundfile.SoundFile):
+    def __init__(self, path: Path, file: BinaryIO):
         self.path = path
-        self.sample_rate: int = sound.samplerate
-        self.channels: int = sound.channels
-        self.frames: Optional[int] = sound.frames if sound.frames < _UNKNOWN_FRAMES else None
-        self._sound = sound
+        self._file = file
+        self._done = 0  # of all streams, and of the one that is open
+        self._done_here = 0
+        self._sound: Optional[_Sound] = None
+        with _disk(path):
+            self._size = os.fstat(file.fileno()).st_size
+            if not file.read(1):
+                raise Unreadable(path, "is empty", "give a recording")
+            try:
+                stream, *self._more = find_streams(file)
+            except Damaged as error:
+                raise self._cut(str(error)) from None
+        self._open(stream)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.close)
+            self._check_header()
+            stack.pop_all()
+        self.sample_rate: int = self._sound.samplerate
+        self.channels: int = self._sound.channels
+        promises = [self._promised, *(other.frames for other in self._more)]
+        self.frames: Optional[int] = None if None in promises else sum(promises)
 
     def blocks(self, size: int = _BLOCK, frames: Optional[int] = None) -> Iterator[np.ndarray]:
         """Read on, block by block.
@@ -90,37 +111,96 @@ class AudioFile:
             - Output: (n, channels), float32; n is ``size`` for all but the last block.
 
         Raises:
-            Unreadable: when less is there than the header says, or the samples are not numbers or
-                far beyond full scale.
+            Unreadable: when less is there than the header says, or nothing, or the samples are not
+                numbers or far beyond full scale.
         """
-        wanted = self.frames if frames is None or self.frames is None else min(frames, self.frames)
-        limit = frames if wanted is None else wanted
-        done = 0
-        while limit is None or done < limit:
-            block = self._read(size if limit is None else min(size, limit - done))
-            if not len(block):
-                break
-            self._check(block)
-            done += len(block)
-            yield block
-        if wanted is not None and done < wanted:
-            raise self._cut(f"{done} of {self.frames} samples")
+        while frames is None or frames > 0:
+            wanted = size if frames is None else min(size, frames)
+            block = self._read(wanted)
+            if len(block):
+                yield block
+            if len(block) < wanted:
+                return
+            frames = None if frames is None else frames - wanted
+
+    def close(self) -> None:
+        if self._sound is not None:
+            with self._quiet():
+                self._sound.close()
+            self._sound = None
 
     def _read(self, count: int) -> np.ndarray:
-        if self.frames is not None:
-            return self._sound.read(count, dtype="float32", always_2d=True)
-        # Behind the last sample libsndfile fails instead of giving fewer; NaN marks what it left.
-        block = np.full((count, self.channels), np.nan, np.float32)
-        try:
-            return self._sound.read(out=block)
-        except soundfile.LibsndfileError as error:
-            if error.code != _AT_THE_END:
-                raise
-        return block[: np.count_nonzero(~np.isnan(block[:, 0]))]
+        """The next samples; fewer only where the recording ends."""
+        pieces, left = [], count
+        while left > 0:
+            piece = self._read_some(left)
+            if not len(piece):
+                break
+            pieces.append(piece)
+            left -= len(piece)
+        if len(pieces) == 1:
+            return pieces[0]
+        return np.concatenate(pieces) if pieces else np.empty((0, self.channels), np.float32)
 
-    def _check(self, block: np.ndarray) -> None:
+    def _read_some(self, count: int) -> np.ndarray:
+        """Some of the next samples; none at the end."""
+        count = min(count, max(1, _BLOCK // self.channels))
+        # What is promised is read without what may follow, which may be no sound.
+        left = 0 if self._promised is None else self._promised - self._done_here
+        if left > 0:
+            count = min(count, left)
+        try:
+            with self._quiet():
+                piece = self._sound.read(count, dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            self._check_disk()
+            if self._promised is None or left > 0:
+                how_far = f"is broken or truncated after {self._done} samples ({_words(error)})"
+                raise self._cut(how_far) from error
+            piece = np.empty((0, self.channels), np.float32)
+        self._check_disk()
+        if len(piece):
+            self._check(piece)
+            self._done += len(piece)
+            self._done_here += len(piece)
+            return piece
+        if left > 0:
+            there = self._done_here
+            raise self._cut(f"is truncated ({there} of {self._promised} samples)")
+        if self._more:
+            self._open_next()
+            return self._read_some(count)
+        if not self._done:
+            raise self._empty()
+        return piece
+
+    def _open(self, stream: Stream) -> None:
+        # libmpg123 writes to the terminal whatever it finds odd.
+        self._quiet = _without_stderr if stream.is_mpeg else contextlib.nullcontext
+        self._view = View(self._file, stream)
+        try:
+            with self._quiet():
+                self._sound = _Sound(self._view)
+        except soundfile.SoundFileError as error:
+            self._check_disk()
+            raise Unreadable(self.path, f"is broken or no audio ({_words(error)})") from error
+        claimed = stream.frames or self._sound.frames
+        is_plausible = claimed <= _FRAMES_PER_BYTE * self._size
+        self._promised: Optional[int] = claimed if is_plausible else None
+        self._done_here = 0
+
+    def _open_next(self) -> None:
+        """Go on with the next stream of a file that has several."""
+        self.close()
+        stream, *self._more = self._more
+        self._open(stream)
+        if (self._sound.samplerate, self._sound.channels) != (self.sample_rate, self.channels):
+            what = "changes its sample rate or number of channels in the middle"
+            raise Unreadable(self.path, what, "split it")
+
+    def _check(self, piece: np.ndarray) -> None:
         # One number that no finite sample exceeds and that NaN makes NaN.
-        peak = float(np.abs(block).max())
+        peak = max(float(piece.max()), -float(piece.min()))
         if peak <= _HIGHEST_PEAK:
             return
         if not np.isfinite(peak):
@@ -134,8 +214,43 @@ class AudioFile:
             f"{_EXPORT}, as integers or as floats from -1 to 1",
         )
 
-    def _cut(self, how_much: str) -> Unreadable:
-        return Unreadable(self.path, f"is truncated ({how_much})", "copy or export it again")
+    def _check_header(self) -> None:
+        rate, channels = self._sound.samplerate, self._sound.channels
+        if not _SAMPLE_RATES[0] <= rate <= _SAMPLE_RATES[1]:
+            what = f"has an impossible sample rate ({rate} Hz)"
+            raise Unreadable(self.path, what, _EXPORT)
+        if channels > _MOST_CHANNELS:
+            what = f"has an impossible number of channels ({channels})"
+            raise Unreadable(self.path, what, _EXPORT)
+        if self._sound.format in _FORMATS_WITH_NOTES:
+            self._check_notes()
+        if not self._sound.frames:
+            raise self._empty()
+
+    def _check_notes(self) -> None:
+        """Raise where libsndfile has noticed that samples are missing and goes on without."""
+        notes = self._sound.extra_info
+        length = _NOTED_LENGTH.search(notes)
+        if length and (length[3] or int(length[1]) > int(length[2])):
+            raise self._cut("is truncated")
+        frames = _NOTED_FRAMES.findall(notes)
+        if frames:
+            there, whole = self._sound.frames, int(frames[-1])
+            if self._sound.format == "SDS":  # notes what is there, and invents the rest
+                there, whole = whole, there
+            if there < whole:
+                raise self._cut(f"is truncated ({there} of {whole} samples)")
+
+    def _check_disk(self) -> None:
+        with _disk(self.path):
+            if self._view.error is not None:
+                raise self._view.error
+
+    def _cut(self, reason: str) -> Unreadable:
+        return Unreadable(self.path, reason, "copy or export it again")
+
+    def _empty(self) -> Unreadable:
+        return Unreadable(self.path, "holds no samples", "give a recording")
 
 
 @contextlib.contextmanager
@@ -149,46 +264,26 @@ def open_recording(path: PathLike) -> Iterator[AudioFile]:
         Unreadable: when it is missing, broken, empty, truncated or no audio.
     """
     path = Path(path)
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise Unreadable(path, "is no regular file", "give an audio file")
-        with path.open("rb") as raw, _decoded(path, raw) as sound:
-            file = AudioFile(path, sound)
-            low, high = _SAMPLE_RATES
-            if not low <= file.sample_rate <= high:
-                rate = f"has an impossible sample rate ({file.sample_rate} Hz)"
-                raise Unreadable(path, rate, _EXPORT)
-            if file.frames == 0:
-                raise Unreadable(path, "holds no samples", "give a recording")
-            yield file
-    except soundfile.SoundFileError as error:
-        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
-        raise Unreadable(path, f"is broken or no audio ({reason or 'unknown format'})") from error
-    except FileNotFoundError as error:
-        what = "is a link to a file that is not there" if path.is_symlink() else "does not exist"
-        raise Unreadable(path, what, "check the path") from error
-    except OSError as error:
-        raise Unreadable(
-            path,
-            f"cannot be read ({error.strerror or error})",
-            "check the path and its permissions",
-        ) from error
-    except ValueError as error:  # a path with a zero byte
-        if "\0" not in str(path):
-            raise
-        raise Unreadable(repr(str(path)), "names no file", "check the path") from error
+    with _opened(path) as raw, contextlib.closing(AudioFile(path, raw)) as file:
+        yield file
 
 
 def read_channels(path: PathLike) -> Tuple[np.ndarray, int]:
     """All samples (N, channels) of an audio file as float32, and its sample rate.
 
     Raises:
-        Unreadable: when it is missing, broken, empty, truncated, no audio or holds no numbers.
+        Unreadable: when it is missing, broken, empty, truncated, no audio, holds no numbers, or is
+            too long for memory.
     """
     with open_recording(path) as file:
-        blocks = list(file.blocks())
-        if not blocks:
-            raise Unreadable(path, "holds no samples", "give a recording")
+        blocks, most = [], _MOST_NUMBERS // file.channels
+        for block in file.blocks():
+            blocks.append(block)
+            most -= len(block)
+            if most < 0:
+                minutes = _MOST_NUMBERS / file.channels / file.sample_rate / 60
+                long = f"is too long to be read at once (over {minutes:.0f} minutes)"
+                raise Unreadable(path, long, "cut it")
         return np.concatenate(blocks), file.sample_rate
 
 
@@ -200,139 +295,39 @@ def duration(path: PathLike) -> float:
     return 0.0
 
 
-# --- What libsndfile gets to see -----------------------------------------------------------------
+def _opened(path: Path) -> BinaryIO:
+    with _disk(path):
+        try:
+            mode = path.stat().st_mode
+            if stat.S_ISDIR(mode):
+                raise Unreadable(path, "is a folder", "give an audio file")
+            if not stat.S_ISREG(mode):  # to open a pipe would wait for ever
+                raise Unreadable(path, "is no regular file", "give an audio file")
+            return path.open("rb")
+        except FileNotFoundError as error:
+            is_link = path.is_symlink()
+            what = "is a link to a file that is not there" if is_link else "does not exist"
+            raise Unreadable(path, what, "check the path") from error
+        except ValueError as error:  # a zero byte, or half a character
+            raise Unreadable(repr(str(path)), "names no file", "check the path") from error
 
 
 @contextlib.contextmanager
-def _decoded(path: Path, raw: IO[bytes]) -> Iterator[soundfile.SoundFile]:
-    """The decoder of a file whose header is put right where a program left it unfinished."""
-    size = os.fstat(raw.fileno()).st_size
-    if not size:
-        raise Unreadable(path, "is empty", "give a recording")
-    start = _behind_tags(raw, size)
-    raw.seek(start)
-    head = raw.read(4)
-    patches, streamed = [], False
-    if head in (b"RIFF", b"RIFX"):
-        patches, streamed = _unfinished_riff(raw, start, size)
-    # The decoder of MP3 writes to the terminal whatever it finds odd.
-    quiet = contextlib.nullcontext() if head in _CONTAINERS else _without_stderr()
-    view = _View(raw, start, size, patches)
-    with quiet, soundfile.SoundFile(view) as sound:
-        cut = _CUT.search(sound.extra_info)
-        if cut and not streamed and int(cut[2]) < int(cut[1]) < _PLACEHOLDER:
-            reason = f"is truncated ({cut[2]} of {cut[1]} bytes)"
-            raise Unreadable(path, reason, "copy or export it again")
-        yield sound
+def _disk(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise Unreadable(
+            path,
+            f"cannot be read ({error.strerror or error})",
+            "check the path and its permissions",
+        ) from error
 
 
-class _View:
-    """A file from some position on, with other bytes at some places; never fails on a seek.
-
-    Args:
-        file: that is seen.
-        start: where it begins.
-        size: of the file.
-        patches: (position in the file, bytes).
-    """
-
-    def __init__(self, file: IO[bytes], start: int, size: int, patches: List[Patch]):
-        self._file, self._start, self._size, self._patches = file, start, size, patches
-        self._position = 0
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position}.get(whence, self._size - self._start)
-        self._position = max(0, base + offset)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer) -> int:
-        at = self._start + self._position
-        self._file.seek(at)
-        data = bytearray(self._file.read(len(buffer)))
-        for position, patch in self._patches:
-            for index, value in enumerate(patch, position - at):
-                if 0 <= index < len(data):
-                    data[index] = value
-        buffer[: len(data)] = bytes(data)
-        self._position += len(data)
-        return len(data)
-
-
-def _behind_tags(file: IO[bytes], size: int) -> int:
-    """Where the audio begins behind ID3v2 tags; 0 where what follows them is no container.
-
-    The length of a tag is four times seven bits (https://id3.org/id3v2.4.0-structure, 3.1).
-    """
-    start = 0
-    while True:
-        file.seek(start)
-        head = file.read(10)
-        if len(head) < 10 or head[:3] != b"ID3" or max(head[6:]) > 127:
-            break
-        length = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-        has_footer = head[5] & 0x10
-        start += 10 + length + (10 if has_footer else 0)
-        if start >= size:
-            return 0
-    return start if head[:4] in _CONTAINERS else 0
-
-
-def _unfinished_riff(
-    file: IO[bytes], start: int, size: int
-) -> Tuple[List[Tuple[int, bytes]], bool]:
-    """What to put in place of a length that a program never wrote, and whether there is such a one.
-
-    A copy that broke off has a header whose lengths agree with each other, and less behind it.
-    """
-    file.seek(start)
-    magic, whole = file.read(4), file.read(4)
-    number = struct.Struct("<I" if magic == b"RIFF" else ">I")
-    whole_size = number.unpack(whole)[0] if len(whole) == 4 else 0
-    position = start + 12
-    for _ in range(_MOST_CHUNKS):
-        file.seek(position)
-        head = file.read(8)
-        if len(head) < 8:
-            break
-        claimed = number.unpack(head[4:])[0]
-        there = size - position - 8
-        if head[:4] == b"data":
-            if claimed == 0:
-                unfinished = there > 0 and not _chunks_until_end(file, position + 8, size, number)
-            else:
-                is_whole = abs(start + 8 + whole_size - size) <= 1
-                unfinished = claimed > there and (is_whole or _is_placeholder(claimed, there))
-            if not unfinished:
-                break
-            return [(position + 4, number.pack(min(there, 0xFFFFFFFF)))], True
-        position += 8 + claimed + (claimed & 1)
-    return [], False
-
-
-def _is_placeholder(claimed: int, there: int) -> bool:
-    """Whether a length is none that a program counted."""
-    is_round = any(
-        (claimed + header) % unit == 0 for header in (0, 36, 44) for unit in (1_000_000, 1 << 20)
-    )
-    is_far_off = there < claimed // 64
-    return claimed >= _PLACEHOLDER or (claimed >= _LEAST_ROUND and (is_round or is_far_off))
-
-
-def _chunks_until_end(file: IO[bytes], position: int, size: int, number: struct.Struct) -> bool:
-    """Whether chunks, and nothing else, fill a file from a position on."""
-    for _ in range(_MOST_CHUNKS):
-        file.seek(position)
-        head = file.read(8)
-        if len(head) < 8 or not all(0x20 <= byte < 0x7F for byte in head[:4]):
-            return False
-        length = number.unpack(head[4:])[0]
-        position += 8 + length + (length & 1)
-        if position >= size:
-            return position - size <= 1
-    return False
+def _words(error: Exception) -> str:
+    """What libsndfile says, to stand in brackets."""
+    return str(getattr(error, "error_string", error)).strip().rstrip(".") or "unknown format"
 
 
 @contextlib.contextmanager
