@@ -56,6 +56,8 @@ def modal_synth(
     >>> modal_synth(torch.full((2, 8, 10), 0.1), torch.ones(2, 8, 10), 2560).shape
     torch.Size([2, 1, 2560])
     """
+    if not freqs.shape[1]:
+        return amps.new_zeros(len(amps), 1, num_samples)
     if round_phase:
         return _rounded(freqs, amps, num_samples, phase)
     grid = _grid(num_samples, freqs.shape[-1], freqs.device)
