@@ -10,6 +10,7 @@ import torch
 from drumblender.analysis.modal import AnalysisSettings
 from drumblender.config import load_config
 from drumblender.errors import DrumblenderError, UsageError, condense
+from drumblender.fast import accelerate
 from drumblender.tasks.blender import TRAINING_ARGUMENTS, Blender
 
 PathLike = Union[str, Path]
@@ -39,8 +40,9 @@ def load_model(
         device: where the model goes.
 
     Returns:
-        The model, with ``analysis_settings`` (an :class:`AnalysisSettings`) and ``num_samples``
-        (the length that it was trained on) as attributes.
+        The model, accelerated (:func:`drumblender.fast.accelerate`), with ``analysis_settings``
+        (an :class:`AnalysisSettings`) and ``num_samples`` (the length that it was trained on) as
+        attributes.
 
     Raises:
         UsageError: when the configuration is missing, broken or describes no model.
@@ -66,7 +68,7 @@ def load_model(
     model.analysis_settings = analysis_settings(data_args)
     model.num_samples = data_args.get("num_samples", 96000)
     model.configuration = settings
-    return model.to(device).eval()
+    return accelerate(model.to(device).eval())
 
 
 def read_checkpoint(path: PathLike) -> Dict[str, Any]:

@@ -24,6 +24,7 @@ from drumblender.callbacks import MetricsWriter, PredictionWriter, relative
 from drumblender.checkpoint import check_weights, read_checkpoint
 from drumblender.data import AudioDataModule
 from drumblender.errors import DrumblenderError, Stopped, UsageError, condense, finish, suggest
+from drumblender.fast import accelerate
 from drumblender.files.memory import keep_memory
 from drumblender.running import Ending, Progress, Summary, be_quiet, step_aside
 from drumblender.tasks import DrumBlender
@@ -180,6 +181,7 @@ class DrumblenderCLI(LightningCLI):
         # Plain values only, so that checkpoints load without running code.
         text = self._parser(self.subcommand).dump(config, skip_none=False, skip_validation=True)
         self.model.configuration = yaml.safe_load(text)
+        accelerate(self.model)
 
     # --- Running -----------------------------------------------------------------------------
 

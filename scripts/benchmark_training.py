@@ -4,8 +4,9 @@
     python scripts/benchmark_training.py [CONFIG] [--device cuda] [--batch_size 4] [--threads 1]
     python scripts/benchmark_training.py [CONFIG] --curve 200 [--num_samples 24000]
 
-Plain is what PyTorch's own modules do (scripts/plain.py): a running sum of interpolated
-frequencies, nn.Conv1d with dilation, batch norm, FiLM, activation and residual one after the other.
+Plain is a model that is not accelerated (drumblender.fast): nn.Conv1d with dilation, batch norm,
+FiLM, activation and residual one after the other, and the phase as a running sum of interpolated
+frequencies.
 Each has a process of its own; they run in turn. Times are medians of forward and backward after a
 warm-up, "kept" is what autograd keeps for the backward, "peak" what a step adds to the memory of a
 process that did none before. Like `drumblender fit`, fast processes keep freed memory; what that
@@ -29,10 +30,10 @@ from typing import Callable, Dict, Optional
 import soundfile
 import torch
 from jsonargparse import ArgumentParser
-from plain import plain
 
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
 from drumblender.config import load_config
+from drumblender.fast import accelerate
 from drumblender.files.memory import keep_memory
 from drumblender.signal import fit_length, resample
 from drumblender.tasks import DrumBlender
@@ -74,14 +75,16 @@ CUDA_VARIANTS = {
 }
 
 
-def build(config: str, device: str, options: tuple = ()) -> DrumBlender:
+def build(config: str, device: str, variant: Variant) -> DrumBlender:
     torch.manual_seed(0)
     section = load_config(config)["model"]
-    section["init_args"].update({name: True for name in options})
+    section["init_args"].update({name: True for name in variant.options})
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(DrumBlender, "model", required=True)
     model = parser.instantiate_classes(parser.parse_object({"model": section})).model
-    return model.to(device).train()
+    if variant.is_plain:
+        model.modal_synth.round_phase = True  # a running sum
+    return accelerate(model.to(device).train(), not variant.is_plain)
 
 
 def recordings(count: int, num_samples: int, device: str):
@@ -100,9 +103,8 @@ def recordings(count: int, num_samples: int, device: str):
 
 @contextlib.contextmanager
 def computing(variant: Variant, device: str):
-    with plain() if variant.is_plain else contextlib.nullcontext():
-        with torch.autocast(device, variant.dtype, enabled=variant.dtype is not None):
-            yield
+    with torch.autocast(device, variant.dtype, enabled=variant.dtype is not None):
+        yield
 
 
 def parts_of(model: DrumBlender, batch) -> Dict[str, Callable[[], torch.Tensor]]:
@@ -209,7 +211,7 @@ class Bench:
             keep_memory()
         self.variant, self.device = variant, options.device
         self.batch = recordings(options.batch_size, options.num_samples, options.device)
-        self.model = build(options.config, options.device, variant.options)
+        self.model = build(options.config, options.device, variant)
         self.step = step_of(self.model, self.batch, variant, options.device)
         self.parts: Dict[str, Callable[[], torch.Tensor]] = {}
 
@@ -282,7 +284,7 @@ def compare(options: argparse.Namespace) -> None:
 
 def compare_parts(options: argparse.Namespace) -> None:
     variants = {name: VARIANTS[name] for name in ("plain", "plain, memory kept", "fast")}
-    names = parts_of(build(options.config, "cpu"), recordings(1, 24000, "cpu"))
+    names = parts_of(build(options.config, "cpu", Variant()), recordings(1, 24000, "cpu"))
     print("| part | plain | plain, memory kept | fast | times as fast | kept for backward |")
     print("|---|---|---|---|---|---|")
     with processes(options, variants) as pools:
@@ -314,7 +316,7 @@ def curve(options: argparse.Namespace) -> None:
     audio, params = recordings(64, options.num_samples, options.device)
 
     def losses(variant: Variant, seed: int):
-        model = build(options.config, options.device)
+        model = build(options.config, options.device, variant)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
         torch.manual_seed(seed)
         values = []

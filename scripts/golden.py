@@ -29,6 +29,7 @@ from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
 from drumblender.analysis.settings import VERSION
 from drumblender.checkpoint import analysis_settings, build_model
 from drumblender.config import load_config
+from drumblender.fast import accelerate
 from drumblender.signal import fit_length, resample
 from drumblender.tasks import Blender
 from drumblender.voice import Sound, Voice, blend
@@ -118,8 +119,12 @@ def features() -> Arrays:
     return found
 
 
-def wirings() -> Arrays:
-    """The parts that each configuration makes of the same audio and modal parameters."""
+def wirings(change: Callable[[Blender], nn.Module] = accelerate) -> Arrays:
+    """The parts that each configuration makes of the same audio and modal parameters.
+
+    Args:
+        change: what to do with each model first.
+    """
     audio = torch.from_numpy(drum(180, 0.24)).float()[None, None]
     audio = fit_length(audio, 12288)
     rng = np.random.default_rng(1)
@@ -134,7 +139,7 @@ def wirings() -> Arrays:
     modal = torch.from_numpy(modal).float()[None]
     made = {}
     for configuration in CONFIGURATIONS:
-        model = model_of(configuration)
+        model = change(model_of(configuration))
         with torch.no_grad():
             generator = torch.Generator().manual_seed(0)
             parts = model.synthesize(model.encode(audio, modal), audio.shape[-1], generator)
@@ -147,7 +152,7 @@ def wirings() -> Arrays:
 
 def edits() -> Arrays:
     """Stems of a sound with every edit that there is, by a model of three parts."""
-    voice = Voice(model_of("04_noise_parallel_transient_params"))
+    voice = Voice(accelerate(model_of("04_noise_parallel_transient_params")))
     low = voice.decompose(np.concatenate([np.zeros(1000), drum(120, 0.15)]), RATE, seed=1)
     high = voice.decompose(drum(170, 0.2, 44100, seed=2), 44100, seed=2)
     pair = np.stack([drum(120, 0.12), drum(200, 0.12, seed=3)], axis=1)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from drumblender.analysis.settings import VERSION
+from drumblender.fast import accelerate
 
 
 def test_features_belong_to_this_version_of_the_analysis_and_have_not_moved():
@@ -20,8 +21,10 @@ def test_features_belong_to_this_version_of_the_analysis_and_have_not_moved():
     )
 
 
-def test_every_wiring_makes_the_parts_that_it_made():
-    assert not golden.moved("wirings", golden.wirings(), golden.read("wirings"))
+@pytest.mark.parametrize("accelerated", [False, True], ids=["plain", "fast"])
+def test_every_wiring_makes_the_parts_that_it_made(accelerated):
+    actual = golden.wirings(lambda model: accelerate(model, accelerated))
+    assert not golden.moved("wirings", actual, golden.read("wirings"))
 
 
 def test_a_sound_and_every_edit_of_it_are_what_they_were():

@@ -8,6 +8,8 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
+from drumblender.errors import UsageError
+
 
 class DummyParameterEncoder(nn.Module):
     """One learned tensor, whatever the input.
@@ -38,12 +40,15 @@ class ModalAmpParameters(nn.Module):
     """One learned gain per mode, applied to the amplitudes of measured modal parameters.
 
     Args:
-        num_modes: M.
+        num_modes: gains that there are, at least M; the first M count.
         ones: start from gains of one instead of uniform ones in [0, 1).
 
     Shape:
         - Input: x (anything; it does not count), params (B, 3, M, F)
         - Output: (B, 3, M, F)
+
+    Raises:
+        UsageError: when there are more modes than gains.
 
     >>> ModalAmpParameters(64)(None, torch.zeros(2, 3, 64, 10)).shape
     torch.Size([2, 3, 64, 10])
@@ -55,8 +60,15 @@ class ModalAmpParameters(nn.Module):
         self.amp_params = nn.Parameter(gains(num_modes))
 
     def forward(self, x: Tensor, params: Tensor) -> Tensor:
-        frequency, amplitude, phase = params.unbind(1)
-        return torch.stack([frequency, amplitude * self.amp_params[:, None], phase], dim=1)
+        count, modes = len(self.amp_params), params.shape[2]
+        if modes > count:
+            raise UsageError(
+                f"ModalAmpParameters: there are {modes} modes and only {count} gains; set "
+                "num_modes to that of the dataset."
+            )
+        frequency, amplitude, *phase = params.unbind(1)
+        amplitude = amplitude * self.amp_params[:modes, None]
+        return torch.stack([frequency, amplitude, *phase], dim=1)
 
 
 class NoiseParameters(nn.Module):

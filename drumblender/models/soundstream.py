@@ -9,12 +9,6 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from drumblender.models.components import AttentionPooling, FiLM, Pad
-from drumblender.models.fused import conv1d, elu_, elu_unit
-
-
-def _padded(pad: Pad, conv: nn.Conv1d, x: Tensor) -> Tensor:
-    stride, dilation = conv.stride[0], conv.dilation[0]
-    return conv1d(x, conv.weight, conv.bias, dilation, pad.padding, stride)
 
 
 class ResidualUnit(nn.Module):
@@ -47,12 +41,10 @@ class ResidualUnit(nn.Module):
         self.activation = nn.ELU()
 
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
-        pad, conv, elu, mix = self.net
-        if self.film is None:
-            tensors = (conv.weight, conv.bias, mix.weight, mix.bias)
-            return elu_unit(x, *tensors, conv.dilation[0], pad.padding)
-        y = mix(elu(_padded(pad, conv, x)))
-        return self.activation(self.film(y, embedding)) + x
+        y = self.net(x)
+        if self.film is not None:
+            y = self.film(y, embedding)
+        return self.activation(y) + x
 
 
 class EncoderBlock(nn.Module):
@@ -88,8 +80,7 @@ class EncoderBlock(nn.Module):
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
         for unit in self.net:
             x = unit(x, embedding)
-        pad, conv, _ = self.output
-        return elu_(_padded(pad, conv, x))
+        return self.output(x)
 
 
 class SoundStreamEncoder(nn.Module):
@@ -161,13 +152,13 @@ class SoundStreamEncoder(nn.Module):
         )
 
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
-        x = _padded(*self.input, x)
+        x = self.input(x)
         for block in self.encoder_blocks:
             if self.activation_checkpointing and self.training and not self.film_batch_norm:
                 x = checkpoint(block, x, embedding, use_reentrant=False)
             else:
                 x = block(x, embedding)
-        x = _padded(*self.output, x)
+        x = self.output(x)
         return x.transpose(1, 2) if self.transpose_output else x
 
 

@@ -6,22 +6,38 @@ Dilated convolutions after Bai et al. (2018); conditioned by FiLM as in Steinmet
 
 from typing import Optional
 
+import torch
 from torch import Tensor, nn
 
 from drumblender.errors import UsageError
 from drumblender.models.components import FiLM, GatedActivation, Pad, TFiLM
-from drumblender.models.fused import Statistics, conv1d, film_block
 from drumblender.signal import at_least_float32, full_precision
 
-ACTIVATIONS = {
-    "gelu": nn.GELU,
-    "relu": nn.ReLU,
-    "elu": nn.ELU,
-    "tanh": nn.Tanh,
-    "prelu": nn.PReLU,
-    "gated": GatedActivation,
-}
 NORMS = {"batch": nn.BatchNorm1d, "instance": nn.InstanceNorm1d}
+
+
+def activation_of(name: str) -> nn.Module:
+    """An activation by its name in any case: "gated", or one of ``torch.nn`` without arguments.
+
+    >>> activation_of("relu"), activation_of("ELU")
+    (ReLU(), ELU(alpha=1.0))
+
+    Raises:
+        UsageError: when there is no such activation, or it needs arguments.
+    """
+    lower = name.lower()
+    if lower == "gated":
+        return GatedActivation()
+    if lower == "glu":  # By itself it would halve time.
+        return nn.GLU(dim=1)
+    names = {known.lower(): known for known in torch.nn.modules.activation.__all__}
+    try:
+        return getattr(nn, names[lower])()
+    except (KeyError, TypeError):
+        raise UsageError(
+            f"TCN: activation '{name}' is neither gated nor one of torch.nn that needs no "
+            "arguments; take for example gelu, relu, elu, tanh or prelu."
+        ) from None
 
 
 class TCNBlock(nn.Module):
@@ -48,7 +64,8 @@ class TCNBlock(nn.Module):
         temporal_film_block_size: int,
     ):
         super().__init__()
-        channels = 2 * out_channels if activation == "gated" else out_channels
+        halves = activation.lower() in ("gated", "glu")
+        channels = 2 * out_channels if halves else out_channels
         layers = [
             Pad(kernel_size, dilation, causal=causal),
             nn.Conv1d(in_channels, channels, kernel_size, dilation=dilation),
@@ -62,59 +79,18 @@ class TCNBlock(nn.Module):
         self.temporal_film = None
         if use_temporal_film:
             self.temporal_film = TFiLM(channels, temporal_film_block_size)
-        self.activation = ACTIVATIONS[activation]()
+        self.activation = activation_of(activation)
         self.residual = nn.Conv1d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
-        if self._is_common():
-            return self._fused(x, embedding)
-        pad, conv, *rest = self.net
-        y = conv1d(x, conv.weight, conv.bias, conv.dilation[0], pad.padding)
-        for layer in rest:
-            y = layer(y)
-        if self.film is not None:
-            y = self.film(y, embedding)
-        if self.temporal_film is not None:
-            y = self.temporal_film(y)
-        return self.activation(y) + self.residual(x)
-
-    def _is_common(self) -> bool:
-        """Whether this is convolution, FiLM, GELU: what the published models are made of."""
-        # Not of a subclass: a synchronized batch norm needs the statistics of other processes.
-        plain = self.film is not None and type(self.film.norm) in (nn.BatchNorm1d, type(None))
-        exact_gelu = type(self.activation) is nn.GELU
-        return plain and exact_gelu and len(self.net) == 2 and self.temporal_film is None
-
-    def _fused(self, x: Tensor, embedding: Tensor) -> Tensor:
-        pad, conv = self.net
-        norm = self.film.norm
-        fixed = None
-        if norm is not None and not norm.training:
-            fixed = Statistics(norm.running_mean[:, None], norm.running_var[:, None])
-        y, statistics = film_block(
-            x,
-            conv.weight,
-            conv.bias,
-            *self.film.coefficients(embedding),
-            self.residual.weight,
-            self.residual.bias,
-            conv.dilation[0],
-            pad.padding,
-            normalize=norm is not None,
-            fixed=fixed,
-            eps=1.0 if norm is None else norm.eps,
-        )
-        if statistics is not None:
-            _track(norm, statistics, x.shape[0] * y.shape[2])
-        return y
-
-
-def _track(norm: nn.BatchNorm1d, statistics: Statistics, count: int) -> None:
-    """Move a batch norm's running statistics as its own forward would."""
-    norm.num_batches_tracked.add_(1)
-    norm.running_mean.lerp_(statistics.mean.flatten(), norm.momentum)
-    unbiased = statistics.variance.flatten() * (count / max(count - 1, 1))
-    norm.running_var.lerp_(unbiased, norm.momentum)
+        y = self.net(x)
+        with full_precision(x):  # The whole sound goes along here: 16 bits would be heard.
+            x, y = at_least_float32(x), at_least_float32(y)
+            if self.film is not None:
+                y = self.film(y, at_least_float32(embedding))
+            if self.temporal_film is not None:
+                y = self.temporal_film(y)
+            return self.activation(y) + self.residual(x)
 
 
 class TCN(nn.Module):
@@ -132,7 +108,8 @@ class TCN(nn.Module):
         kernel_size: of the dilated convolutions.
         causal: whether an output sample depends on no later input sample.
         norm: "batch", "instance" or None; beside FiLM's own norm.
-        activation: one of gelu, relu, elu, tanh, prelu, gated.
+        activation: "gated", or the name of an activation of ``torch.nn`` in any case, such as
+            "gelu", "ReLU" or "ELU".
         film_conditioning: modulate each block by an embedding given to ``forward``.
         film_embedding_size: E.
         film_batch_norm: normalize before FiLM.
@@ -170,8 +147,6 @@ class TCN(nn.Module):
         temporal_film_block_size: int = 128,
     ):
         super().__init__()
-        if activation not in ACTIVATIONS:
-            raise UsageError(f"TCN: activation '{activation}' is not one of {list(ACTIVATIONS)}.")
         if norm is not None and norm not in NORMS:
             raise UsageError(f"TCN: norm '{norm}' is not one of {list(NORMS)} or null.")
         period = dilation_blocks or num_layers
@@ -202,13 +177,9 @@ class TCN(nn.Module):
                 "TCN: film_conditioning is on but there is no embedding; configure an encoder "
                 "for it (transient_autoencoder) or set film_conditioning: false."
             )
-        with full_precision(x):  # The whole sound goes through these two.
-            x = _project(self.in_projection, x)
+        with full_precision(x):  # As in the blocks.
+            x = self.in_projection(at_least_float32(x))
         for block in self.net:
             x = block(x, embedding)
         with full_precision(x):
-            return _project(self.out_projection, x)
-
-
-def _project(projection: nn.Conv1d, x: Tensor) -> Tensor:
-    return conv1d(at_least_float32(x), projection.weight, projection.bias)
+            return self.out_projection(at_least_float32(x))

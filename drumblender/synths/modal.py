@@ -323,7 +323,7 @@ class ModalSynth(nn.Module):
 
     Shape:
         - params: (B, 3, M, F), rows frequency (rad/sample), amplitude, phase (of which frame 0
-          counts)
+          counts); or (B, 2, M, F) without phases, which then are zero
         - Output: (B, 1, num_samples)
 
     >>> ModalSynth()(torch.zeros(2, 3, 8, 10), 2560).shape
@@ -333,6 +333,7 @@ class ModalSynth(nn.Module):
     round_phase = False
 
     def forward(self, params: Tensor, num_samples: int) -> Tensor:
-        freqs, amps, phases = at_least_float32(params).unbind(1)
+        freqs, amps, *phases = at_least_float32(params).unbind(1)
+        phase = phases[0][..., :1] if phases else None
         with full_precision(params):
-            return modal_synth(freqs, amps, num_samples, phases[..., :1], self.round_phase)
+            return modal_synth(freqs, amps, num_samples, phase, self.round_phase)

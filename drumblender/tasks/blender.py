@@ -8,6 +8,7 @@ Two steps with two names: :meth:`Blender.encode` turns recordings into controls,
 special: take each control from another recording.
 """
 
+import inspect
 from dataclasses import dataclass
 from typing import Any, Dict, Optional, Sequence, Union
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from drumblender.errors import UsageError
+from drumblender.signal import fit_length
 from drumblender.synths import ModalSynth
 
 # Arguments of DrumBlender that only training and testing need.
@@ -84,13 +86,15 @@ class Blender(nn.Module):
 
     Args:
         modal_synth: modal parameters (B, 3, M, F), N -> (B, 1, N).
-        noise_synth: band amplitudes (B, frames, bands), N -> (B, 1, N).
+        noise_synth: band amplitudes (B, frames, bands), N -> (B, 1, N). It need not take N, and
+            may take the ``torch.Generator`` that noise is drawn from as ``generator=``.
         transient_synth: signal (B, 1, N), embedding (B, E) or None -> (B, 1, N).
         modal_autoencoder: input, modal parameters -> modal parameters; None keeps what was
             measured.
         noise_autoencoder: input -> band amplitudes; needed by ``noise_synth``.
         transient_autoencoder: input -> embedding.
-        encoder: audio -> embedding shared by the autoencoders that do not take audio.
+        encoder: audio -> embedding shared by the autoencoders that do not take audio. It and the
+            autoencoders may give a tuple (output, latent), too, of which the output counts.
         transient_parallel: add the transient to what it is fed with, instead of replacing it.
         transient_takes_noise: feed the transient network with m + n instead of m.
         modal_autoencoder_accepts_audio: give it audio instead of the shared embedding; without a
@@ -155,7 +159,7 @@ class Blender(nn.Module):
             - audio: (B, 1, N)
             - params: (B, 3, M, F)
         """
-        embedding = None if self.encoder is None else self.encoder(audio)
+        embedding = None if self.encoder is None else _output(self.encoder(audio))
 
         def source(accepts_audio: bool) -> Tensor:
             return audio if accepts_audio or embedding is None else embedding
@@ -164,12 +168,13 @@ class Blender(nn.Module):
             if net is None:
                 return None
             if accepts_audio and getattr(net, "film_conditioning", False):
-                return net(audio, embedding)
-            return net(source(accepts_audio))
+                return _output(net(audio, embedding))
+            return _output(net(source(accepts_audio)))
 
         modal = params
         if self.modal_autoencoder is not None:
-            modal = self.modal_autoencoder(source(self.modal_autoencoder_accepts_audio), params)
+            audio_or_embedding = source(self.modal_autoencoder_accepts_audio)
+            modal = _output(self.modal_autoencoder(audio_or_embedding, params))
         return Controls(
             modal=modal,
             noise=predict(self.noise_autoencoder, self.noise_autoencoder_accepts_audio),
@@ -189,7 +194,8 @@ class Blender(nn.Module):
             controls: from :meth:`encode`, of one recording or of several.
             num_samples: length N of the output.
             generator: where the noise is drawn from; the global one when None. With one for each
-                sound, their noise does not depend on what else is in the batch.
+                sound, their noise does not depend on what else is in the batch. A noise synth that
+                takes none (:attr:`repeats_noise`) draws as it likes.
             span: samples that the modal parameters describe, of which the first N are made; N when
                 None.
         """
@@ -197,16 +203,29 @@ class Blender(nn.Module):
         noise = transient = None
         if self.noise_synth is not None:
             if generator is None or isinstance(generator, torch.Generator):
-                noise = self.noise_synth(controls.noise, num_samples, generator=generator)
+                noise = self._draw_noise(controls.noise, num_samples, generator)
             else:
                 rows = zip(controls.noise.split(1), generator)
-                noise = torch.cat([self.noise_synth(n, num_samples, generator=g) for n, g in rows])
+                noise = torch.cat([self._draw_noise(n, num_samples, g) for n, g in rows])
         if self.transient_synth is not None:
             x = modal + noise if self.transient_takes_noise else modal
             transient = self.transient_synth(x, controls.transient)
             if not self.transient_parallel:
                 transient = transient - x
         return Parts(modal, noise, transient)
+
+    @property
+    def repeats_noise(self) -> bool:
+        """Whether the noise is drawn from the generator that :meth:`synthesize` is given."""
+        return self.noise_synth is None or _accepts(self.noise_synth, generator=None)
+
+    def _draw_noise(
+        self, bands: Tensor, num_samples: int, generator: Optional[torch.Generator]
+    ) -> Tensor:
+        synth = self.noise_synth
+        chosen = {"generator": generator} if _accepts(synth, generator=None) else {}
+        length = (num_samples,) if _accepts(synth, bands, num_samples, **chosen) else ()
+        return fit_length(synth(bands, *length, **chosen), num_samples)
 
     def forward(self, audio: Tensor, params: Tensor) -> Tensor:
         return self.synthesize(self.encode(audio, params), audio.shape[-1]).sum
@@ -227,3 +246,17 @@ class Blender(nn.Module):
         measures = ("loss_fn.", "test_metrics.")
         own = {k: v for k, v in self.state_dict().items() if k.startswith(measures)}
         return {**{k: v for k, v in state_dict.items() if not k.startswith(measures)}, **own}
+
+
+def _output(result: Any) -> Tensor:
+    """Of an encoder that gives (output, latent), the output."""
+    return result[0] if isinstance(result, (tuple, list)) else result
+
+
+def _accepts(module: nn.Module, *args: Any, **kwargs: Any) -> bool:
+    """Whether a module's forward takes such arguments, maybe among others."""
+    try:
+        inspect.signature(module.forward).bind_partial(*args, **kwargs)
+    except TypeError:
+        return False
+    return True

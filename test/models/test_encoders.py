@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from drumblender.errors import UsageError
 from drumblender.models.encoders import (
     DummyParameterEncoder,
     ModalAmpParameters,
@@ -37,3 +39,12 @@ def test_modal_gains_scale_amplitudes_only():
     assert torch.equal(scaled[:, 1], 2 * params[:, 1])
     assert torch.equal(scaled[:, ::2], params[:, ::2])
     assert not torch.equal(ModalAmpParameters(4, ones=False).amp_params, torch.ones(4))
+
+
+def test_gains_may_be_more_than_modes_but_not_less():
+    net = ModalAmpParameters(6, ones=False)
+    params = torch.rand(2, 3, 4, 5)
+    torch.testing.assert_close(net(None, params)[:, 1], params[:, 1] * net.amp_params[:4, None])
+    assert net(None, params[:, :2]).shape == (2, 2, 4, 5)
+    with pytest.raises(UsageError, match="7 modes and only 6 gains"):
+        net(None, torch.rand(2, 3, 7, 5))

@@ -3,6 +3,8 @@ import torch
 
 from drumblender.errors import UsageError
 from drumblender.models import TCN
+from drumblender.models.components import GatedActivation
+from drumblender.models.tcn import activation_of
 
 
 def test_a_causal_network_sees_no_later_sample_and_its_whole_receptive_field():
@@ -24,7 +26,9 @@ def test_a_network_that_is_not_causal_sees_both_sides():
     assert x.grad[0, 0].nonzero().flatten().tolist() == list(range(47, 54))
 
 
-@pytest.mark.parametrize("activation", ["gelu", "relu", "elu", "tanh", "prelu", "gated"])
+@pytest.mark.parametrize(
+    "activation", ["gelu", "ReLU", "ELU", "tanh", "PReLU", "gated", "Gated", "SiLU", "GLU"]
+)
 @pytest.mark.parametrize("norm", [None, "batch", "instance"])
 def test_every_activation_and_norm_learns(activation, norm):
     tcn = TCN(
@@ -38,9 +42,21 @@ def test_every_activation_and_norm_learns(activation, norm):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in tcn.parameters())
 
 
+def test_an_activation_is_the_one_of_its_name_in_any_case():
+    x = torch.randn(1, 4, 10)
+    for name in ("LeakyReLU", "leakyrelu", "LEAKYRELU"):
+        assert torch.equal(activation_of(name)(x), torch.nn.LeakyReLU()(x))
+    assert torch.equal(activation_of("GATED")(x), GatedActivation()(x))
+    assert activation_of("glu")(x).shape == (1, 2, 10)
+
+
+@pytest.mark.parametrize("name", ["swoosh", "MultiheadAttention", "threshold", "Linear", ""])
+def test_what_is_no_activation_or_needs_arguments_is_refused_by_name(name):
+    with pytest.raises(UsageError, match=f"activation '{name}' is neither gated nor"):
+        TCN(1, 4, 1, activation=name)
+
+
 def test_wrong_options_are_refused_by_name():
-    with pytest.raises(UsageError, match="activation 'swoosh'"):
-        TCN(1, 4, 1, activation="swoosh")
     with pytest.raises(UsageError, match="norm 'layer'"):
         TCN(1, 4, 1, norm="layer")
     with pytest.raises(UsageError, match="no embedding"):

@@ -112,6 +112,67 @@ def test_a_shared_encoder_feeds_those_that_do_not_take_audio(batch):
     assert torch.equal(net.encode(*batch).transient, expected)
 
 
+class WithLatent(nn.Module):
+    """An encoder that gives (output, latent)."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, *inputs):
+        output = self.net(*inputs)
+        return output, output.mean()
+
+
+def test_encoders_may_give_an_output_and_a_latent(batch):
+    gains = ModalAmpParameters(4, ones=False)
+    nets = {
+        "modal_autoencoder": gains,
+        "noise_autoencoder": encoder(SoundStreamEncoder, 17),
+        "transient_autoencoder": nn.Linear(6, 6),
+        "encoder": DummyParameterEncoder([6]),
+    }
+    options = {"transient_autoencoder_accepts_audio": False}
+    usual = model(**nets, **options)
+    other = model(**{name: WithLatent(net) for name, net in nets.items()}, **options)
+    other.transient_synth.load_state_dict(usual.transient_synth.state_dict())
+    expected, actual = usual.encode(*batch), other.encode(*batch)
+    for name in ("modal", "noise", "transient"):
+        assert torch.equal(getattr(actual, name), getattr(expected, name))
+
+
+class Bare(nn.Module):
+    """A noise synth that takes bands only, and draws as it likes."""
+
+    def forward(self, bands):
+        return torch.rand(len(bands), 1, bands.shape[1] * 16)
+
+
+class Long(nn.Module):
+    def forward(self, bands, num_samples):
+        return torch.rand(len(bands), 1, num_samples)
+
+
+class Keyword(nn.Module):
+    def forward(self, bands, num_samples, **options):
+        return NoiseGenerator(32)(bands, num_samples, **options)
+
+
+@pytest.mark.parametrize(("synth", "repeats"), [(Bare, False), (Long, False), (Keyword, True)])
+def test_a_noise_synth_need_take_neither_length_nor_generator(synth, repeats, batch):
+    net = model(noise_synth=synth())
+    assert net.repeats_noise == repeats
+    controls = net.encode(*batch)
+
+    def draw(generator):
+        return net.synthesize(controls, N + 5, generator).noise
+
+    seeded = [draw([torch.Generator().manual_seed(seed) for seed in (1, 2)]) for _ in range(2)]
+    for noise in (draw(None), draw(torch.Generator()), *seeded):
+        assert noise.shape == (2, 1, N + 5)
+    assert torch.equal(*seeded) == repeats
+
+
 def test_modal_gains_change_the_sinusoids(batch):
     audio, params = batch
     gains = ModalAmpParameters(4)

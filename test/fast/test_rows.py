@@ -2,7 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from drumblender.models import TCN, channels_last
+from drumblender.fast import accelerate, rows
+from drumblender.models import TCN
 from drumblender.models.soundstream import SoundStreamEncoder
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
@@ -31,7 +32,7 @@ NETWORKS = {
 @pytest.fixture(params=NETWORKS)
 def network(request):
     torch.manual_seed(0)
-    network = NETWORKS[request.param]().eval()
+    network = accelerate(NETWORKS[request.param]().eval())
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm1d):
             module.running_mean.normal_()
@@ -40,14 +41,15 @@ def network(request):
 
 
 def played(network, batch=3, length=1000, dtype=torch.float32):
-    """What a network gives with and without a gradient."""
+    """What a network gives fast without a gradient, and plainly with one."""
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(batch, 1, length, generator=generator).to(dtype)
     embedding = torch.randn(batch, 4, generator=generator).to(dtype)
     network = network.to(dtype)
     with torch.no_grad():
         fast = network(x, embedding)
-    slow = network(x, embedding).detach()
+    slow = accelerate(network, enabled=False)(x, embedding).detach()
+    accelerate(network)
     network.float()
     return fast, slow
 
@@ -68,7 +70,7 @@ def test_they_are_as_near_to_the_truth_as_with_a_gradient(network):
 
 def test_channels_lie_side_by_side_from_block_to_block():
     x = torch.randn(1, 8, 500)
-    block = encoder().encoder_blocks[0]
+    block = accelerate(encoder()).encoder_blocks[0]
     assert block(x).stride() != (8, 1, 16)
     with torch.inference_mode():
         assert block(x).stride()[1:] == (1, 16)
@@ -84,6 +86,37 @@ def test_autocast_rounds_no_more_than_with_a_gradient(network):
 def test_elu_is_that_of_pytorch():
     x = torch.cat([torch.linspace(-90, 5, 100_001), torch.tensor([0.0, -0.0, 1e30, -torch.inf])])
     x = torch.cat([x, torch.logspace(-30, 1, 1000), -torch.logspace(-30, 1, 1000)])
-    ours = channels_last.elu_(x.clone())
+    ours = rows.elu_(x.clone())
     torch.testing.assert_close(ours.double(), F.elu(x.double()), atol=2e-7, rtol=1e-6)
-    assert channels_last.elu_(torch.tensor([torch.nan])).isnan()
+    assert rows.elu_(torch.tensor([torch.nan])).isnan()
+
+
+def unit_arguments(t):
+    return t(2, 3, 30), t(3, 3, 5), t(3), t(3, 3, 1), t(3), 8, 8, 4, torch.float32
+
+
+def film_arguments(t):
+    modulation = t(2, 3, 1), t(2, 3, 1)
+    return t(2, 3, 30), t(3, 3, 5), t(3), *modulation, t(3, 3, 1), t(3), 16, 0, 4, torch.float32
+
+
+def conv_arguments(t, channels=3, kernel_size=5, dilation=4, stride=1, elu=False):
+    tensors = t(2, channels, 30), t(4, channels, kernel_size), None if stride > 1 else t(4)
+    return *tensors, 8, 8, dilation, stride, elu, torch.float32
+
+
+OPERATIONS = {
+    "convolution": lambda t: (rows.conv, conv_arguments(t)),
+    "convolution and elu": lambda t: (rows.conv, conv_arguments(t, elu=True)),
+    "strided": lambda t: (rows.conv, conv_arguments(t, 3, 6, 1, 3)),
+    "one channel": lambda t: (rows.conv, conv_arguments(t, 1, 7, 1)),
+    "elu unit": lambda t: (rows.elu_unit, unit_arguments(t)),
+    "film block": lambda t: (rows.film_block, film_arguments(t)),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_keep_what_they_promise_to_compilers(name):
+    torch.manual_seed(0)
+    operation, arguments = OPERATIONS[name](torch.randn)
+    torch.library.opcheck(operation, arguments)

@@ -1,0 +1,243 @@
+"""The door to the fast blocks: which modules it knows, and when their short cuts hold.
+
+A known module gets another class, which is a subclass of its own with the same parameters, names
+and hooks. Before every call that class looks at the layers that it would pass over. Where one of
+them is not what it was made for (another activation, a forward hook, a subclass, a parametrization,
+an option), the module's own forward calls the layers one after the other.
+"""
+
+from typing import Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
+
+from drumblender.fast import rows
+from drumblender.fast.convolution import padded_conv
+from drumblender.fast.elu import elu_unit
+from drumblender.fast.film import film_block
+from drumblender.models.components import FiLM, Pad
+from drumblender.models.soundstream import ResidualUnit
+from drumblender.models.tcn import TCNBlock
+from drumblender.signal import at_least_float32, full_precision
+
+
+def accelerate(model: nn.Module, enabled: bool = True) -> nn.Module:
+    """Let the blocks of a model that are known here compute the same in less time and memory.
+
+    Parameters, their names and hooks stay as they are, and so does what a block computes after a
+    layer of it is exchanged, hooked or parametrized: then the block calls its layers again. Only
+    blocks whose class is exactly the known one change. The blocks' derivatives exist once; who
+    needs derivatives of derivatives keeps a model as it is.
+
+    Args:
+        model: any module; it is changed and returned.
+        enabled: whether to compute fast; False lets a model compute plainly again.
+
+    >>> block = TCNBlock(4, 4, 3, 1, True, None, "gelu", True, 8, True, False, 0).eval()
+    >>> x, e = torch.randn(2, 4, 100), torch.randn(2, 8)
+    >>> torch.allclose(block(x, e), accelerate(block)(x, e), atol=1e-5)
+    True
+    """
+    known = FAST if enabled else {fast: plain for plain, fast in FAST.items()}
+    for module in model.modules():
+        kind = known.get(type(module))
+        if kind is not None and APT.get(kind, lambda _: True)(module):
+            module.__class__ = kind
+    return model
+
+
+class PointwiseConv(nn.Conv1d):
+    """A convolution that, with a kernel of one and where no gradient is needed, is one product."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        exact = _dtype(x) == x.dtype
+        if exact and rows.are_apt(x) and x.ndim == 3 and _is_usual(self, 1):
+            return rows.conv(x, self.weight, self.bias, 0, 0, 1, 1, False, x.dtype)
+        return super().forward(x)
+
+
+class PaddedConv(nn.Sequential):
+    """Padding and convolution in one, and an ELU behind them in place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not (x.ndim == 3 and _starts_with_pad(self) and _is_free(*self)):
+            return super().forward(x)
+        pad, conv, *rest = self
+        (left, right), (dilation,), (stride,) = pad.padding, conv.dilation, conv.stride
+        elu = len(rest) > 0 and _is_elu(rest[0])
+        if rows.are_apt(x):
+            geometry = left, right, dilation, stride
+            x = rows.conv(x, conv.weight, conv.bias, *geometry, elu, _dtype(x))
+        elif stride == 1:
+            elu = False
+            x = padded_conv(*_cast(x, conv.weight, conv.bias), left, right, dilation)
+        else:
+            x = conv(pad(x))
+            if elu:  # In place: the convolution keeps its input only.
+                x = F.elu(x, inplace=True)
+        for layer in rest[1:] if elu else rest:
+            x = layer(x)
+        return x
+
+
+class FastResidualUnit(ResidualUnit):
+    """A residual unit without FiLM as one operation."""
+
+    def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        if x.ndim != 3 or not self._is_usual():
+            return super().forward(x, embedding)
+        pad, conv, _, mix = self.net
+        tensors = x, conv.weight, conv.bias, mix.weight, mix.bias
+        geometry = (*pad.padding, conv.dilation[0])
+        if rows.are_apt(x):
+            return rows.elu_unit(*tensors, *geometry, _dtype(x))
+        return elu_unit(*_cast(*tensors), *geometry)[0]
+
+    def _is_usual(self) -> bool:
+        return (
+            self.film is None
+            and len(self.net) == 4
+            and _starts_with_pad(self.net)
+            and _is_same_length(self.net[0], self.net[1])
+            and _is_elu(self.net[2])
+            and _is_usual(self.net[3], 1)
+            and self.net[3].bias is not None
+            and _is_elu(self.activation)
+            and _is_free(self.net, *self.net, self.activation)
+        )
+
+
+class FastTCNBlock(TCNBlock):
+    """Dilated convolution, FiLM and GELU, plus a 1x1 convolution, as one operation.
+
+    Under autocast the dilated convolution computes in 16 bits. Statistics, modulation and the path
+    past it, through which the sound goes, stay in float32.
+    """
+
+    def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        if x.ndim != 3 or not self._is_usual():
+            return super().forward(x, embedding)
+        pad, conv = self.net
+        norm, dtype = self.film.norm, _dtype(x)
+        with full_precision(x):
+            gamma, beta = self.film.coefficients(at_least_float32(embedding))
+        mean = variance = None
+        if norm is not None and not norm.training:
+            mean, variance = norm.running_mean[:, None], norm.running_var[:, None]
+        tensors = x, conv.weight, conv.bias, gamma, beta, self.residual.weight, self.residual.bias
+        tensors = tuple(at_least_float32(t) for t in tensors)
+        geometry = (*pad.padding, conv.dilation[0])
+        if rows.are_apt(tensors[0]) and (norm is None or mean is not None):
+            x, weight, bias, gamma, beta, *mix = tensors
+            if mean is not None:
+                gamma = gamma * (variance + norm.eps).rsqrt()
+                beta = beta - gamma * mean
+            return rows.film_block(x, weight, bias, gamma, beta, *mix, *geometry, dtype)
+        eps = 1.0 if norm is None else norm.eps
+        statistics = None if mean is None else mean[None], None if mean is None else variance[None]
+        y, _, *own = film_block(*tensors, *statistics, *geometry, norm is not None, eps, dtype)
+        if norm is not None and norm.training:
+            _track(norm, *own, y.shape[0] * y.shape[2])
+        return y
+
+    def _is_usual(self) -> bool:
+        return (
+            self.film is not None
+            and type(self.film) is FiLM
+            and _is_usual_norm(self.film.norm)
+            and self.temporal_film is None
+            and type(self.activation) is nn.GELU
+            and self.activation.approximate == "none"
+            and len(self.net) == 2
+            and _starts_with_pad(self.net)
+            and _is_same_length(self.net[0], self.net[1])
+            and _is_usual(self.residual, 1)
+            and self.residual.bias is not None
+            and _is_free(self.net, *self.net, self.film, self.activation, self.residual)
+            and (self.film.norm is None or _is_free(self.film.norm))
+        )
+
+
+FAST = {
+    nn.Conv1d: PointwiseConv,
+    nn.Sequential: PaddedConv,
+    ResidualUnit: FastResidualUnit,
+    TCNBlock: FastTCNBlock,
+}
+
+
+# What else must be true of a module for it to become one of these.
+APT = {
+    PointwiseConv: lambda module: module.kernel_size == (1,),
+    PaddedConv: lambda module: _starts_with_pad(module),
+}
+
+
+def _is_free(*layers: nn.Module) -> bool:
+    """Whether nobody wants to hear of the calls of these layers, nor of those of all modules."""
+    return not torch_module._has_any_global_hook() and not any(
+        layer._forward_hooks
+        or layer._forward_pre_hooks
+        or layer._backward_hooks
+        or layer._backward_pre_hooks
+        or "forward" in layer.__dict__
+        for layer in layers
+    )
+
+
+def _starts_with_pad(net: nn.Sequential) -> bool:
+    return len(net) > 1 and type(net[0]) is Pad and _is_usual(net[1])
+
+
+def _is_usual(conv: nn.Module, kernel_size: Optional[int] = None) -> bool:
+    """Whether this is a convolution of nothing but weight, bias, dilation and stride.
+
+    With a ``kernel_size``, only one of that size without dilation and stride.
+    """
+    return (
+        type(conv) in (nn.Conv1d, PointwiseConv)
+        and conv.groups == 1
+        and conv.padding == (0,)
+        and (kernel_size is None or (conv.kernel_size, conv.stride) == ((kernel_size,), (1,)))
+    )
+
+
+def _is_same_length(pad: Pad, conv: nn.Module) -> bool:
+    """Whether the output is as long as the input, and there is a bias."""
+    taken = conv.dilation[0] * (conv.kernel_size[0] - 1)
+    usual = _is_usual(conv) and conv.stride == (1,) and conv.bias is not None
+    return usual and sum(pad.padding) == taken
+
+
+def _is_elu(layer: nn.Module) -> bool:
+    return type(layer) is nn.ELU and layer.alpha == 1.0
+
+
+def _is_usual_norm(norm: Optional[nn.Module]) -> bool:
+    """Whether this is no norm, or one whose statistics are those of this process's batches."""
+    return norm is None or (
+        type(norm) is nn.BatchNorm1d
+        and norm.weight is None
+        and norm.running_mean is not None
+        and norm.momentum is not None
+    )
+
+
+def _track(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int) -> None:
+    """Move a batch norm's running statistics as its own forward would."""
+    norm.num_batches_tracked.add_(1)
+    norm.running_mean.lerp_(mean.flatten(), norm.momentum)
+    norm.running_var.lerp_(variance.flatten() * (count / max(count - 1, 1)), norm.momentum)
+
+
+def _cast(*tensors: Optional[Tensor]) -> Tuple[Optional[Tensor], ...]:
+    """What autocast does to the arguments of a convolution: it does not look into operations."""
+    dtype = _dtype(tensors[0])
+    return tuple(None if t is None else t.to(dtype) for t in tensors)
+
+
+def _dtype(x: Tensor) -> torch.dtype:
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype

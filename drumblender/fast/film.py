@@ -1,0 +1,146 @@
+"""The modulated block of a TCN as one operation.
+
+Autograd keeps the input and what its dilated convolution gives; normalization, modulation,
+activation and the 1x1 convolution are computed again in the backward, in place where possible.
+"""
+
+from typing import Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from drumblender.fast.convolution import Layout
+from drumblender.signal import full_precision
+
+
+@torch.library.custom_op("drumblender::film_block", mutates_args=())
+def film_block(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    mix: Tensor,
+    mix_bias: Tensor,
+    mean: Optional[Tensor],
+    variance: Optional[Tensor],
+    left: int,
+    right: int,
+    dilation: int,
+    normalize: bool,
+    eps: float,
+    dtype: torch.dtype,
+) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``gelu(gamma * norm(conv(x)) + beta) + mix(x)``, and what the backward needs.
+
+    Args:
+        x: signal.
+        weight: of the dilated convolution.
+        bias: of the dilated convolution.
+        gamma: scale of each channel.
+        beta: shift of each channel.
+        mix: weight of the 1x1 convolution.
+        mix_bias: bias of the 1x1 convolution.
+        mean: of each channel, to normalize by; that of the batch when None.
+        variance: of each channel, biased; as well.
+        left: zeros in front of the signal.
+        right: zeros behind it; with ``left``, as many as the convolution takes away.
+        dilation: of the convolution.
+        normalize: by a batch norm without affine parameters.
+        eps: of the batch norm.
+        dtype: in which the dilated convolution computes.
+
+    Shape:
+        - x: (B, C, T)
+        - gamma, beta: (B, D, 1)
+        - mean, variance: (1, D, 1)
+        - Output: (B, D, T) twice, the second being conv(x), centered when normalized; then mean and
+          variance of the batch (1, D, 1), empty where they were not computed
+    """
+    with full_precision(x):
+        layout = Layout(left, right, dilation, weight.shape[-1])
+        u = layout.forward(x.to(dtype), weight.to(dtype), bias.to(dtype))
+        scale, own_mean, own_variance = gamma, x.new_empty(0), x.new_empty(0)
+        if normalize:
+            if mean is None:
+                mean = own_mean = u.mean((0, 2), keepdim=True, dtype=x.dtype)
+                u -= mean
+                # A norm or var() would add up in an order that loses three digits.
+                wide = u.to(x.dtype)
+                power = torch.linalg.vecdot(wide, wide)[..., None]
+                variance = own_variance = power.mean(0, keepdim=True) / u.shape[2]
+            else:
+                u -= mean
+            scale = gamma * (variance + eps).rsqrt()
+        y = torch.baddbmm(mix_bias[:, None], mix.squeeze(-1).expand(len(x), -1, -1), x)
+        y += F.gelu(torch.addcmul(beta, u.to(x.dtype), scale))
+        return y, u, own_mean, own_variance
+
+
+@film_block.register_fake
+def _(x, weight, bias, gamma, beta, mix, mix_bias, mean, variance, *rest):
+    left, right, dilation, normalize, _, dtype = rest
+    y = Layout(left, right, dilation, weight.shape[-1]).empty(x, weight)
+    shape = (1, weight.shape[0], 1) if normalize and mean is None else (0,)
+    return y, torch.empty_like(y, dtype=dtype), x.new_empty(shape), x.new_empty(shape)
+
+
+def _setup(ctx, inputs, output):
+    x, weight, _, gamma, beta, mix, _, mean, variance, left, right, dilation, *rest = inputs
+    normalize, ctx.eps, _ = rest
+    _, u, own_mean, own_variance = output
+    ctx.by_batch = normalize and mean is None
+    if ctx.by_batch:
+        variance = own_variance
+    ctx.save_for_backward(x, u, weight, gamma, beta, mix, variance if normalize else None)
+    ctx.layout = Layout(left, right, dilation, weight.shape[-1])
+    ctx.mark_non_differentiable(u, own_mean, own_variance)
+    ctx.set_materialize_grads(False)
+
+
+@once_differentiable
+def _backward(ctx, grad, *_):
+    if grad is None:
+        return (None,) * 15
+    with full_precision(grad):
+        return (*_gradients(ctx, grad.contiguous()), *(None,) * 8)
+
+
+def _gradients(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+    """Of x, weight, bias, gamma, beta, mix and mix_bias."""
+    x, u, weight, gamma, beta, mix, variance = ctx.saved_tensors
+    needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+    rstd = None if variance is None else (variance + ctx.eps).rsqrt()
+    scale = gamma if rstd is None else gamma * rstd
+    dtype, u = u.dtype, u.to(x.dtype)
+    batch, channels, length = u.shape
+    inner = torch.ops.aten.gelu_backward(grad, torch.addcmul(beta, u, scale))
+    grad_beta = inner.sum(-1, keepdim=True)
+    along = torch.linalg.vecdot(inner, u).unsqueeze(-1)
+    grad_gamma = along if rstd is None else along * rstd
+    if ctx.by_batch:
+        # The derivative of (u - mean) / sqrt(variance + eps), whose u here is centered already.
+        count = batch * length
+        shift = (scale * grad_beta).sum(0, keepdim=True) / count
+        slope = (scale * along).sum(0, keepdim=True) * rstd.square() / count
+        inner = inner.mul_(scale).sub_(shift).addcmul_(u, -slope)
+    else:
+        inner = inner.mul_(scale)
+    grad_bias = None
+    if needs_bias:  # Batch statistics take any bias away.
+        grad_bias = inner.new_zeros(channels) if ctx.by_batch else inner.sum((0, 2))
+    low = (inner.to(dtype), x.to(dtype), weight.to(dtype))
+    grad_x, grad_weight = ctx.layout.backward(*low, needs_x, needs_weight)
+    del inner, low
+    if needs_x:
+        grad_x = grad_x.to(x.dtype)
+        grad_x.baddbmm_(mix.squeeze(-1).t().expand(batch, -1, -1), grad)
+    if needs_weight:
+        grad_weight = grad_weight.to(weight.dtype)
+    grad_mix = torch.bmm(grad, x.transpose(1, 2)).sum(0).unsqueeze(-1)
+    return grad_x, grad_weight, grad_bias, grad_gamma, grad_beta, grad_mix, grad.sum((0, 2))
+
+
+film_block.register_autograd(_backward, setup_context=_setup)
