@@ -7,6 +7,7 @@ header of our own that says no more than is there, and the samples. A file that 
 says is told apart from one that was streamed.
 """
 
+import contextlib
 import os
 import struct
 from typing import BinaryIO, Dict, Iterator, List, Optional, Tuple
@@ -32,27 +33,38 @@ def find_streams(file: BinaryIO) -> List[Stream]:
     start = _behind_tags(file, size)
     end = _before_tags(file, start, size)
     magic = read_at(file, start, 12)
-    form = magic[8:12]
-    stream: Optional[Stream] = None
-    if magic[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and form == b"WAVE":
-        stream = _wave(file, start, end, size)
-    elif magic[:4] == b"riff" and read_at(file, start + 24, 4) == b"wave":
-        stream = _wave64(file, start, end, size)
-    elif magic[:4] == b"FORM" and form in _IFF_CHUNKS:
-        stream = _iff(file, start, end, size)
-    elif magic[:4] in (b".snd", b"dns."):
-        stream = _au(file, start, end, size)
-    elif magic[:4] == b"caff":
-        stream = _caf(file, start, end, size)
-    elif magic[:4] == b"fLaC":
-        stream = _flac(file, start, end)
-    elif magic[:4] == b"OggS":
+    if magic[:4] == b"OggS":
         return _ogg(file, start, end)
-    elif is_mpeg(magic):
+    if is_mpeg(magic):
         return find_mpeg_streams(file, start, end)
-    elif magic[:7] == b"NIST_1A":
+    # A header that ends too early is for libsndfile to judge.
+    with contextlib.suppress(struct.error):
+        stream = _contained(file, start, end, size, magic)
+        if stream is not None:
+            return [stream]
+    return [Stream(start, size, is_mpeg=magic[:1] == b"\xff")]
+
+
+def _contained(file: BinaryIO, start: int, end: int, size: int, magic: bytes) -> Optional[Stream]:
+    """The samples of a container that states their size; None where libsndfile knows better."""
+    kind, form = magic[:4], magic[8:12]
+    if kind in (b"RIFF", b"RIFX", b"RF64", b"BW64") and form == b"WAVE":
+        return _wave(file, start, end, size)
+    if kind == b"riff" and read_at(file, start + 24, 4) == b"wave":
+        return _wave64(file, start, end, size)
+    if kind == b"FORM" and form in _IFF_CHUNKS:
+        return _iff(file, start, end, size)
+    if kind in (b".snd", b"dns."):
+        return _au(file, start, end, size)
+    if kind == b"caff":
+        return _caf(file, start, end, size)
+    if kind == b"fLaC":
+        return _flac(file, start, end)
+    if magic[:7] == b"NIST_1A":
         _check_nist(file, start, size)
-    return [stream or Stream(start, size)]
+    elif magic[:2] == b"\xf0\x7e" and magic[3:4] == b"\x01":
+        _check_sds(file, start, size)
+    return None
 
 
 def _behind_tags(file: BinaryIO, size: int) -> int:
@@ -350,3 +362,14 @@ def _check_nist(file: BinaryIO, start: int, size: int) -> None:
             fields[words[0]] = int(words[2])
     unit = fields.get("channel_count", 1) * fields.get("sample_n_bytes", 1)
     _extent(fields.get("sample_count", 0) * unit, start + 1024, size, size)
+
+
+def _check_sds(file: BinaryIO, start: int, size: int) -> None:
+    """Raise where a MIDI sample dump is not whole; libsndfile would write to the terminal."""
+    header = read_at(file, start, 21).ljust(21, b"\0")
+    bits, length = header[6], header[10] | header[11] << 7 | header[12] << 14
+    blocks = -(-length // (60 if bits < 15 else 40 if bits < 22 else 30))
+    _extent(127 * blocks, start + 21, size, size, 127)
+    for block in range(blocks):
+        if read_at(file, start + 21 + 127 * block, 2) != b"\xf0\x7e":
+            raise Damaged(f"is broken (packet {block} is none)")

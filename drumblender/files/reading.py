@@ -39,7 +39,7 @@ _EXPORT = "export it again"
 # What libsndfile notes about a file of a rare format that is not whole.
 _NOTED_FRAMES = re.compile(r"\b(?:Frames|Cols)\s*:\s*(\d+)")
 _NOTED_LENGTH = re.compile(r"^Data length (\d+) should be (\d+)|(truncated)", re.M)
-_FORMATS_WITH_NOTES = ("AVR", "MAT4", "MAT5", "MPC2K", "SDS", "VOC", "WVE")
+_FORMATS_WITH_NOTES = ("AVR", "MAT4", "MAT5", "MPC2K", "VOC", "WVE")
 
 
 class Unreadable(DrumblenderError):
@@ -236,8 +236,6 @@ class AudioFile:
         frames = _NOTED_FRAMES.findall(notes)
         if frames:
             there, whole = self._sound.frames, int(frames[-1])
-            if self._sound.format == "SDS":  # notes what is there, and invents the rest
-                there, whole = whole, there
             if there < whole:
                 raise self._cut(f"is truncated ({there} of {whole} samples)")
 
