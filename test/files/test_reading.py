@@ -190,3 +190,68 @@ def test_any_damage_is_one_error_and_nothing_on_the_terminal(tmp_path):
     )
 
     assert (result.returncode, result.stderr, result.stdout) == (0, "", "")
+
+
+@pytest.mark.parametrize("kind", ["OGG", "MP3"])
+def test_streams_that_follow_each_other_in_one_file_are_all_read(tmp_path, kind):
+    one, two = encoded(kind), encoded(kind, TONE[::-1].copy())
+
+    joined = read(tmp_path, one + two)
+
+    assert len(joined) == len(read(tmp_path, one)) + len(read(tmp_path, two))
+
+
+def put(content, position, value):
+    content = bytearray(content)
+    content[position : position + len(value)] = value
+    return bytes(content)
+
+
+def behind(content, mark):
+    return content.index(mark) + len(mark)
+
+
+AIFF, AU, CAF, W64 = (encoded(kind) for kind in ("AIFF", "AU", "CAF", "W64"))
+STREAMED = {
+    "aiff 2e9": put(AIFF, behind(AIFF, b"SSND"), struct.pack(">I", 2_000_000_000)),
+    "au -1": put(AU, 8, b"\xff" * 4),
+    "au 0": put(AU, 8, bytes(4)),
+    "au 2e9": put(AU, 8, struct.pack(">I", 2_000_000_000)),
+    "caf -1": put(CAF, behind(CAF, b"data"), b"\xff" * 8),
+    "w64 2^63-1": put(W64, behind(W64, b"data") + 12, struct.pack("<Q", 2**63 - 1)),
+}
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_other_containers_that_were_streamed_are_read_to_their_end(tmp_path, name):
+    assert len(read(tmp_path, STREAMED[name])) == len(TONE)
+
+
+@pytest.mark.parametrize("claimed", [5_000, 2**36 - 1])
+def test_a_flac_that_claims_another_length_than_it_has_is_read_whole(tmp_path, claimed):
+    content = bytearray(encoded("FLAC"))
+    content[21] = content[21] & 0xF0 | claimed >> 32
+    content[22:26] = struct.pack(">I", claimed & 0xFFFFFFFF)
+
+    assert len(read(tmp_path, bytes(content))) == len(TONE)
+
+
+def test_what_stands_behind_a_sound_is_no_part_of_it(tmp_path):
+    for content in (W64 + b"TAG" + bytes(125), encoded() + encoded()):
+        assert len(read(tmp_path, content)) == len(TONE)
+
+
+@pytest.mark.parametrize("kind", ["AVR", "MAT4", "MAT5", "MPC2K", "VOC", "NIST", "SVX", "CAF"])
+def test_half_a_file_of_any_format_is_refused(tmp_path, kind):
+    content = encoded(kind)
+
+    with pytest.raises(Unreadable):
+        read(tmp_path, content[: len(content) // 2])
+
+
+def test_an_error_of_who_reads_is_not_one_of_the_file(tmp_path):
+    (tmp_path / "x.wav").write_bytes(encoded())
+
+    with pytest.raises(OSError, match="of the caller"):
+        with open_recording(tmp_path / "x.wav"):
+            raise OSError(28, "of the caller")
