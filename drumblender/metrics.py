@@ -18,6 +18,8 @@ import torchaudio.functional
 from torch import Tensor
 from torchmetrics import Metric
 
+from drumblender.signal import exact_products
+
 
 class MeanOverItems(Metric):
     """Mean over all items of ``distance(input, target)``, which a subclass defines for one item."""
@@ -143,6 +145,7 @@ class MFCCError(MeanOverItems):
             "dct", torchaudio.functional.create_dct(n_mfcc, n_mels, norm="ortho"), persistent=False
         )
 
+    @exact_products()
     def distance(self, input: Tensor, target: Tensor) -> Tensor:
         return (self.mfcc(input) - self.mfcc(target)).abs().mean()
 

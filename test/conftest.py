@@ -57,6 +57,13 @@ def reference_inputs():
     )
 
 
+@pytest.fixture(autouse=True)
+def exact_at_first():
+    """Training chooses how products of matrices are rounded, for the whole process."""
+    yield
+    torch.set_float32_matmul_precision("highest")
+
+
 @pytest.fixture(scope="session")
 def reference():
     return REFERENCE

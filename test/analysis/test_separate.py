@@ -9,7 +9,7 @@ import torch
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis, separate
 from drumblender.analysis.separate.rest import noise_levels, noise_of_levels
 from drumblender.errors import UsageError
-from drumblender.synths import ModalSynth
+from drumblender.synths import ModalSynth, modal_synth
 
 RATE = 48000
 SETTINGS = AnalysisSettings(method="separating", hop_length=64)
@@ -184,10 +184,17 @@ def test_other_sample_rates_find_the_same_frequencies():
 
 def test_the_analysis_of_datasets_takes_the_method_from_its_settings():
     x = tone(180, 0.4).float()
-    modal = CQTModalAnalysis(SETTINGS)(x)
-    torch.testing.assert_close(modal, separate(x[None], SETTINGS).modal[0])
+
+    def played(modal):
+        # Sums depend on the number of threads, and with them what hardly sounds.
+        frequency, amplitude, phase = modal[None].unbind(1)
+        return modal_synth(frequency, amplitude, len(x), phase[..., :1])[0, 0]
+
+    modal = played(CQTModalAnalysis(SETTINGS)(x))
+    assert modal.abs().max() > 0.1
     batch = CQTModalAnalysis(SETTINGS, batched=True)(torch.stack([x, x]))
-    torch.testing.assert_close(batch[1], modal, atol=1e-3, rtol=1e-2)
+    for other in (separate(x[None], SETTINGS).modal[0], batch[1]):
+        torch.testing.assert_close(played(other), modal, atol=1e-3, rtol=0)
 
 
 def test_the_old_word_for_plain_peaks_means_the_same():

@@ -1,6 +1,8 @@
 import json
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -238,7 +240,10 @@ def another_user(tmp_path):
     if os.getuid() != 0:
         yield
         return
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+    inside = [
+        folder for folder in tmp_path.parents if Path(tempfile.gettempdir()) in folder.parents
+    ]
+    for folder in (tmp_path, *inside):
         folder.chmod(0o755)
     os.seteuid(65534)
     yield

@@ -11,6 +11,7 @@ from drumblender.analysis.separate.envelope import factors
 from drumblender.analysis.separate.rest import divide
 from drumblender.analysis.separate.tones import find_tones
 from drumblender.analysis.settings import AnalysisSettings
+from drumblender.signal import exact_products
 
 
 class Separated(NamedTuple):
@@ -32,6 +33,7 @@ class Separated(NamedTuple):
     modes: Damped
 
 
+@exact_products()
 def separate(audio: Tensor, settings: AnalysisSettings) -> Separated:
     """Take sounds apart, each as if it were alone, on the device where they are.
 
