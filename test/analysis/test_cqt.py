@@ -72,9 +72,10 @@ def test_a_quiet_peak_beside_a_loud_tone_does_not_move():
     x = (sine(60.0, 96000, 48000) + 1e-4 * sine(5000.0, 96000, 48000))[None]
     expected, actual = reference(x, *settings), CQT(*settings)(x)
     around = (slice(None), slice(190, 194), slice(20, 350))  # 5 kHz lies between bins 191 and 192
-    ratio = actual[around].abs() / expected[around].abs()
-    # The loud tone's rounding in float32, 5e-7 of it on some processors, is 0.05 dB down here.
-    assert 20 * ratio.log10().abs().max() < 0.1
+    error = (20 * (actual[around].abs() / expected[around].abs()).log10()).abs().amax((0, 2))
+    assert error[:3].max() < 0.02
+    # Of this bin on the skirt, 94 dB below the loud tone, some processors round 0.05 dB away.
+    assert error[3] < 0.1
 
 
 def test_the_precision_that_training_chooses_changes_nothing():
