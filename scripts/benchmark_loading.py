@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from drumblender.dataset_cli import _datamodule
+from drumblender.commands.dataset import _datamodule
 
 
 def forget(paths) -> None:

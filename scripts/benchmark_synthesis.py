@@ -32,7 +32,7 @@ from drumblender.signal import fit_length, resample
 from drumblender.voice import PRECISIONS, Voice, load, prepare
 
 ROOT = Path(__file__).parent.parent
-COMMAND = "import sys; from drumblender.synth_cli import main; sys.exit(main(sys.argv[1:]))"
+COMMAND = "import sys; from drumblender.commands.synth import main; sys.exit(main(sys.argv[1:]))"
 
 
 def untrained(path: Path) -> Path:

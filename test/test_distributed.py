@@ -13,7 +13,7 @@ import yaml
 
 RATE, N = 16000, 4096
 # Lightning starts further processes by the name of the running program.
-PROGRAM = "import sys\nfrom drumblender.cli import main\nsys.exit(main())\n"
+PROGRAM = "import sys\nfrom drumblender.commands.train import main\nsys.exit(main())\n"
 
 
 @pytest.fixture(scope="module")

@@ -188,7 +188,7 @@ def lightning_commands():
 
 @pytest.mark.parametrize("arguments", lightning_commands().values(), ids=" ".join)
 def test_a_training_command_is_understood(arguments, tmp_path, monkeypatch, capsys):
-    from drumblender.cli import main
+    from drumblender.commands.train import main
 
     (tmp_path / "cfg").symlink_to(REPOSITORY / "cfg")
     shutil.copy(REPOSITORY / "cfg/data/one_shots.yaml", tmp_path / "my_drums.yaml")

@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from drumblender.cli import main
+from drumblender.commands.train import main
 from drumblender.config import load_config
 
 

@@ -38,7 +38,7 @@ def run(argv, sig=0, at=0, limit=None):
             stop_at(sig, at)
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        from drumblender.dataset_cli import main
+        from drumblender.commands.dataset import main
 
         try:
             code = main(argv)
@@ -128,8 +128,6 @@ def stop_everywhere(argv, sig, step, data_dir, meta_file, remove, restore):
 
 
 def main():
-    import drumblender.data.lightning
-    import drumblender.dataset_cli  # noqa: F401
 
     for line in sys.stdin:
         what = json.loads(line)

@@ -6,9 +6,9 @@ import re
 import pytest
 import yaml
 
+from drumblender.commands.dataset import main
 from drumblender.config import load_config
 from drumblender.data.raw import find_sounds
-from drumblender.dataset_cli import main
 
 
 def fill(project):

@@ -13,10 +13,10 @@ import time
 import pytest
 import yaml
 
+from drumblender.commands.dataset import main
 from drumblender.data.build import read_journal
-from drumblender.dataset_cli import main
 
-SCRIPT = "import sys; from drumblender.dataset_cli import main; sys.exit(main())"
+SCRIPT = "import sys; from drumblender.commands.dataset import main; sys.exit(main())"
 COMMAND = [sys.executable, "-c", SCRIPT]
 
 

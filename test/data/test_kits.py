@@ -8,9 +8,9 @@ import tarfile
 
 import pytest
 
+from drumblender.commands.dataset import main
 from drumblender.data.raw import find_sounds, unpack_archives
 from drumblender.data.sfz import sfz_regions
-from drumblender.dataset_cli import main
 
 OLD_HYDROGEN = """<drumkit_info>
  <name>Old kit</name>

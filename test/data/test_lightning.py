@@ -4,7 +4,7 @@ import pytest
 import torch
 from jsonargparse import ArgumentParser
 
-from drumblender.cli import explain
+from drumblender.commands.report import explain
 from drumblender.config import load_config
 from drumblender.data import AudioDataModule, AudioWithParametersDataset, ModalDataModule
 from drumblender.errors import DrumblenderError, UsageError

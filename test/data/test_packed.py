@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from drumblender.commands.dataset import main
 from drumblender.data import AudioDataModule, AudioDataset, AudioWithParametersDataset, packed
 from drumblender.data.packed import PACK_FILE
-from drumblender.dataset_cli import main
 from drumblender.errors import DrumblenderError
 
 RATE, NUM_SAMPLES = 8000, 4000

@@ -2,9 +2,9 @@ import re
 
 import pytest
 
+from drumblender.commands.dataset import main
 from drumblender.data import stats
 from drumblender.data.stats import Summary
-from drumblender.dataset_cli import main
 
 METADATA = {
     f"{pack}-{i}": {"type": "acoustic", "sample_pack_key": f"pack ${pack}", "instrument": name}

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from drumblender.commands.dataset import main
 from drumblender.data import storage
-from drumblender.dataset_cli import main
 
 CRASH = Path(__file__).parent / "crash.py"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -133,7 +133,7 @@ def test_downloading_a_raw_folder_may_stop_anywhere(project, store, client, stop
 
 
 def command(project, *args):
-    script = "import sys; from drumblender.dataset_cli import main; sys.exit(main())"
+    script = "import sys; from drumblender.commands.dataset import main; sys.exit(main())"
     return subprocess.Popen(
         [sys.executable, "-c", script, "data.yaml", *args],
         cwd=project.folder,

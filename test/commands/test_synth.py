@@ -16,11 +16,11 @@ import yaml
 
 from drumblender import inference, plotting
 from drumblender.checkpoint import build_model
+from drumblender.commands.synth import main
 from drumblender.config import load_config
 from drumblender.errors import DrumblenderError
 from drumblender.files import audio
 from drumblender.inference import derive_seed
-from drumblender.synth_cli import main
 
 RATE = 16000
 LSB = 2.0**-23
@@ -379,7 +379,7 @@ def test_errors_are_one_sentence(args, code, words, models, tmp_path, monkeypatc
 def test_making_sound_imports_neither_lightning_nor_metrics(model, tmp_path):
     source = drum(tmp_path / "a.wav")
     code = (
-        "import sys; from drumblender.synth_cli import main\n"
+        "import sys; from drumblender.commands.synth import main\n"
         f"assert main({[str(model), str(source), str(tmp_path / 'o.wav')]!r}) == 0\n"
         "heavy = {'pytorch_lightning', 'torchmetrics', 'matplotlib', 'scipy', 'tensorboard'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
@@ -565,7 +565,9 @@ def test_a_folder_that_is_interrupted_keeps_what_is_finished(models, tmp_path):
     for i in range(120):
         drum(tmp_path / f"in/{i:03d}.wav", 100 + i, 0.5)
     command = [models["m + n + T(m)"], tmp_path / "in", tmp_path / "out", "--num_workers", "2"]
-    program = "import sys; from drumblender.synth_cli import main; sys.exit(main(sys.argv[1:]))"
+    program = (
+        "import sys; from drumblender.commands.synth import main; sys.exit(main(sys.argv[1:]))"
+    )
     command = [sys.executable, "-c", program, *map(str, command)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
     while not list(tmp_path.glob("out/.drumblender*/*.f32")):
@@ -628,7 +630,7 @@ def test_a_full_disk_is_said_without_noise_or_promise(models, tmp_path):
     drum(tmp_path / "in/short.wav", seconds=0.1)
     limit = (100_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
     program = (
-        "import resource, sys; from drumblender.synth_cli import main\n"
+        "import resource, sys; from drumblender.commands.synth import main\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, {limit})\nsys.exit(main(sys.argv[1:]))"
     )
     command = [models["m"], tmp_path / "in", tmp_path / "out"]
@@ -735,7 +737,7 @@ def test_a_long_recording_takes_no_more_memory_than_a_short_one(models, tmp_path
             file.write(noise)
     soundfile.write(tmp_path / "short.wav", noise, rate, "PCM_16")
     program = (
-        "import resource, sys; from drumblender.synth_cli import main\n"
+        "import resource, sys; from drumblender.commands.synth import main\n"
         "assert main(sys.argv[1:]) == 0\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
-from drumblender.cli import Parser, report_errors
+from drumblender.commands.report import Parser, report_errors
 from drumblender.errors import DrumblenderError, UsageError, condense
 
 

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
-from drumblender.cli import Parser, report_errors
+from drumblender.commands.report import Parser, report_errors
 from drumblender.errors import UsageError
 from drumblender.files.text import printable
 

@@ -13,10 +13,10 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from drumblender.checkpoint import build_model, load_model
-from drumblender.cli import main, resolve_files
+from drumblender.commands.lightning import DrumblenderCLI
+from drumblender.commands.train import main, resolve_files
 from drumblender.config import load_config
 from drumblender.tasks import Blender, DrumBlender
-from drumblender.training import DrumblenderCLI
 
 RATE, N = 16000, 4096  # of the library's sounds
 
@@ -184,11 +184,11 @@ def test_configuration_files_resolve_before_other_options(repository):
     assert "percussion" not in args[1]
 
 
-@pytest.mark.parametrize("command", ["cli.main", "cli.analyze_main", "synth_cli.main"])
+@pytest.mark.parametrize("command", ["analyze", "dataset", "synth", "train"])
 def test_help_answers_without_importing_what_takes_seconds(command):
     code = (
-        "import sys; from drumblender import cli, synth_cli\n"
-        f"try: code = {command}(['--help'])\n"
+        f"import sys; from drumblender.commands.{command} import main\n"
+        "try: code = main(['--help'])\n"
         "except SystemExit as stop: code = stop.code\n"
         "assert not code and 'torch' not in sys.modules"
     )

@@ -45,7 +45,7 @@ QUIET = [
     ".*`max_epochs` was not set.*",
 ]
 _NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_BUNDLED = Path(__file__).parent.parent / "cfg/data/one_shots.yaml"
+_BUNDLED = Path(__file__).parents[2] / "cfg/data/one_shots.yaml"
 
 
 class DrumblenderCLI(LightningCLI):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from drumblender.cli import main
+from drumblender.commands.train import main
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_loss_that_is_no_number_ends_training_with_advice(command, capsys):
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8:strict"])
 def test_a_name_that_the_terminal_cannot_show_is_escaped(encoding, tmp_path):
-    code = "import sys; from drumblender.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from drumblender.commands.train import main; sys.exit(main(sys.argv[1:]))"
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     command = [sys.executable, "-c", code, "fit", "-c", "größe\udce9大.yaml"]
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)

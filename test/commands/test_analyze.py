@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from drumblender.cli import analyze_main
-from drumblender.modes import summarize
+from drumblender.commands.analyze import main
+from drumblender.commands.modes import summarize
 
 RATE = 48000
 
@@ -20,7 +20,7 @@ def bell(tmp_path_factory):
     x = 0.5 * 10 ** (-3 * t / 0.8) * np.sin(2 * np.pi * 440 * t)
     x += 0.1 * 10 ** (-3 * t / 0.4) * np.sin(2 * np.pi * 1234 * t)
     soundfile.write(folder / "bell.wav", np.stack([x, 0 * x], 1), 32000, subtype="FLOAT")
-    assert analyze_main([str(folder / "bell.wav"), "--output", str(folder / "out")]) == 0
+    assert main([str(folder / "bell.wav"), "--output", str(folder / "out")]) == 0
     return folder
 
 
@@ -52,7 +52,7 @@ def test_parameters_are_the_same_for_other_programs_in_both_formats(bell):
 def test_a_picture_is_drawn_and_the_main_modes_are_printed(bell, capsys):
     assert (bell / "out/bell_modes.png").read_bytes()[1:4] == b"PNG"
     command = [str(bell / "bell.wav"), "--output", str(bell / "plain"), "--plain", "--num_modes=2"]
-    assert analyze_main(command) == 0
+    assert main(command) == 0
     printed = capsys.readouterr().out
     assert re.search(r"44\d\.\d Hz", printed)
     assert "2 modes" in printed
@@ -60,20 +60,20 @@ def test_a_picture_is_drawn_and_the_main_modes_are_printed(bell, capsys):
 
 def test_silence_has_no_modes(tmp_path, capsys):
     soundfile.write(tmp_path / "silence.wav", np.zeros(9600), RATE)
-    assert analyze_main([str(tmp_path / "silence.wav"), "--output", str(tmp_path / "out")]) == 0
+    assert main([str(tmp_path / "silence.wav"), "--output", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out/silence_modes.png").exists()
 
 
 def test_bad_input_is_named(tmp_path, capsys):
     (tmp_path / "text.wav").write_text("no sound")
-    assert analyze_main([str(tmp_path / "text.wav")]) == 1
+    assert main([str(tmp_path / "text.wav")]) == 1
     assert "text.wav" in capsys.readouterr().err
-    assert analyze_main([str(tmp_path / "text.wav"), "--num_modes", "0"]) == 2
+    assert main([str(tmp_path / "text.wav"), "--num_modes", "0"]) == 2
 
 
 def test_a_decay_does_not_rise_again_at_its_end(tmp_path, repository):
     (path,) = (repository / "audio/one-shots").rglob("drum_tom_hi_hard.flac")
-    assert analyze_main([str(path), "--output", str(tmp_path)]) == 0
+    assert main([str(path), "--output", str(tmp_path)]) == 0
     recorded, rate = soundfile.read(path)
     modal, _ = soundfile.read(tmp_path / "drum_tom_hi_hard_modal.wav")
     tails = [
@@ -90,7 +90,7 @@ def test_any_name_of_a_recording_is_printed_and_written(tmp_path, capsys, name):
     except OSError:
         pytest.skip("a file system without such names")
 
-    assert analyze_main([str(tmp_path / f"{name}.wav"), "--output", str(tmp_path / "out")]) == 0
+    assert main([str(tmp_path / f"{name}.wav"), "--output", str(tmp_path / "out")]) == 0
 
     assert len(os.listdir(tmp_path / "out")) == 5
     assert capsys.readouterr().out.encode()
@@ -99,7 +99,7 @@ def test_any_name_of_a_recording_is_printed_and_written(tmp_path, capsys, name):
 def test_recordings_of_one_name_do_not_replace_each_other(tmp_path, capsys):
     paths = [str(tmp_path / folder / "kick.wav") for folder in ("a", "b")]
 
-    assert analyze_main([*paths, "--output", str(tmp_path / "out")]) == 2
+    assert main([*paths, "--output", str(tmp_path / "out")]) == 2
 
     assert "would be written to the same names" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -107,7 +107,7 @@ def test_recordings_of_one_name_do_not_replace_each_other(tmp_path, capsys):
 
 def test_separating_writes_a_transient_and_noise_that_add_up_with_the_sinusoids(bell, capsys):
     command = [str(bell / "bell.wav"), "--output", str(bell / "separate"), "--separate"]
-    assert analyze_main(command) == 0
+    assert main(command) == 0
     assert "transient.wav, noise.wav" in capsys.readouterr().out
     parts = [
         soundfile.read(bell / f"separate/bell_{name}.wav")[0]
@@ -121,5 +121,5 @@ def test_separating_writes_a_transient_and_noise_that_add_up_with_the_sinusoids(
 
 
 def test_two_ways_to_analyze_at_once_are_refused(bell, capsys):
-    assert analyze_main([str(bell / "bell.wav"), "--plain", "--separate"]) == 2
+    assert main([str(bell / "bell.wav"), "--plain", "--separate"]) == 2
     assert "give one of them" in capsys.readouterr().err

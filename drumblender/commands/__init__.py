@@ -1,0 +1,1 @@
+"""The four commands: parsing and printing. Nothing but a command imports from here."""

@@ -1,0 +1,170 @@
+"""How every command answers: errors are one sentence, and options have whole names.
+
+Whatever goes wrong ends in one sentence and an exit code: 2 for what was asked, 1 for what failed;
+``--debug`` or ``DRUMBLENDER_DEBUG=1`` shows the traceback.
+"""
+
+import argparse
+import contextlib
+import os
+import re
+import signal
+import sys
+import threading
+from typing import (
+    Any,
+    Callable,
+    Iterator,
+    List,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+)
+
+from drumblender.errors import (
+    DEBUG,
+    DrumblenderError,
+    Stopped,
+    UsageError,
+    condense,
+    finish,
+    is_debugging,
+    sentence_of,
+    suggest,
+)
+from drumblender.files.text import printable
+
+_END_OF_PIPE = 128 + 13  # as when SIGPIPE ends a program
+
+
+def report_errors(command: Callable[[List[str]], None], argv: Optional[Sequence[str]]) -> int:
+    """Run a command; say what went wrong in one sentence; give the exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in args or is_debugging()
+    args = [arg for arg in args if arg != "--debug"]
+    _print_anything()
+    with _ended_by_signals(), _debugging(debug):
+        try:
+            command(args)
+            _flush()
+        except SystemExit:  # of --help
+            _flush()
+            raise
+        except KeyboardInterrupt:
+            code, sentence = 130, "interrupted."
+        except Stopped as stop:
+            code, sentence = stop.exit_code, str(stop)
+        except Exception as error:
+            stop = _behind(error, (Stopped,))
+            if isinstance(error, BrokenPipeError) and _is_closed(sys.stdout):
+                return _END_OF_PIPE
+            if debug and stop is None:
+                raise
+            code, sentence = (stop.exit_code, str(stop)) if stop else explain(error)
+        else:
+            return 0
+        if code > 128 and os.environ.get("LOCAL_RANK", "0") != "0":
+            # The first process of several says so, and would be killed for a failure of another.
+            return 0
+    with contextlib.suppress(OSError):  # a terminal that is gone hears nothing
+        _flush()
+        if sentence:
+            print(f"error: {printable(sentence)}", file=sys.stderr)
+    return code
+
+
+def explain(error: BaseException) -> Tuple[int, str]:
+    """Exit code and sentence for an exception."""
+    cause = _behind(error, (DrumblenderError,))
+    if cause is not None:  # Lightning and jsonargparse wrap what our classes say.
+        sentence = str(cause) or type(cause).__name__
+        if "Traceback (most recent call last)" in sentence:
+            # A process that loads batches sends it all; the sentence comes last.
+            sentence = sentence.splitlines()[-1]
+        return cause.exit_code, re.sub(r"^drumblender\.errors\.\w+: ", "", sentence)
+    text = " ".join(str(error).split()) or type(error).__name__
+    if type(error).__name__ in ("ArgumentError", "NSKeyError", "MisconfigurationException"):
+        return 2, finish(condense(str(error)))
+    if isinstance(error, OSError):
+        sentence = sentence_of(error)
+        if sentence is not None:
+            return 1, sentence
+    if isinstance(error, (OSError, RuntimeError)):
+        return 1, f"{text} (add --debug for the traceback)"
+    return 1, f"{type(error).__name__}: {text} (this may be a defect; add --debug to see where)"
+
+
+def _behind(error: Optional[BaseException], kinds: Tuple[type, ...]) -> Any:
+    """The first of some kinds of exception among an error and what led to it."""
+    seen: List[BaseException] = []  # what leads to an error may be itself
+    while error is not None and error not in seen:
+        if isinstance(error, kinds):
+            return error
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _print_anything() -> None:
+    """Print names that the terminal's encoding lacks with escapes, instead of failing at them."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def _debugging(on: bool) -> Iterator[None]:
+    """Let all that this command calls, and its processes, know of ``--debug``."""
+    before = os.environ.get(DEBUG)
+    if on:
+        os.environ[DEBUG] = "1"
+    try:
+        yield
+    finally:
+        if on and before is None:
+            del os.environ[DEBUG]
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let what ends a program from outside pass through all that cleans up behind itself.
+
+    What is ignored, as by nohup, stays so.
+    """
+    numbers = [signal.SIGTERM, signal.SIGHUP]
+    here = threading.current_thread() is threading.main_thread()
+    numbers = [n for n in numbers if here and signal.getsignal(n) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, Stopped.by_signal)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _flush() -> None:
+    if sys.stdout is not None and not sys.stdout.closed:
+        sys.stdout.flush()
+
+
+def _is_closed(stream: Any) -> bool:
+    """Whether nobody reads a stream any more; then what waits in it is thrown away."""
+    try:
+        stream.flush()
+        return False
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return True
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that takes options by their whole names, and whose errors are sentences."""
+
+    def __init__(self, **options: Any):
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(finish(message + suggest(message, self._option_string_actions)))
