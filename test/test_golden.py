@@ -8,16 +8,26 @@ from drumblender.analysis.settings import VERSIONS
 from drumblender.fast import accelerate
 
 
-def test_features_belong_to_this_version_of_the_analysis_and_have_not_moved():
-    expected = golden.read("features")
-    assert expected["version"] == VERSIONS["coverage"] == VERSIONS["plain"], (
-        "The analysis has a new version; run `python scripts/golden.py --write`."
+@pytest.fixture(scope="module")
+def features():
+    return golden.features()
+
+
+@pytest.mark.parametrize("method", VERSIONS)
+def test_features_belong_to_this_version_of_the_analysis_and_have_not_moved(method, features):
+    expected, actual = (
+        {name: value for name, value in found.items() if name.startswith(f"{method}: ")}
+        for found in (golden.read("features"), features)
     )
-    moved = golden.moved("features", golden.features(), expected)
+    version = expected.get(f"{method}: version")
+    assert version == VERSIONS[method], (
+        f"The method {method} is new or of a new version; run `python scripts/golden.py --write`."
+    )
+    moved = golden.moved("features", actual, expected)
     assert not moved, (
         f"Features have moved (dB relative to what they were): {moved}. If they are meant to, "
-        "raise VERSIONS in drumblender/analysis/settings.py and run `python scripts/golden.py "
-        "--write`: datasets of two analyses must not be mixed."
+        "raise the method's entry of VERSIONS in drumblender/analysis/settings.py and run `python "
+        "scripts/golden.py --write`: datasets of two analyses must not be mixed."
     )
 
 
