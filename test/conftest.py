@@ -1,6 +1,10 @@
 """What several tests need: reference material of the published model, and tiny sounds."""
 
 import json
+import os
+import select
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -103,6 +107,66 @@ def published_checkpoint(tmp_path_factory):
 @pytest.fixture(scope="session")
 def published_inputs():
     return reference_inputs()
+
+
+# Writes a byte for each step of a progress bar to the file descriptor that comes first.
+_PROGRAM = """
+import importlib, os, sys
+from tqdm import tqdm
+announce, module = int(sys.argv.pop(1)), sys.argv.pop(1)
+update = tqdm.update
+def announcing_update(bar, count=1):
+    done = update(bar, count)
+    if count > 0:
+        os.write(announce, b".")
+    return done
+tqdm.update = announcing_update
+sys.exit(importlib.import_module(module).main())
+"""
+
+
+class Announcing:
+    """A command in a process group of its own, which announces each step of its progress bars.
+
+    A test waits for what the command did instead of looking for it again and again.
+
+    Args:
+        module: with the function ``main``.
+        arguments: of the command.
+        options: of the process.
+    """
+
+    def __init__(self, module, *arguments, **options):
+        self._steps, announce = os.pipe()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, str(announce), module, *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=[announce],
+            start_new_session=True,
+            **options,
+        )
+        os.close(announce)
+
+    def wait_for_steps(self, count, seconds=120):
+        """Return when the progress bars have made so many more steps."""
+        while count:
+            assert select.select([self._steps], [], [], seconds)[0], "no step in time"
+            made = len(os.read(self._steps, count))
+            assert made, f"ended before its time: {self.process.communicate()}"
+            count -= made
+
+    def end(self):
+        """Wait until every process of the group has let go of its output; gives the output."""
+        os.close(self._steps)
+        return self.process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def announcing():
+    return Announcing
 
 
 RATE, N = 16000, 4096

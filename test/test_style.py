@@ -1,6 +1,7 @@
 """The rules that the code keeps: lint, format and the direction of imports."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -43,3 +44,45 @@ def test_command_lines_import_no_torch_before_they_need_it(repository):
         "assert 'torch' not in sys.modules, 'torch'"
     )
     run([sys.executable, "-c", code], repository)
+
+
+def waits_by_the_clock(code):
+    """Lines of code that sleep, list processes, or look again and again until something is so."""
+    for node in ast.walk(ast.parse(code)):
+        called = getattr(node, "func", None)
+        name = getattr(called, "attr", getattr(called, "id", ""))
+        first = node.elts[0] if isinstance(node, ast.List) and node.elts else node
+        text = first.value if isinstance(first, ast.Constant) else ""
+        lists = text == "ps" if first is not node else re.match(r"ps\s", str(text))
+        looks_again = isinstance(node, ast.While) and all(map(_is_idle, node.body))
+        if name == "sleep" or lists or looks_again:
+            yield node.lineno
+
+
+def _is_idle(statement):
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        return getattr(statement.value.func, "attr", "") in ("sleep", "wait", "poll", "join")
+    return isinstance(statement, (ast.Assert, ast.Pass, ast.Continue))
+
+
+def test_tests_wait_for_events_instead_of_looking_again_and_again(repository):
+    found = {
+        f"{path.relative_to(repository)}:{line}"
+        for path in (repository / "test").rglob("*.py")
+        for line in waits_by_the_clock(path.read_text(encoding="utf-8"))
+    }
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "time.sleep(1)",
+        "sleep(1)",
+        'run(["ps", "-A"])',
+        'run("ps -A", shell=True)',
+        "while not done():\n    assert time() < end\n    event.wait(0.1)",
+    ],
+)
+def test_what_waits_by_the_clock_is_found(code):
+    assert list(waits_by_the_clock(code))

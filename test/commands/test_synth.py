@@ -561,19 +561,15 @@ def test_what_is_finished_at_a_stop_is_written_by_one_gain(
     assert not list(tmp_path.rglob(".drumblender*"))
 
 
-def test_a_folder_that_is_interrupted_keeps_what_is_finished(models, tmp_path):
+def test_a_folder_that_is_interrupted_keeps_what_is_finished(models, tmp_path, announcing):
     for i in range(120):
         drum(tmp_path / f"in/{i:03d}.wav", 100 + i, 0.5)
-    command = [models["m + n + T(m)"], tmp_path / "in", tmp_path / "out", "--num_workers", "2"]
-    program = (
-        "import sys; from drumblender.commands.synth import main; sys.exit(main(sys.argv[1:]))"
-    )
-    command = [sys.executable, "-c", program, *map(str, command)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
-    while not list(tmp_path.glob("out/.drumblender*/*.f32")):
-        assert process.poll() is None
+    arguments = [models["m + n + T(m)"], tmp_path / "in", tmp_path / "out", "--num_workers", "2"]
+    command = announcing("drumblender.commands.synth", *arguments)
+    process = command.process
+    command.wait_for_steps(1)
     os.killpg(process.pid, signal.SIGINT)
-    message = process.communicate()[1].decode()
+    _, message = command.end()
     assert process.returncode == 130, message
     assert message.rstrip().endswith("error: interrupted.")
     left = list((tmp_path / "out").iterdir()) if (tmp_path / "out").exists() else []

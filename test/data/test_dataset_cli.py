@@ -20,36 +20,8 @@ SCRIPT = "import sys; from drumblender.commands.dataset import main; sys.exit(ma
 COMMAND = [sys.executable, "-c", SCRIPT]
 
 
-def start(*args, cwd, **options):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return subprocess.Popen(
-        [*COMMAND, *map(str, args)],
-        cwd=cwd,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        **options,
-    )
-
-
 def finished_files(project):
     return len(read_journal(project.data_dir.with_name("drums.partial")))
-
-
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
-def processes(group):
-    """The states of the processes of a group, zombies aside."""
-    listing = subprocess.run(["ps", "-A", "-o", "pgid=,stat="], capture_output=True, text=True)
-    states = [line.split() for line in listing.stdout.splitlines()]
-    return [state for pgid, state in states if pgid == str(group) and not state.startswith("Z")]
 
 
 def test_preprocessing_says_what_it_did(project, capsys):
@@ -81,31 +53,31 @@ def test_the_data_section_of_an_experiment_will_do(project, capsys):
     assert main(["experiment.yaml", "--preprocess"]) == 0
 
 
-def test_a_run_that_is_killed_and_interrupted_goes_on_with_the_same_result(project):
+def test_a_run_that_is_killed_and_interrupted_goes_on_with_the_same_result(project, announcing):
     # So many that the last are far from done when the first are counted, on any machine.
     project.fill(packs=2, sounds=60)
-    command = (project.config, "--preprocess", "--num_workers", "2")
+    arguments = (project.config, "--preprocess", "--num_workers", "2")
     for how in (signal.SIGKILL, signal.SIGINT):
         # More than there were before: this process is at work.
         enough = max(125, finished_files(project))
-        process = start(*command, cwd=project.folder)
-        wait_for(lambda enough=enough: finished_files(project) > enough)
+        command = announcing("drumblender.commands.dataset", *arguments, cwd=project.folder)
+        command.wait_for_steps(enough + 1)
         # Ctrl-C in a terminal reaches every process; workers notice by themselves that the
         # process that started them was killed.
+        process = command.process
         (os.killpg if how == signal.SIGINT else os.kill)(process.pid, how)
-        _, error = process.communicate(timeout=60)
-        wait_for(lambda group=process.pid: not processes(group))
+        _, error = command.end()
         assert not project.data_dir.exists()
     assert process.returncode == 130
     assert "the same command goes on from here" in error
     assert "Traceback" not in error
     done = finished_files(project)
 
-    assert main([*map(str, command[:-1]), "1"]) == 0
+    assert main([*map(str, arguments[:-1]), "1"]) == 0
     continued = project.files()
     assert enough < done < len(continued) == 240
     project.configure(data_dir="dataset/alone")
-    assert main([*map(str, command[:-1]), "1"]) == 0
+    assert main([*map(str, arguments[:-1]), "1"]) == 0
     assert project.files(project.folder / "dataset" / "alone") == continued
 
 

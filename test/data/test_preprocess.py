@@ -1,6 +1,10 @@
 import io
 import json
+import queue
 import shutil
+import sys
+import threading
+import types
 
 import numpy as np
 import pytest
@@ -467,29 +471,25 @@ def test_merging_refuses_shards_of_different_libraries(project, write_sound):
         merge(project.data_dir, "meta.json", SETTINGS)
 
 
-def test_a_dataset_is_prepared_by_one_process_at_a_time(project, capfd):
-    import multiprocessing
-    import time
-
+def test_a_dataset_is_prepared_by_one_process_at_a_time(project, monkeypatch):
     folder = project.data_dir
-    context = multiprocessing.get_context("fork")
-    ready = context.Event()
+    said, order = queue.Queue(), []
+    monkeypatch.setattr(sys, "stderr", types.SimpleNamespace(write=said.put, flush=lambda: None))
 
-    def hold():
+    def prepare():
         with atomic.exclusive(folder):
-            ready.set()
-            time.sleep(0.5)
+            order.append("the second")
 
-    process = context.Process(target=hold)
-    process.start()
-    ready.wait()
-    start = time.monotonic()
+    second = threading.Thread(target=prepare)
     with atomic.exclusive(folder):
-        waited = time.monotonic() - start
-    process.join()
+        second.start()
+        # It says so before it waits, so it has not got in and cannot until the first is out.
+        message = said.get(timeout=60)
+        order.append("the first")
+    second.join(60)
 
-    assert waited > 0.2
-    assert f"Waiting for another process that prepares {folder}" in capfd.readouterr().err
+    assert message == f"Waiting for another process that prepares {folder} ..."
+    assert order == ["the first", "the second"]
     assert list(folder.parent.iterdir()) == []
 
 

@@ -144,17 +144,17 @@ def command(project, *args):
     )
 
 
-def test_a_command_that_is_killed_in_the_middle_of_a_download_goes_on_there(project, proxy):
+def test_a_command_that_is_killed_in_the_middle_of_a_download_goes_on_there(
+    project, proxy, announcing
+):
     expected = put_into_store(project, proxy.store, sounds=50)
     proxy.requests.clear()
     proxy.fail(after=300_000, how="stall")
-    process = command(project)
+    command = announcing("drumblender.commands.dataset", "data.yaml", cwd=project.folder)
+    command.wait_for_steps(1)
     assert proxy.stalled.wait(60)
-    part = project.folder / ".v1.tar.gz.part"
-    while not part.exists() or part.stat().st_size < 1 << 18:  # the bytes are on their way to it
-        assert process.poll() is None
-    process.kill()
-    process.communicate()
+    command.process.kill()
+    command.end()
     assert not project.data_dir.exists()
     assert not (project.folder / "v1.tar.gz").exists()
 
