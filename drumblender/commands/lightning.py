@@ -15,18 +15,18 @@ import pytorch_lightning as pl
 import yaml
 from jsonargparse import ArgumentError
 from pytorch_lightning import LightningDataModule
-from pytorch_lightning.callbacks import ModelSummary, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from drumblender.callbacks import MetricsWriter, PredictionWriter, relative
+from drumblender.callbacks.console import be_quiet
+from drumblender.callbacks.run import relative
 from drumblender.checkpoint import check_weights, read_checkpoint
+from drumblender.commands.callbacks import completed, useful
 from drumblender.data import AudioDataModule
 from drumblender.errors import DrumblenderError, Stopped, UsageError, condense, finish, suggest
 from drumblender.fast import accelerate
 from drumblender.files.memory import keep_memory
-from drumblender.running import Ending, Progress, Summary, be_quiet, step_aside
 from drumblender.tasks import DrumBlender
 
 # Advice to authors of Lightning programs, of no use to a person who trains.
@@ -129,7 +129,12 @@ class DrumblenderCLI(LightningCLI):
         config = self._get(self.config_init, "trainer", default={})
         callbacks = config.get("callbacks") or []
         callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
-        callbacks = self._add(step_aside(callbacks, config), config)
+        callbacks = useful(callbacks, config)
+        prediction = None
+        if self.subcommand == "predict":
+            options = {"output_dir": "output", "targets": "targets", "stems": "stems"}
+            prediction = {key: self._get(self.config, name) for key, name in options.items()}
+        callbacks = completed(callbacks, config, self.subcommand, self.command, prediction)
         try:
             return super().instantiate_trainer(callbacks=callbacks, **kwargs)
         except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
@@ -139,34 +144,6 @@ class DrumblenderCLI(LightningCLI):
             options = options or ["accelerator", "devices"]
             names = " and ".join(f"--trainer.{name}" for name in options)
             raise UsageError(f"{_line(error)} Change {names}.") from error
-
-    def _add(self, callbacks: List[pl.Callback], config: Dict[str, Any]) -> List[pl.Callback]:
-        """What every run has, unless the configuration names it."""
-
-        def lacks(kind: type) -> bool:
-            return not any(isinstance(callback, kind) for callback in callbacks)
-
-        added: List[pl.Callback] = []
-        if not config.get("barebones"):
-            if config.get("enable_progress_bar") is not False and lacks(ProgressBar):
-                added.append(Progress())
-            if config.get("enable_model_summary") is not False and lacks(ModelSummary):
-                added.append(Summary())
-        if self.subcommand == "fit":
-            added.append(Ending(self.command))
-        if self.subcommand in ("validate", "test") and lacks(MetricsWriter):
-            added.append(MetricsWriter())
-        if self.subcommand == "predict":
-            options = {name: self._get(self.config, name) for name in ("stems", "targets")}
-            output = self._get(self.config, "output")
-            callbacks = [
-                c
-                for c in callbacks
-                if not isinstance(c, PredictionWriter) or not (output or any(options.values()))
-            ]
-            if lacks(PredictionWriter):
-                added.append(PredictionWriter(output, **options))
-        return [*callbacks, *added]
 
     @staticmethod
     def configure_optimizers(lightning_module, optimizer, lr_scheduler=None) -> Any:

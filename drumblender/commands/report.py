@@ -132,7 +132,8 @@ def _ended_by_signals() -> Iterator[None]:
 
     What is ignored, as by nohup, stays so.
     """
-    numbers = [signal.SIGTERM, signal.SIGHUP]
+    names = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     here = threading.current_thread() is threading.main_thread()
     numbers = [n for n in numbers if here and signal.getsignal(n) == signal.SIG_DFL]
     for number in numbers:

@@ -1,35 +1,21 @@
-"""Configuration files: overlays on a base, paths relative to the file, and older Lightning.
+"""Configuration files: overlays on a base, and paths relative to the file.
 
-Every command reads its YAML here, so that all of them understand the same things:
-
-- ``base: other.yaml`` in a mapping takes that file first and puts the mapping's other keys on top;
-- a string that ends in ``.yaml`` stands for that file's content, and replaces what a base says
-  there: of one dataset or network, nothing shall remain in another;
-- ``${config_dir}`` in a string is the folder of the file that says so;
-- what runs a trainer calls :func:`modernize`, which takes out what Lightning 2 dropped.
+- ``base: other.yaml`` in a mapping takes that file first and puts the mapping's other keys on top.
+- A string that ends in ``.yaml`` stands for that file's content. It replaces what a base says
+  there, so that nothing of one dataset or network remains in another.
+- ``${config_dir}`` in a string is the folder of the file that says so.
 
 Files named inside a configuration are looked for relative to it; every other path (datasets, logs)
 stays relative to the working directory.
 """
 
-import logging
 import re
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict, List, Tuple, Union
 
 import yaml
 
 from drumblender.errors import UsageError
-
-log = logging.getLogger(__name__)
-
-# Options of the Lightning 1.9 trainer that Lightning 2 does not know any more.
-DROPPED_TRAINER_OPTIONS = frozenset(
-    "num_processes gpus auto_select_gpus tpu_cores ipus track_grad_norm resume_from_checkpoint "
-    "auto_lr_find replace_sampler_ddp auto_scale_batch_size amp_backend amp_level "
-    "move_metrics_to_cpu multiple_trainloader_mode".split()
-)
 
 
 class _Loader(yaml.SafeLoader):
@@ -110,55 +96,6 @@ def _expand(node: Any, path: Path, parents: Tuple[Path, ...]) -> Any:
             if isinstance(own[key], dict) and (isinstance(value, str) or "base" in value):
                 own[key] = _Whole(own[key])
     return merge(result, own)
-
-
-def modernize(config: Dict[str, Any]) -> Dict[str, Any]:
-    """Turn a configuration that Lightning 1.9 saved into one that this Lightning takes.
-
-    Configurations without any option that Lightning 2 dropped come back as they are, but for a
-    Weights & Biases logger, which becomes TensorBoard where wandb is not installed.
-    """
-    config = dict(config)
-    trainer = dict(config["trainer"] or {})
-    dropped = DROPPED_TRAINER_OPTIONS & set(trainer)
-    if dropped:
-        trainer = {k: v for k, v in trainer.items() if k not in DROPPED_TRAINER_OPTIONS}
-        # What was null meant the default, whose value is no longer null for every option.
-        trainer = {k: v for k, v in trainer.items() if v is not None}
-        trainer["accelerator"] = "auto"
-        log.warning(
-            "This configuration is of Lightning 1.9: trainer options that no longer exist were "
-            "left out (%s) and the accelerator is chosen automatically.",
-            ", ".join(sorted(dropped)),
-        )
-        scheduler = config.get("lr_scheduler")
-        if isinstance(scheduler, dict) and "init_args" in scheduler:
-            kept = {k: v for k, v in scheduler["init_args"].items() if k != "verbose"}
-            config["lr_scheduler"] = {**scheduler, "init_args": kept}
-    if "logger" in trainer:
-        trainer["logger"] = _available_logger(trainer["logger"], prune=bool(dropped))
-    config["trainer"] = trainer
-    return config
-
-
-def _available_logger(logger: Any, prune: bool) -> Any:
-    if isinstance(logger, list):
-        return [_available_logger(item, prune) for item in logger]
-    if not (isinstance(logger, dict) and str(logger.get("class_path")).endswith("WandbLogger")):
-        return logger
-    args = logger.get("init_args") or {}
-    if find_spec("wandb") is None:
-        log.warning(
-            "The configuration logs to Weights & Biases, which is not installed; logging to "
-            'TensorBoard instead (pip install "drumblender[wandb]" for W&B).'
-        )
-        return {
-            "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
-            "init_args": {"save_dir": args.get("save_dir") or "logs", "name": args.get("name")},
-        }
-    if prune:
-        args = {k: v for k, v in args.items() if v is not None}
-    return {**logger, "init_args": args}
 
 
 def compose(files: List[Union[str, Path]], **sections: Union[str, Path]) -> Dict[str, Any]:

@@ -1,57 +1,30 @@
-"""What surrounds a run: it ends well however it ends, and what it prints is of use.
+"""A training ends well, however it ends.
 
-The command line adds these callbacks to every run; configurations do not name them.
+The command line adds this callback to every training; configurations do not name it.
 """
 
 import contextlib
-import logging
-import math
 import os
 import shlex
 import signal
-import sys
 import threading
 import time
 from typing import Any, Dict, Iterable, List, Optional, Sequence
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import (
-    Checkpoint,
-    DeviceStatsMonitor,
     EarlyStopping,
-    LearningRateMonitor,
     ModelCheckpoint,
-    ModelSummary,
-    ProgressBar,
-    TQDMProgressBar,
 )
 
-from drumblender.callbacks import LogAudioCallback, relative
+from drumblender.callbacks.run import relative
 from drumblender.errors import Stopped, UsageError, did_you_mean
 
 # Without a validation set nothing tells which weights are best; the last ones are kept this often.
 _SECONDS_BETWEEN_CHECKPOINTS = 300
-_SECONDS_BETWEEN_LINES = 10
-# What a program may be stopped with. SIGHUP comes when a terminal closes.
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def step_aside(callbacks: List[pl.Callback], trainer: Dict[str, Any]) -> List[pl.Callback]:
-    """The callbacks that have something to do, given the options of the trainer.
-
-    A configuration says what a whole run needs; a short run leaves out parts, and what was for them
-    shall not stop it. Lightning itself refuses most such combinations.
-    """
-    idle: List[type] = []
-    if trainer.get("logger") in (False, []) and not trainer.get("fast_dev_run"):
-        idle += [LearningRateMonitor, DeviceStatsMonitor, LogAudioCallback]
-    if trainer.get("enable_checkpointing") is False or trainer.get("fast_dev_run"):
-        idle.append(Checkpoint)
-    if trainer.get("enable_progress_bar") is False:
-        idle.append(ProgressBar)
-    if trainer.get("enable_model_summary") is False:
-        idle.append(ModelSummary)
-    return [callback for callback in callbacks if not isinstance(callback, tuple(idle))]
+# What a program may be stopped with. SIGHUP comes when a terminal closes; Windows has none.
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 
 
 class Ending(pl.Callback):
@@ -261,82 +234,3 @@ def _why_early(callback: EarlyStopping) -> str:
         " Signaling Trainer to stop.", ""
     )
     return f"EarlyStopping: {reason}"
-
-
-class Progress(TQDMProgressBar):
-    """Lightning's bar with what a person wants to know; a line now and then in a log file."""
-
-    def __init__(self):
-        super().__init__()
-        self._printed_at = -math.inf
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        super().setup(trainer, pl_module, stage)
-        if not sys.stdout.isatty():
-            self.disable()
-
-    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Dict[str, Any]:
-        metrics = dict(trainer.progress_bar_metrics)
-        # The mean over an epoch says it better than its last step, once there is one.
-        for name in [name for name in metrics if name.endswith("_epoch")]:
-            mean = metrics.pop(name)
-            metrics.pop(f"{name[: -len('_epoch')]}_step", None)
-            metrics[name[: -len("_epoch")]] = mean
-        return {name: f"{value:.3f}" for name, value in metrics.items()}
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        super().on_train_epoch_end(trainer, pl_module)
-        due = time.monotonic() - self._printed_at > _SECONDS_BETWEEN_LINES
-        if self.is_disabled and trainer.is_global_zero and due:
-            self._printed_at = time.monotonic()
-            values = self.get_metrics(trainer, pl_module).items()
-            text = ", ".join(f"{name} {value}" for name, value in values)
-            print(f"Epoch {trainer.current_epoch}, step {trainer.global_step}: {text}", flush=True)
-
-
-class Summary(ModelSummary):
-    """The parts of a model and how many parameters they have."""
-
-    @staticmethod
-    def summarize(
-        summary_data: Any, total_parameters: int, trainable_parameters: int, *_: Any, **__: Any
-    ) -> None:
-        columns = dict(summary_data)
-        rows = list(zip(columns["Name"], columns["Type"], columns["Params"]))
-        rows = [(name, kind, count) for name, kind, count in rows if count.strip() not in ("0", "")]
-        rows = rows or [("nothing to learn", "", "0")]
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        print("Parameters to learn")
-        for name, kind, count in rows:
-            print(f"  {name:{widths[0]}}  {kind:{widths[1]}}  {count.strip():>{widths[2]}}")
-
-
-class _Quiet(logging.Filter):
-    """Leaves out of the log what advertises or tells nothing."""
-
-    NOISE = (
-        "💡",
-        "litlogger",
-        "litmodels",
-        "already configured with model summary",
-        "TPU available",
-        "HPU available",
-        "IPU available",
-        "Received SIGTERM",
-    )
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = str(record.msg)
-        return not any(noise in text for noise in self.NOISE)
-
-
-def be_quiet() -> None:
-    """Take advertisements out of Lightning's log."""
-    for name in (
-        "pytorch_lightning.utilities.rank_zero",
-        "lightning_fabric.utilities.rank_zero",
-        "pytorch_lightning.trainer.connectors.signal_connector",
-    ):
-        logger = logging.getLogger(name)
-        if not any(isinstance(known, _Quiet) for known in logger.filters):
-            logger.addFilter(_Quiet())

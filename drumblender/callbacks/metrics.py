@@ -1,0 +1,112 @@
+"""What test and validate measure, in files."""
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import CSVLogger
+
+from drumblender.callbacks.run import (
+    gathered,
+    position,
+    relative,
+    run_folder,
+)
+from drumblender.data import AudioDataset
+from drumblender.files import atomic
+
+
+class MetricsWriter(pl.Callback):
+    """Write what ``drumblender test`` and ``validate`` measure to files, sound by sound.
+
+    ``metrics.csv`` has a row for each sound, ``metrics.json`` the ``mean`` of each column, the
+    number ``n`` of sounds behind it, and what was ``logged`` and printed. These two agree but for a
+    loss that is not linear over batches, as the multi-resolution STFT loss is (its spectral
+    convergence divides by the norm of the whole batch): logged is the mean over batches, while a
+    row is the loss of a sound alone.
+
+    Args:
+        output_dir: folder of the files; the log folder when not given.
+    """
+
+    def __init__(self, output_dir: Optional[str] = None):
+        self.output_dir = output_dir
+        self._folder: Optional[Path] = None
+        self._rows: List[Tuple[int, Dict[str, float]]] = []
+
+    def _begin(self, trainer: pl.Trainer) -> None:
+        self._folder = Path(self.output_dir or run_folder(trainer))
+        self._rows = []
+
+    def _take(self, trainer: pl.Trainer, outputs: Dict[str, Any]) -> None:
+        items = {name: values.tolist() for name, values in outputs.get("items", {}).items()}
+        for i in range(len(outputs["target"])):
+            index = position(trainer, len(self._rows))
+            self._rows.append((index, {name: values[i] for name, values in items.items()}))
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._begin(trainer)
+
+    def on_test_batch_end(
+        self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
+    ) -> None:
+        self._take(trainer, outputs)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._write(trainer, "test", trainer.test_dataloaders)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            self._begin(trainer)
+
+    def on_validation_batch_end(
+        self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
+    ) -> None:
+        if trainer.state.fn == "validate":
+            self._take(trainer, outputs)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            self._write(trainer, "validation", trainer.val_dataloaders)
+
+    def _write(self, trainer: pl.Trainer, stage: str, loader: Any) -> None:
+        rows = dict(sorted(row for part in gathered(trainer, self._rows) for row in part))
+        if not trainer.is_global_zero or trainer.fast_dev_run or not rows:
+            return
+        dataset = loader.dataset
+        names = list(next(iter(rows.values())))
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(["key", "filename", *names])
+        for index, values in rows.items():
+            what = [index, ""]
+            if isinstance(dataset, AudioDataset):
+                key = dataset.keys[index]
+                what = [key, dataset.metadata[key]["filename"]]
+            writer.writerow([*what, *(values[name] for name in names)])
+        summary: Dict[str, Any] = {"command": trainer.state.fn, "checkpoint": trainer.ckpt_path}
+        for name in names:
+            column = [values[name] for values in rows.values()]
+            logged = trainer.callback_metrics.get(f"{stage}/{name}")
+            summary[name] = {
+                "mean": _number(math.fsum(column) / len(column)),
+                "n": len(column),
+                "logged": None if logged is None else _number(float(logged)),
+            }
+        # A CSVLogger has a metrics.csv of its own.
+        taken = any(isinstance(logger, CSVLogger) for logger in trainer.loggers)
+        stem = "sounds" if taken else "metrics"
+        atomic.write(
+            self._folder / f"{stem}.csv", table.getvalue().encode(errors="surrogateescape")
+        )
+        atomic.write_json(self._folder / "metrics.json", summary)
+        print(f"Means:       {relative(self._folder / 'metrics.json')}")
+        print(f"Each sound:  {relative(self._folder / f'{stem}.csv')}")
+
+
+def _number(value: float) -> Optional[float]:
+    """As JSON knows numbers, of which infinity is none."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,50 @@
+"""What callbacks ask of a run: its folder, its processes, and which sound is whose."""
+
+import os
+from pathlib import Path
+from typing import Any, List, Union
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import WandbLogger
+
+
+def run_folder(trainer: pl.Trainer) -> Path:
+    """Where the files of a run go. Loggers may find it together, so every process has to ask."""
+    folder = Path(trainer.log_dir or trainer.default_root_dir)
+    if isinstance(trainer.logger, WandbLogger):  # whose log folder is that of all runs
+        folder = folder / str(trainer.logger.name) / str(trainer.logger.version)
+    return folder
+
+
+def relative(path: Union[str, Path]) -> str:
+    """A path as a person in the working directory would type it."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith(os.pardir) else relative
+
+
+def last_model_path(trainer: pl.Trainer) -> str:
+    """The path of the run's last checkpoint, empty if none was saved."""
+    return getattr(trainer.checkpoint_callback, "last_model_path", "")
+
+
+def sample_rate_of(trainer: pl.Trainer) -> int:
+    """The sample rate of the datamodule in Hz, or 48 000 when it does not say."""
+    return getattr(getattr(trainer.datamodule, "settings", None), "sample_rate", 48_000)
+
+
+def position(trainer: pl.Trainer, count: int) -> int:
+    """The index in the dataset of the ``count``-th sound that a process gets.
+
+    Processes take turns, so that process r of n gets the sounds r, r + n, r + 2 n, ...
+    """
+    return trainer.global_rank + count * trainer.world_size
+
+
+def gathered(trainer: pl.Trainer, thing: Any) -> List[Any]:
+    """Collect a value from every process, in the order of their ranks."""
+    if trainer.world_size == 1:
+        return [thing]
+    things: List[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(things, thing)
+    return things

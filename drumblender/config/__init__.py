@@ -1,0 +1,6 @@
+"""Configurations: every command reads its YAML here, so that all understand the same things."""
+
+from drumblender.config.overlays import compose, load_config, merge
+from drumblender.config.published import modernize
+
+__all__ = ["compose", "load_config", "merge", "modernize"]
