@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import io
 import os
+import posixpath
 import shutil
 import sys
 import tarfile
@@ -17,6 +18,7 @@ from typing import IO, Callable, Dict, Iterator, Mapping, Optional, Sequence, Tu
 
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.atomic import in_one_step
+from drumblender.files.paths import leads_outside
 from drumblender.files.progress import BYTES, progress
 from drumblender.files.text import printable
 
@@ -117,6 +119,8 @@ def unpack(archive: Path, data_dir: Path, meta_file: str, check: Callable[[Path]
         for _ in PurePosixPath(meta_file).parts:
             root = root.parent
         check(root)
+        if data_dir.exists():  # an empty folder, which not every system replaces
+            data_dir.rmdir()
         root.rename(data_dir)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -278,16 +282,15 @@ def _explained(archive: Path, place: Path) -> Iterator[None]:
 def _safe_name(archive: Path, member: tarfile.TarInfo, is_kit: bool) -> PurePosixPath:
     # Kits also come from Windows.
     text = member.name.replace("\\", "/") if is_kit else member.name
-    name = PurePosixPath(text)
-    if name.is_absolute() or ".." in name.parts or "\\" in text or "\0" in text:
+    if leads_outside(text) or "\\" in text or "\0" in text:
         raise _unsafe(archive, member, "points outside the archive")
-    return name
+    return PurePosixPath(text)
 
 
 def _is_link_inside(member: tarfile.TarInfo, name: PurePosixPath) -> bool:
     """Whether a member is a link to something in the same archive."""
     start = name.parent if member.issym() else PurePosixPath()
-    target = os.path.normpath(start / member.linkname)
+    target = posixpath.normpath(start / member.linkname)
     return (member.issym() or member.islnk()) and not target.startswith(("/", ".."))
 
 

@@ -24,6 +24,8 @@ from drumblender.errors import DrumblenderError, EmptySplit, UsageError
 
 PathLike = Union[str, Path]
 
+# Soundfile takes no text that holds a name which is no UTF-8, and on Windows nothing but text.
+_NAME = os.fspath if os.name == "nt" else os.fsencode
 _LABELS = ("type", "sample_pack_key", "instrument", "duplicate_of")
 
 
@@ -248,8 +250,7 @@ def load_audio(path: Path, sample_rate: int, num_samples: int) -> Tensor:
         - Output: (1, num_samples), float32
     """
     try:
-        # As bytes, because soundfile takes no text that holds a name that is no UTF-8.
-        samples, rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)
+        samples, rate = soundfile.read(_NAME(path), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError, TypeError) as error:
         raise DrumblenderError(
             f"{path} is missing or broken ({error}); prepare the dataset again."

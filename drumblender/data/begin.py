@@ -21,6 +21,7 @@ from drumblender.data.kits import is_sound_name
 from drumblender.data.names import INSTRUMENTS, TYPES, UNKNOWN, recognize
 from drumblender.errors import UsageError
 from drumblender.files import atomic
+from drumblender.files.paths import as_seen_from
 from drumblender.files.text import json_line, printable, some
 
 _HERE = "${config_dir}"
@@ -249,7 +250,8 @@ def _from(home: Path, path: Path) -> str:
     What lies below the configuration's folder or beside it may move with it; what lies elsewhere
     stays where it is.
     """
-    steps = PurePosixPath(os.path.relpath(path, home)).parts
-    text = str(path) if steps[:2] == ("..", "..") else "/".join((_HERE, *steps))
+    steps = Path(as_seen_from(home, path))
+    outside = steps.is_absolute() or steps.parts[:2] == ("..", "..")
+    text = str(path) if outside else "/".join((_HERE, *steps.parts))
     # A string that ends in .yaml would stand for the content of that file.
     return f"{text}/." if text.endswith((".yaml", ".yml")) else text

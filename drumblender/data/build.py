@@ -19,7 +19,7 @@ import zlib
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import (
     Any,
     Callable,
@@ -47,6 +47,7 @@ from drumblender.data.recording import LONGEST_S, Unusable, read_with_length, wa
 from drumblender.errors import DrumblenderError, UsageError, trace
 from drumblender.files import atomic
 from drumblender.files.parallel import Workers, available_cores
+from drumblender.files.paths import leads_outside
 from drumblender.files.progress import progress
 from drumblender.files.text import printable, some
 
@@ -329,8 +330,7 @@ def refuse_outside(metadata: Path, items: Metadata) -> None:
     """Refuse metadata whose files, which are written anew, lie outside of the dataset."""
     for item in items.values():
         for name in files_of(item):
-            path = PurePosixPath(name)
-            if path.is_absolute() or ".." in path.parts:
+            if leads_outside(name):
                 raise DrumblenderError(
                     f"{metadata} names {printable(name)}, which lies outside of the dataset; do "
                     "not use this dataset, or move that file into it."

@@ -7,6 +7,7 @@ be read, or that points outside the raw folder, is noted and left out.
 """
 
 import os
+import posixpath
 import re
 import stat
 import zlib
@@ -19,6 +20,7 @@ from drumblender.data import archives, hydrogen
 from drumblender.data.names import general_midi_name
 from drumblender.data.sfz import read_sfz
 from drumblender.errors import DrumblenderError, trace
+from drumblender.files.paths import joined
 from drumblender.files.text import printable, readable
 
 SFZ = ".sfz"
@@ -203,7 +205,7 @@ def _add(
     kits.descriptions.add(description)
     missing = set()
     for file, mention in mentions:
-        path = os.path.normpath(str(folder / file.replace("\\", "/")))
+        path = joined(folder, file)
         name = there.find_sound(path)
         if name is None and path == ".":
             continue  # the raw folder itself, which is no file
@@ -287,10 +289,7 @@ def _read_sfz(raw_dir: Path, name: str, kits: Kits, there: Names) -> None:
         return
     path = PurePosixPath(name)
     kit = read_sfz(name, lambda part: _content(raw_dir, part), there.find)
-    files = [
-        os.path.normpath(str(path.parent / region["sample"].replace("\\", "/")))
-        for region in kit.regions
-    ]
+    files = [joined(path.parent, region["sample"]) for region in kit.regions]
     pack = _sfz_pack(raw_dir, path, files)
     mentions = [
         (region["sample"], Mention(pack, _labels(region), (path.stem, *_key_name(region))))
@@ -336,7 +335,7 @@ def _sfz_pack(raw_dir: Path, path: PurePosixPath, files: List[str]) -> str:
     """The folder that holds a kit and its samples; else, the samples."""
     inside = {str(PurePosixPath(file).parent) for file in files if not file.startswith(("..", "/"))}
     for folders in ([str(path.parent), *inside], list(inside)):
-        common = os.path.commonpath(folders) if folders else ""
+        common = posixpath.commonpath(folders) if folders else ""
         if common not in ("", "."):
             return PurePosixPath(common).name
     return raw_dir.resolve().name

@@ -23,6 +23,7 @@ or the network disk fails, and shows every in-place change of an item in the nex
 
 import json
 import os
+import threading
 import weakref
 import zlib
 from pathlib import Path
@@ -42,6 +43,8 @@ _DATA_START = 4096  # in the file; the header is padded to it
 _TYPES = {"F32": np.float32, "I64": np.int64, "U8": np.uint8}
 _REMEDY = "pack the dataset again with drumblender-dataset CONFIG --pack, or remove that file"
 
+
+_ONE_AT_A_TIME = threading.Lock()
 
 # What making sense of damaged bytes may raise.
 _DAMAGED = (
@@ -132,7 +135,7 @@ class Pack:
 
     def _open(self) -> None:
         try:
-            self._file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            self._file = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except OSError as error:
             raise Unfit(f"it cannot be read ({error.strerror})") from error
         weakref.finalize(self, os.close, self._file).atexit = False
@@ -142,8 +145,8 @@ class Pack:
 
     def _header(self) -> Tuple[Dict[str, Any], Dict[str, str]]:
         try:
-            length = int(np.frombuffer(os.pread(self._file, 8, 0), "<u8")[0])
-            header = json.loads(os.pread(self._file, min(length, _DATA_START), 8))
+            length = int(np.frombuffer(_read_at(self._file, 8, 0), "<u8")[0])
+            header = json.loads(_read_at(self._file, min(length, _DATA_START), 8))
             metadata = header.pop("__metadata__")
             end = 8 + length + max(entry["data_offsets"][1] for entry in header.values())
         except OSError as error:
@@ -173,7 +176,7 @@ class Pack:
         while len(view):
             try:
                 # A position of its own for each read: forked processes share the file's.
-                count = _pread(file, view, start)
+                count = _read_into(file, view, start)
             except OSError as error:
                 raise DrumblenderError(
                     f"{self.path} cannot be read ({error.strerror}); {_REMEDY}."
@@ -328,9 +331,20 @@ def _stamp(status: os.stat_result) -> List[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _pread(file: int, view: memoryview, start: int) -> int:
+def _read_into(file: int, view: memoryview, start: int) -> int:
+    """Read bytes of a file from a position on; gives how many came."""
     if hasattr(os, "preadv"):
         return os.preadv(file, [view], start)
-    data = os.pread(file, len(view), start)
+    data = _read_at(file, len(view), start)
     view[: len(data)] = data
     return len(data)
+
+
+def _read_at(file: int, count: int, start: int) -> bytes:
+    """Bytes of a file from a position on, wherever threads and other processes read it."""
+    if hasattr(os, "pread"):
+        return os.pread(file, count, start)
+    # Windows, where processes share no open files.
+    with _ONE_AT_A_TIME:
+        os.lseek(file, start, os.SEEK_SET)
+        return os.read(file, count)

@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Dict, Optional, Set, Tuple, Union
 
 import torch
@@ -169,7 +169,7 @@ def preprocess_features(
         for key, item in before.items():
             name = item["filename"]
             origin = journal[name].stamp if name in journal else _state(data_dir / name)
-            feature = item.get("feature_file") or str(Path(name).with_suffix(".pt"))
+            feature = item.get("feature_file") or str(PurePosixPath(name).with_suffix(".pt"))
             tasks.append(build.task(key, feature, data_dir / name, origin))
         features = build.run(analyzer(workers, device), tasks, "Modal analysis")
         build.journal = {**journal, **build.journal}

@@ -10,6 +10,7 @@ recognized from names.
 import hashlib
 import json
 import os
+import posixpath
 import re
 import shutil
 import unicodedata
@@ -24,6 +25,7 @@ from drumblender.data.names import TYPES, UNKNOWN, recognize_instrument, recogni
 from drumblender.errors import DrumblenderError, trace
 from drumblender.files import atomic
 from drumblender.files.listing import ABOVE, files_below, is_junk
+from drumblender.files.paths import as_seen_from
 
 PathLike = Union[str, Path]
 
@@ -147,7 +149,7 @@ def _left_out(
     listing: "_Listing", kits: Kits, sounds: Mapping[str, RawSound], own: str
 ) -> List[Tuple[str, str]]:
     """What nobody asked for: all files that are neither sounds nor describe kits, with reasons."""
-    known = {os.path.normpath(name) for name in sounds}  # metadata may say a/../b
+    known = {posixpath.normpath(name) for name in sounds}  # metadata may say a/../b
     used = {sound.archive for sound in sounds.values()}
     known |= kits.descriptions - kits.archives.keys()
     # The configuration that --init wrote beside the metadata.
@@ -164,7 +166,7 @@ def _left_out(
 
 def _name_of(raw_dir: Path, path: Path) -> str:
     """What a file is called in the raw folder, if it is there."""
-    return os.path.relpath(os.path.realpath(path), os.path.realpath(raw_dir))
+    return as_seen_from(os.path.realpath(raw_dir), os.path.realpath(path))
 
 
 def pack_folders(raw_dir: Path) -> Dict[str, List[str]]:

@@ -4,12 +4,12 @@ The text comes from the internet. It is read once from front to back, in time th
 length; what it includes and what it defines may not make it larger than a kit can be.
 """
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 
+from drumblender.files.paths import joined
 from drumblender.files.text import decode
 
 # Headers from the outermost to the innermost; an inner one ends with the next outer one.
@@ -126,8 +126,7 @@ class _Text:
         self._count += 1
         # Some programs take it as relative to the kit, some to the file that says so.
         folders = (self._folder, PurePosixPath(parents[-1]).parent)
-        paths = (os.path.normpath(str(folder / path.replace("\\", "/"))) for folder in folders)
-        part = next(filter(None, map(self._find, paths)), None)
+        part = next(filter(None, (self._find(joined(folder, path)) for folder in folders)), None)
         if part is None:
             self._kit.note(f"it includes {path}, which is not there")
         elif part in parents:

@@ -28,6 +28,7 @@ from drumblender.data.transfer import (
 )
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files import atomic
+from drumblender.files.paths import leads_outside
 from drumblender.files.progress import BYTES, progress
 
 ACCESS_KEY = "CLOUDFLARE_ACCESS_KEY_ID"
@@ -417,13 +418,12 @@ def _is_whole(path: Path, facts: Facts) -> bool:
 
 def _relative(store: Store, key: str, prefix: str) -> Path:
     name = key[len(prefix) :]
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or not path.parts:
+    if leads_outside(name) or "\\" in name or "\0" in name or not PurePosixPath(name).parts:
         raise DrumblenderError(
             f"{store.name(key)} would be written outside the raw folder; do not use this bucket, "
             "or have the object renamed."
         )
-    return Path(path)
+    return Path(name)
 
 
 def _sha256_and_etag(path: Path, part: int) -> Tuple[str, str]:

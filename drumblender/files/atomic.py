@@ -2,16 +2,15 @@
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import Any, Iterator
 
 from drumblender.errors import DrumblenderError
+from drumblender.files.locks import locked
 
 _LONGEST_NAME = 255  # in bytes
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -85,22 +84,10 @@ def put_in_place(folder: Path, destination: Path) -> None:
 
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Let one process at a time make a folder; others wait, and say so."""
+    """Let one process at a time make a folder or a file; others wait, and say so."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    path = _beside(folder, ".", ".lock")
-    with contextlib.ExitStack() as stack:
-        while True:
-            file = stack.enter_context(path.open("w"))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(f"Waiting for another process that prepares {folder} ...", file=sys.stderr)
-                fcntl.flock(file, fcntl.LOCK_EX)
-            # Whoever held the lock before may have removed the very file that is locked now.
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                    break
-        stack.callback(path.unlink, missing_ok=True)
+    waiting = f"Waiting for another process that prepares {folder} ..."
+    with locked(_beside(folder, ".", ".lock"), waiting):
         old = _old(folder)
         if old.exists() and folder.exists():
             shutil.rmtree(old)
@@ -110,6 +97,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def _old(folder: Path) -> Path:
+    """Where a folder waits until the one that takes its place is there."""
     return _beside(folder, ending=".old")
 
 

@@ -14,7 +14,7 @@ def keep_memory() -> None:
     cleared and mapped again, which takes a third of a training step on a CPU. Other C libraries do
     not know the call and are left as they are.
     """
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_MMAP_MAX, 0)
         mallopt(_TRIM_THRESHOLD, -1)

@@ -7,12 +7,9 @@ length passes through piece by piece.
 """
 
 import contextlib
-import fcntl
 import io
 import math
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
@@ -20,13 +17,14 @@ from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, 
 import numpy as np
 import soundfile
 
+from drumblender.files import locks
 from drumblender.files.atomic import disk_errors, in_one_step
 from drumblender.files.audio import check_samples, encode
 
 WHOLE = ""  # among the signals of a take, the sum of the others
 _AUDIBLE = 1.005  # a change of level that is less cannot be heard
 _BLOCK = 1 << 16  # samples of each channel
-_SCRATCH, _LOCK = ".drumblender-synth-", "lock"
+_SCRATCH = ".drumblender-synth-"
 _ROUNDED = 2.0**-13  # what rounding to 16 bits may make of three stems and their sum, and more
 _ENCODED = 0.05  # the part of its energy by which Vorbis differs when what it encodes is rounded
 _COMPARED = 1 << 20  # samples of Vorbis that are encoded to compare them
@@ -90,41 +88,23 @@ def scratch_folder(folder: Path, destination: Path) -> Iterator[Path]:
     Those of programs that were killed are removed as well, and folders that stay empty.
 
     Args:
-        folder: to put it in; made if needed.
+        folder: where to make it; it is made itself if needed.
         destination: of what is to be written, to name where that is impossible.
     """
-    with disk_errors(destination):
-        new = [path for path in (folder, *folder.parents) if not path.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(folder)
-        scratch, lock = _locked(folder)
-    try:
-        with lock:
-            yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        for path in new:
-            with contextlib.suppress(OSError):  # something is in it
-                path.rmdir()
+    with contextlib.ExitStack() as stack:
+        with disk_errors(destination):
+            new = [path for path in (folder, *folder.parents) if not path.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.callback(_remove_empty, new)
+            scratch = stack.enter_context(locks.scratch_folder(folder, _SCRATCH))
+        yield scratch
 
 
-def _locked(folder: Path):
-    while True:
-        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=folder))
-        lock = (scratch / _LOCK).open("w")
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if (scratch / _LOCK).exists():
-            return scratch, lock
-        lock.close()  # another program took it for abandoned before it was locked
-
-
-def _remove_abandoned(folder: Path) -> None:
-    for scratch in folder.glob(f"{_SCRATCH}*"):
-        # Without a lock it has just been made; a lock that is held belongs to a program at work.
-        with contextlib.suppress(OSError), (scratch / _LOCK).open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(scratch, ignore_errors=True)
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, the innermost first, if nothing is in them."""
+    for path in folders:
+        with contextlib.suppress(OSError):
+            path.rmdir()
 
 
 def record(
