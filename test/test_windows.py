@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+DATASET, SYNTH = "drumblender.commands.dataset", "drumblender.commands.synth"
+
 
 def test_windows_can_import_preprocess_train_and_play(library, experiment, tmp_path):
     shutil.copytree(library / "raw", tmp_path / "raw")
@@ -14,14 +16,14 @@ def test_windows_can_import_preprocess_train_and_play(library, experiment, tmp_p
         (tmp_path / path.name).write_text(text)
     trained = ["experiment.yaml", "logs/**/last.ckpt"]
     commands = [
-        ["drumblender.commands.dataset", ["data.yaml", "--preprocess", "--num_workers", "1"]],
-        ["drumblender.commands.dataset", ["data.yaml", "--pack", "--verify", "--archive", "d.tar.gz"]],
+        [DATASET, ["data.yaml", "--preprocess", "--num_workers", "1"]],
+        [DATASET, ["data.yaml", "--pack", "--verify", "--archive", "d.tar.gz"]],
         [
             "drumblender.commands.train",
             ["fit", "-c", "experiment.yaml", "--trainer.max_steps", "1", "--debug"],
         ],
-        ["drumblender.commands.synth", [*trained, "raw/pack0/kick_0.wav", "out.wav"]],
-        ["drumblender.commands.synth", [*trained, "raw", "out", "--pitch", "2", "--stems", "stems"]],
+        [SYNTH, [*trained, "raw/pack0/kick_0.wav", "out.wav"]],
+        [SYNTH, [*trained, "raw", "out", "--pitch", "2", "--stems", "stems"]],
     ]
 
     result = subprocess.run(
