@@ -19,7 +19,10 @@ def run_folder(trainer: pl.Trainer) -> Path:
 
 def relative(path: Union[str, Path]) -> str:
     """A path as a person in the working directory would type it."""
-    relative = os.path.relpath(path)
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # on another drive
+        return str(path)
     return str(path) if relative.startswith(os.pardir) else relative
 
 
