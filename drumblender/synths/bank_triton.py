@@ -1,8 +1,10 @@
-"""The bank of sinusoids of :mod:`drumblender.synths.modal` as Triton kernels, for GPUs.
+"""The blocks of :mod:`drumblender.synths.bank` as Triton kernels, for GPUs.
 
-One program per block of samples: it goes over the modes with everything in registers. Without
-Triton, or on another device, ``is_usable`` is false and PyTorch's own operations do the same.
+One program per block of samples goes over the modes with everything in registers. Without Triton,
+or on another device, ``is_usable`` is false and :mod:`drumblender.synths.bank_torch` does the same.
 """
+
+from typing import Tuple
 
 import torch
 from torch import Tensor
@@ -17,6 +19,7 @@ MODES = 16  # at a time
 
 
 def is_usable(angles: Tensor) -> bool:
+    """Whether the kernels can compute on this tensor's device, in its type."""
     return triton is not None and angles.is_cuda and angles.dtype == torch.float32
 
 
@@ -76,16 +79,23 @@ if triton is not None:
             tl.store(c + 2, tl.sum(turned * r * r, 1), here)
 
 
-def forward(angles: Tensor, envelopes: Tensor, steps: Tensor) -> Tensor:
-    """See ``_play`` in :mod:`drumblender.synths.modal`."""
+def forward(angles: Tensor, envelopes: Tensor, steps: Tensor, mute: bool = True) -> Tensor:
+    """See :func:`drumblender.synths.bank_torch.forward`; modes above Nyquist are always muted."""
     angles, envelopes = angles.contiguous(), envelopes.contiguous()
     y = angles.new_empty(len(angles), len(steps))
     _launch(_forward, angles, angles, envelopes, steps, y)
     return y
 
 
-def backward(grad: Tensor, angles: Tensor, envelopes: Tensor, steps: Tensor):
-    """See ``_differentiate`` in :mod:`drumblender.synths.modal`."""
+def backward(
+    grad: Tensor,
+    angles: Tensor,
+    envelopes: Tensor,
+    steps: Tensor,
+    mute: bool = True,
+    needed: Tuple[bool, bool] = (True, True),
+) -> Tuple[Tensor, Tensor]:
+    """See :func:`drumblender.synths.bank_torch.backward`; both gradients are always computed."""
     angles, envelopes, grad = angles.contiguous(), envelopes.contiguous(), grad.contiguous()
     grads = torch.empty_like(angles), torch.empty_like(envelopes)
     _launch(_backward, angles, grad, angles, envelopes, steps, *grads)
@@ -93,6 +103,7 @@ def backward(grad: Tensor, angles: Tensor, envelopes: Tensor, steps: Tensor):
 
 
 def _launch(kernel, angles: Tensor, *arguments: Tensor) -> None:
+    """Run a kernel with one program for each block."""
     blocks, modes, _ = angles.shape
     length = arguments[-1].shape[-1] if kernel is _forward else arguments[0].shape[-1]
     groups = triton.cdiv(modes, MODES)

@@ -1,0 +1,288 @@
+"""A bank of sinusoids as one operation, whose memory does not grow with modes times samples.
+
+Frequencies are linear between frames, so a phase is a quadratic within a frame. Its coefficients
+are summed up in float64 at frame rate, reduced modulo 2 pi, and only then evaluated per sample, in
+blocks that are summed over modes at once. The phase is as exact after two seconds as at the
+beginning. Autograd keeps frequencies and amplitudes only; the derivative evaluates the sinusoids
+again.
+
+The operation and its derivative are registered with ``torch.library``: compilers and exporters take
+them whole, and autocast does not change what they compute.
+"""
+
+import math
+from functools import lru_cache
+from types import ModuleType
+from typing import NamedTuple, Optional, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drumblender.signal import exact_products, full_precision
+from drumblender.synths import bank_torch
+
+# Samples per block at most: the phase turns by no more than 32 pi to either side of the middle,
+# which float32 resolves to 4e-6.
+BLOCK = 64
+
+
+@torch.library.custom_op("drumblender::bank", mutates_args=())
+def bank(freqs: Tensor, amps: Tensor, phase: Optional[Tensor], num_samples: int) -> Tensor:
+    """Play a bank of sinusoids, with the formula of :func:`drumblender.synths.modal_synth`.
+
+    Args:
+        freqs: radians per sample.
+        amps: linear amplitudes.
+        phase: radians; zero when None.
+        num_samples: N, length of the output.
+
+    Shape:
+        - freqs, amps: (B, M, F)
+        - phase: (B, M, 1)
+        - Output: (B, N), of the type of ``amps``
+
+    >>> bank(torch.full((2, 8, 10), 0.1), torch.ones(2, 8, 10), None, 2560).shape
+    torch.Size([2, 2560])
+    """
+    with full_precision(freqs), exact_products():
+        grid = _grid(num_samples, freqs.shape[-1], freqs.device)
+        angles, envelopes = _angles(freqs, phase, grid, amps.dtype), _envelopes(amps, grid)
+        y = _engine(angles).forward(
+            angles.flatten(0, 2), envelopes.flatten(0, 2), grid.steps.to(amps.dtype), _mute(freqs)
+        )
+        return y.view(len(amps), -1)[:, grid.index]
+
+
+@bank.register_fake
+def _(freqs, amps, phase, num_samples):
+    return amps.new_empty(amps.shape[0], num_samples)
+
+
+@torch.library.custom_op("drumblender::bank_backward", mutates_args=())
+def bank_backward(
+    grad: Tensor,
+    freqs: Tensor,
+    amps: Tensor,
+    phase: Optional[Tensor],
+    needs_angles: bool,
+    needs_amps: bool,
+) -> Tuple[Tensor, Tensor, Tensor]:
+    """Compute the gradients of :func:`bank` for that of its output.
+
+    Args:
+        grad: gradient of the output.
+        freqs: as in :func:`bank`.
+        amps: as in :func:`bank`.
+        phase: as in :func:`bank`.
+        needs_angles: whether to compute the gradients of frequencies and phases.
+        needs_amps: whether to compute the gradient of amplitudes.
+
+    Shape:
+        - grad: (B, N)
+        - Output: gradients of frequencies (B, M, F), amplitudes (B, M, F) and phases (B, M, 1);
+          zero where they are not needed
+    """
+    with full_precision(freqs), exact_products():
+        grid = _grid(grad.shape[-1], freqs.shape[-1], freqs.device)
+        angles, envelopes = _angles(freqs, phase, grid, amps.dtype), _envelopes(amps, grid)
+        of_blocks = grad.new_zeros(len(grad), angles[0, ..., 0, 0].numel() * len(grid.steps))
+        of_blocks[:, grid.index] = grad
+        of_angles, of_envelopes = _engine(angles).backward(
+            of_blocks.view(-1, len(grid.steps)),
+            angles.flatten(0, 2),
+            envelopes.flatten(0, 2),
+            grid.steps.to(amps.dtype),
+            _mute(freqs),
+            (needs_angles, needs_amps),
+        )
+        of_amps = _envelopes_backward(of_envelopes.view_as(envelopes), grid)
+        if needs_angles:
+            of_freqs, of_phase = _angles_backward(of_angles.view_as(angles), grid)
+        else:
+            of_freqs = freqs.new_zeros(freqs.shape)
+            of_phase = freqs.new_zeros(*freqs.shape[:2], 1)
+        of_phase = of_phase.to(freqs.dtype if phase is None else phase.dtype)
+        return of_freqs.to(freqs.dtype), of_amps, of_phase
+
+
+@bank_backward.register_fake
+def _(grad, freqs, amps, phase, needs_angles, needs_amps):
+    of_phase = (freqs if phase is None else phase).new_empty(*freqs.shape[:2], 1)
+    return freqs.new_empty(freqs.shape), amps.new_empty(amps.shape), of_phase
+
+
+def _setup(ctx, inputs, output):
+    """Keep what the derivative needs."""
+    ctx.save_for_backward(*inputs[:3])
+
+
+def _backward(ctx, grad):
+    """Gradients of the arguments of :func:`bank`."""
+    freqs, amps, phase = ctx.saved_tensors
+    needs_freqs, needs_amps, needs_phase, _ = ctx.needs_input_grad
+    of_freqs, of_amps, of_phase = bank_backward(
+        grad, freqs, amps, phase, needs_freqs or needs_phase, needs_amps
+    )
+    return (
+        of_freqs if needs_freqs else None,
+        of_amps if needs_amps else None,
+        of_phase if needs_phase else None,
+        None,
+    )
+
+
+bank.register_autograd(_backward, setup_context=_setup)
+
+
+class _Grid(NamedTuple):
+    """Where frames, segments between them, and blocks within those lie on the time axis.
+
+    With segments s = 0 .. F (half a frame before the first center, between centers, half a frame
+    after the last), each cut into as many blocks of the same length; the last may reach beyond the
+    segment's end.
+
+    Attributes:
+        slope: frames per sample.
+        count: samples of each segment, float64 (F + 1, 1).
+        offset: position of a segment's first sample between its ends, 0 to 1, (F + 1, 1).
+        middle: samples from the first of a segment to the middle of each block, (blocks, 1).
+        steps: samples from the middle of a block to each of its samples, (length,).
+        index: place of each sample among segments x blocks x length, int64 (N,).
+    """
+
+    slope: float
+    count: Tensor
+    offset: Tensor
+    middle: Tensor
+    steps: Tensor
+    index: Tensor
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)  # What validation asks for first, training uses, too.
+def _grid(num_samples: int, num_frames: int, device: torch.device) -> _Grid:
+    segment = np.arange(num_frames + 2)
+    # First sample n with (n + 0.5) F / N - 0.5 >= s - 1, in integers.
+    first = -((num_frames - (2 * segment - 1) * num_samples) // (2 * num_frames))
+    first[0], first[-1] = 0, num_samples
+    first = first.clip(0, num_samples)
+    count = np.diff(first)
+    blocks = max(1, math.ceil(count.max() / BLOCK))
+    length = math.ceil(count.max() / blocks)
+    slope = num_frames / num_samples
+    offset = (first[:-1] + 0.5) * slope + 0.5 - segment[:-1]
+    which = np.repeat(np.arange(num_frames + 1), count)
+    index = which * blocks * length + np.arange(num_samples) - first[which]
+
+    def tensor(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(device)
+
+    return _Grid(
+        slope=slope,
+        count=tensor(count[:, None].astype(float)),
+        offset=tensor(offset[:, None]),
+        middle=tensor((np.arange(blocks) * length + 0.5 * (length - 1))[:, None]),
+        steps=tensor(np.arange(length) - 0.5 * (length - 1)),
+        index=tensor(index),
+    )
+
+
+def _ends(frames: Tensor) -> Tuple[Tensor, Tensor]:
+    """Values at the beginning and the end of each segment, (B, F, M) -> twice (B, F + 1, M)."""
+    return (
+        torch.cat([frames[:, :1], frames], dim=1),
+        torch.cat([frames, frames[:, -1:]], dim=1),
+    )
+
+
+def _angles(freqs: Tensor, phase: Optional[Tensor], grid: _Grid, dtype: torch.dtype) -> Tensor:
+    """Quadratics c0 + c1 r + c2 r^2 of the phase, r samples from the middle of each block.
+
+    Shape:
+        - freqs: (B, M, F)
+        - phase: (B, M, 1)
+        - Output: (B, F + 1, blocks, M, 3), c0 within [-pi, pi]
+    """
+    # Modes last: they are summed over.
+    left, right = _ends(freqs.transpose(1, 2).double())
+    start = 0.0 if phase is None else phase.transpose(1, 2).double()
+    bend = (right - left) * grid.slope
+    first = left + (right - left) * grid.offset
+    count = grid.count
+    total = count * first + 0.5 * count * (count - 1) * bend
+    # Reduced in the end only: float64 resolves 1e-11 rad after an hour.
+    before = start + total.cumsum(1) - total
+    bend, first, before = bend.unsqueeze(2), first.unsqueeze(2), before.unsqueeze(2)
+    middle = grid.middle
+    c0 = torch.addcmul(before, middle + 1, first)
+    c0.addcmul_(0.5 * (middle + 1) * middle, bend)
+    c0.sub_((c0 * (0.5 / math.pi)).round_(), alpha=2 * math.pi)
+    angles = torch.empty(*c0.shape, 3, dtype=dtype, device=c0.device)
+    angles[..., 0] = c0
+    angles[..., 1] = torch.addcmul(first, middle + 0.5, bend, out=c0)
+    angles[..., 2] = 0.5 * bend
+    return angles
+
+
+def _angles_backward(grad: Tensor, grid: _Grid) -> Tuple[Tensor, Tensor]:
+    """Gradients of frequencies and phases for that of :func:`_angles`, which is linear in both."""
+    c0, c1, c2 = grad.double().unbind(-1)
+    middle, count = grid.middle, grid.count
+    before = c0.sum(2)
+    first = ((middle + 1) * c0 + c1).sum(2)
+    bend = (0.5 * (middle + 1) * middle * c0 + (middle + 0.5) * c1 + 0.5 * c2).sum(2)
+    # What a segment turns by goes into the phase of all segments after it.
+    start = before.sum(1, keepdim=True)
+    total = start - before.cumsum(1)
+    first = first + count * total
+    bend = bend + 0.5 * count * (count - 1) * total
+    right = first * grid.offset + bend * grid.slope
+    return _ends_backward(first - right, right), start.transpose(1, 2).contiguous()
+
+
+def _envelopes(amps: Tensor, grid: _Grid) -> Tensor:
+    """Lines a0 + a1 r of the amplitude in each block, r samples from its middle.
+
+    Shape:
+        - amps: (B, M, F)
+        - Output: (B, F + 1, blocks, 2, M)
+    """
+    left, right = (end.unsqueeze(2) for end in _ends(amps.transpose(1, 2)))
+    middle = torch.lerp(left, right, _places(grid, amps.dtype))
+    return torch.stack([middle, ((right - left) * grid.slope).expand_as(middle)], dim=3)
+
+
+def _envelopes_backward(grad: Tensor, grid: _Grid) -> Tensor:
+    """Gradient of amplitudes for that of :func:`_envelopes`, which is linear in them."""
+    a0, a1 = grad.unbind(3)
+    right = (_places(grid, grad.dtype) * a0 + grid.slope * a1).sum(2)
+    return _ends_backward(a0.sum(2) - right, right)
+
+
+def _places(grid: _Grid, dtype: torch.dtype) -> Tensor:
+    """Positions of the middles of blocks between the ends of their segment, (F + 1, blocks, 1)."""
+    return (grid.offset.unsqueeze(1) + grid.middle * grid.slope).to(dtype)
+
+
+def _ends_backward(left: Tensor, right: Tensor) -> Tensor:
+    """Gradient of frames for those of :func:`_ends`, twice (B, F + 1, M) -> (B, M, F)."""
+    grad = left[:, 1:] + right[:, :-1]
+    grad[:, 0] += left[:, 0]
+    grad[:, -1] += right[:, -1]
+    return grad.transpose(1, 2).contiguous()
+
+
+def _mute(freqs: Tensor) -> bool:
+    """Whether any mode may reach Nyquist. Asking a GPU would make the host wait for it."""
+    return freqs.is_cuda or bool(freqs.abs().max() >= math.pi)
+
+
+def _engine(angles: Tensor) -> ModuleType:
+    """The module that evaluates these blocks; a CPU does not wait for the import of Triton."""
+    if angles.is_cuda:
+        from drumblender.synths import bank_triton
+
+        if bank_triton.is_usable(angles):
+            return bank_triton
+    return bank_torch
