@@ -27,4 +27,4 @@ def __dir__():
 def __getattr__(name: str):
     if name not in ("Sound", "Voice", "blend", "load"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("drumblender.voice"), name)
+    return getattr(import_module("drumblender.sound"), name)

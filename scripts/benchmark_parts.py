@@ -31,10 +31,11 @@ import torch
 from auraloss.freq import MultiResolutionSTFTLoss
 from torch import Tensor
 
-from drumblender import controls
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis, separate
 from drumblender.analysis.separate.rest import noise_levels, noise_of_levels
-from drumblender.matching import blend_modes
+from drumblender.parameters import Bands, Modes
+from drumblender.parameters.matching import blend_modes
+from drumblender.parameters.time_maps import stretch_after
 from drumblender.synths import ModalSynth
 
 RATE, LENGTH = drums.SAMPLE_RATE, drums.NUM_SAMPLES
@@ -127,7 +128,7 @@ def compare_parts(apart: Apart, true: drums.Rendered) -> List[float]:
 def shifted(modal: Tensor, semitones: float, onset: float) -> Tensor:
     """Modes elsewhere, with the phases that they had at the onset, as those of the true drum."""
     ratio = 2 ** (semitones / 12)
-    moved = controls.shift_modes(modal, ratio)
+    moved = Modes(modal, LENGTH).transpose(ratio).values
     frame = LENGTH / modal.shape[-1]
     omega = modal[0].double()
     steps = 0.5 * frame * (omega[:, 1:] + omega[:, :-1])
@@ -140,16 +141,11 @@ def shifted(modal: Tensor, semitones: float, onset: float) -> Tensor:
 
 def stretched(apart: Apart, factor: float) -> np.ndarray:
     """Tones and noise with another decay, noise made anew; the transient as it is."""
-    start = controls.attack_time(apart.modal[None], None, LENGTH, 256)
-    modal = controls.retime_modes(
-        apart.modal, LENGTH, LENGTH, controls.stretch_after(start, factor)
-    )
-    levels = levels_of(apart.noise)
-    start = controls.attack_time(torch.zeros(1, 3, 1, 2), levels.transpose(1, 2), LENGTH, 256)
-    levels = controls.retime_bands(
-        levels.transpose(1, 2), 256, LENGTH, LENGTH + 256, controls.stretch_after(start, factor)
-    ).transpose(1, 2)
-    return play(modal) + made_noise(levels) + apart.transient
+    modes = Modes(apart.modal, LENGTH)
+    modes = modes.retime(LENGTH, stretch_after(modes.peak() or 0.0, factor))
+    bands = Bands(levels_of(apart.noise).transpose(1, 2), LENGTH, 256)
+    bands = bands.retime(LENGTH + 256, stretch_after(bands.peak() or 0.0, factor))
+    return play(modes.values) + made_noise(bands.amplitudes.transpose(1, 2)) + apart.transient
 
 
 def between(a: Apart, b: Apart) -> np.ndarray:

@@ -24,12 +24,14 @@ import soundfile
 import torch
 
 from drumblender.analysis import CQTModalAnalysis
-from drumblender.checkpoint import build_model
 from drumblender.config import load_config
 from drumblender.files.audio import SUFFIXES, write_samples
 from drumblender.files.reading import read_channels
 from drumblender.signal import fit_length, resample
-from drumblender.voice import PRECISIONS, Voice, load, prepare
+from drumblender.sound import Voice, load, prepare
+from drumblender.sound.engine import PRECISIONS
+from drumblender.sound.sound import as_written, play
+from drumblender.tasks.checkpoint import build_model
 
 ROOT = Path(__file__).parent.parent
 COMMAND = "import sys; from drumblender.commands.synth import main; sys.exit(main(sys.argv[1:]))"
@@ -73,8 +75,8 @@ def stages(voice: Voice, analysis: CQTModalAnalysis, source: Path, folder: Path)
     audio = fit_length(recording.audio, recording.audio.shape[-1] + voice.settings.silence_after)
     timed("analyze", lambda: analysis(audio))
     (sound,) = timed("encode", lambda: voice.decompose_prepared([recording], [0]))
-    parts = timed("synthesize", lambda: voice.render([sound])[0])
-    stems = timed("resample back", lambda: sound.stems_of(parts))
+    parts = timed("synthesize", lambda: play([sound])[0])
+    stems = timed("resample back", lambda: as_written(sound, parts))
     samples = sum(stems.values())
     samples = samples / max(1.0, np.abs(samples).max())
     timed("write", lambda: write_samples(folder / "out.wav", samples, sound.sample_rate))

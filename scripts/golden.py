@@ -5,7 +5,7 @@
     python scripts/golden.py --write    # makes test/golden anew
 
 Three files: the features of bundled recordings, what the model of each configuration computes for
-given modal parameters, and a sound with every edit of :class:`~drumblender.voice.Sound`. Weights
+given modal parameters, and a sound with every edit of :class:`~drumblender.sound.Sound`. Weights
 are drawn by name, so that the same name and shape have the same values on every machine.
 
 Features belong to a version of a method of the analysis, because datasets of two versions are not
@@ -28,12 +28,13 @@ from torch import nn
 
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
 from drumblender.analysis.settings import VERSIONS
-from drumblender.checkpoint import analysis_settings, build_model
 from drumblender.config import load_config
 from drumblender.fast import accelerate
+from drumblender.parameters import Modes
 from drumblender.signal import fit_length, resample
+from drumblender.sound import Sound, Voice, blend
 from drumblender.tasks import Blender
-from drumblender.voice import Sound, Voice, blend
+from drumblender.tasks.checkpoint import TrainedModel, analysis_settings, build_model
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "test/golden"
@@ -82,13 +83,12 @@ def fill(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-def model_of(configuration: str) -> Blender:
+def model_of(configuration: str) -> TrainedModel:
     """The model of a file in cfg/, with filled weights, as it would come from a checkpoint."""
     config = load_config(ROOT / f"cfg/{configuration}.yaml")
     model = fill(build_model(config, configuration))
     data = config["data"]["init_args"]
-    model.analysis_settings, model.num_samples = analysis_settings(data), data["num_samples"]
-    return model
+    return TrainedModel(model, analysis_settings(data), data["num_samples"])
 
 
 def drum(frequency: float, seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
@@ -146,20 +146,21 @@ def wirings(change: Callable[[Blender], nn.Module] = accelerate) -> Arrays:
     modal = torch.from_numpy(modal).float()[None]
     made = {}
     for configuration in CONFIGURATIONS:
-        model = change(model_of(configuration))
+        model = change(model_of(configuration).network)
         with torch.no_grad():
             generator = torch.Generator().manual_seed(0)
-            parts = model.synthesize(model.encode(audio, modal), audio.shape[-1], generator)
-        for name in ("modal", "noise", "transient"):
-            part = getattr(parts, name)
-            if part is not None:
-                made[f"{configuration}: {name}"] = part[0, 0, ::STRIDE].numpy()
+            described = model.encode(audio, Modes(modal, audio.shape[-1]))
+            stems = model.synthesize(described, audio.shape[-1], generator)
+        for name, stem in stems.items():
+            made[f"{configuration}: {name}"] = stem[0, 0, ::STRIDE].numpy()
     return made
 
 
 def edits() -> Arrays:
     """Stems of a sound with every edit that there is, by a model of three parts."""
-    voice = Voice(accelerate(model_of("04_noise_parallel_transient_params")))
+    model = model_of("04_noise_parallel_transient_params")
+    accelerate(model.network)
+    voice = Voice(model)
     low = voice.decompose(np.concatenate([np.zeros(1000), drum(120, 0.15)]), RATE, seed=1)
     high = voice.decompose(drum(170, 0.2, 44100, seed=2), 44100, seed=2)
     pair = np.stack([drum(120, 0.12), drum(200, 0.12, seed=3)], axis=1)

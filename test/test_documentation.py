@@ -20,8 +20,9 @@ import soundfile
 import torch
 import yaml
 
-from drumblender.checkpoint import build_model
 from drumblender.config import load_config
+from drumblender.sound.controls import CONTROLS
+from drumblender.tasks.checkpoint import build_model
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")])
@@ -235,6 +236,13 @@ def test_every_option_has_a_line_in_the_page_of_commands(parsers):
         for option in parser._option_string_actions:
             assert f"`{option}" in shown or option in ("-h", "--help"), option
     assert "{{" not in shown
+
+
+def test_the_table_of_controls_has_a_line_for_each(parsers):
+    table = load_hook("pages").controls_table().splitlines()
+    assert "{{ table of controls }}" in (REPOSITORY / "docs/sounds/controls.md").read_text()
+    assert len(table) == 2 + len(CONTROLS) + sum(len(control.switches) for control in CONTROLS)
+    assert any("`--decay`" in line and "a factor from 0.01 to 100" in line for line in table)
 
 
 def test_doctests_and_tables_are_shown_as_they_are():

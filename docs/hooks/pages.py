@@ -3,7 +3,8 @@
 Pages of the API are made from the folders of the package, so that a new module is documented by
 being there. ``{{ options of COMMAND }}`` in a page becomes tables of the parser that the command
 itself uses, so that no page can tell of an option that there is not, or miss one;
-``{{ help of COMMAND }}`` becomes what the command prints.
+``{{ help of COMMAND }}`` becomes what the command prints. ``{{ table of controls }}`` becomes the
+table of controls.
 """
 
 import argparse
@@ -19,6 +20,8 @@ REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "drumblender"
 OPTIONS_OF = re.compile(r"^\{\{ options of ([\w -]+) \}\}$", re.MULTILINE)
 HELP_OF = re.compile(r"^\{\{ help of ([\w -]+) \}\}$", re.MULTILINE)
+
+CONTROLS = re.compile(r"^\{\{ table of controls \}\}$", re.MULTILINE)
 
 
 def on_config(config):
@@ -39,8 +42,26 @@ def on_files(files, config):
 
 def on_page_markdown(markdown: str, **_) -> str:
     """Put tables of options where a page asks for them."""
+    markdown = CONTROLS.sub(lambda match: controls_table(), markdown)
     markdown = OPTIONS_OF.sub(lambda match: options_table(match[1]), markdown)
     return HELP_OF.sub(lambda match: help_of(match[1]), markdown)
+
+
+def controls_table() -> str:
+    """A table of what can be changed about a sound, from the one that the code uses."""
+    from drumblender.sound.controls import CONTROLS as controls
+
+    lines = ["| option | in Python | value | unchanged | what it does |", "|---|---|---|---|---|"]
+    for control in controls:
+        names = ", ".join(f"`--{name}`" for name in (control.name, *control.aliases))
+        python = f"`{control.method}({control.argument})`" if control.method else ""
+        neutral = "" if control.neutral is None else f"{control.neutral:g}"
+        lines.append(f"| {names} | {python} | {control.range} | {neutral} | {control.help} |")
+        for switch in control.switches:
+            name = f"`--{control.name}_{switch.name}`"
+            python = f"`{control.method}(..., {switch.name}=True)`"
+            lines.append(f"| {name} | {python} | | not given | {switch.help} |")
+    return "\n".join(lines)
 
 
 def _api_pages() -> Dict[str, str]:

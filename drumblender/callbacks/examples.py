@@ -10,12 +10,12 @@ from auraloss.freq import MultiResolutionSTFTLoss
 from torch import Tensor
 
 from drumblender.callbacks.run import last_model_path, relative, run_folder, sample_rate_of
-from drumblender.checkpoint import read_checkpoint
 from drumblender.data import AudioDataset
 from drumblender.errors import UsageError
 from drumblender.files.audio import write_audio
 from drumblender.plotting import plot_resynthesis, save_figure
 from drumblender.synths import modal_synth
+from drumblender.tasks.checkpoint import read_checkpoint
 
 
 class SaveExamplesCallback(pl.Callback):

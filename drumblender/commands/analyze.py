@@ -40,9 +40,9 @@ def _analyze(args: List[str]) -> None:
     from dataclasses import replace
 
     from drumblender.analysis import AnalysisSettings
-    from drumblender.checkpoint import analysis_settings
     from drumblender.commands.modes import analyze_file
     from drumblender.config import load_config
+    from drumblender.tasks.checkpoint import analysis_settings
 
     settings = AnalysisSettings()
     if options.config:

@@ -21,13 +21,13 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from drumblender.callbacks.console import be_quiet
 from drumblender.callbacks.run import relative
-from drumblender.checkpoint import check_weights, read_checkpoint
 from drumblender.commands.callbacks import completed, useful
 from drumblender.data import AudioDataModule
 from drumblender.errors import DrumblenderError, Stopped, UsageError, condense, finish, suggest
 from drumblender.fast import accelerate
 from drumblender.files.memory import keep_memory
 from drumblender.tasks import DrumBlender
+from drumblender.tasks.checkpoint import check_weights, read_checkpoint
 
 # Advice to authors of Lightning programs, of no use to a person who trains.
 QUIET = [

@@ -1,6 +1,6 @@
 """``drumblender-synth``: resynthesize recordings, take them apart, change and blend them.
 
-Argument parsing only; what it does is in :mod:`drumblender.inference`.
+Argument parsing only; what it does is in :mod:`drumblender.jobs`.
 """
 
 import argparse
@@ -10,8 +10,9 @@ from typing import List, Optional, Sequence, Tuple
 from drumblender.commands.report import Parser, report_errors
 from drumblender.errors import UsageError
 from drumblender.files.text import printable
+from drumblender.sound.controls import CONTROLS, Changes
+from drumblender.sound.controls import KNOWN_PARTS as PARTS
 
-PARTS = ("modal", "noise", "transient")
 NORMALIZE = ("all", "each")
 
 
@@ -43,31 +44,18 @@ def _parser() -> argparse.ArgumentParser:
     mix.add_argument("--amount", type=float, metavar="X", help="0 for A to 1 for B (default: 0.5)")
     mix.add_argument("--steps", type=int, metavar="N", help="write N blends from A to B, numbered")
     controls = parser.add_argument_group("controls")
-    for part in PARTS:
+    for control in CONTROLS:
         controls.add_argument(
-            f"--{part}_gain", type=float, default=0.0, metavar="DB", help=f"level of {part}, in dB"
+            f"--{control.name}",
+            *(f"--{alias}" for alias in control.aliases),
+            type=float,
+            metavar=control.metavar,
+            help=control.help,
         )
-    controls.add_argument(
-        "--pitch", type=float, default=0.0, metavar="ST", help="move the modes, in semitones"
-    )
-    controls.add_argument("--pitch_noise", action="store_true", help="move the noise with them")
-    controls.add_argument(
-        "--decay", type=float, default=1.0, metavar="FACTOR", help="multiply decay times (T60)"
-    )
-    controls.add_argument(
-        "--brightness",
-        "--tilt",
-        type=float,
-        default=0.0,
-        metavar="DB",
-        help="tilt the spectrum, in dB per octave about 1 kHz",
-    )
-    controls.add_argument(
-        "--attack", type=float, default=1.0, metavar="X", help="amount of transient; 0 for none"
-    )
-    controls.add_argument(
-        "--humanize", type=float, metavar="X", help="small variations of everything; 1 is usual"
-    )
+        for switch in control.switches:
+            controls.add_argument(
+                f"--{control.name}_{switch.name}", action="store_true", help=switch.help
+            )
     controls.add_argument(
         "--variations", type=int, metavar="N", help="write N humanized sounds of each, numbered"
     )
@@ -119,17 +107,15 @@ def _synth(argv: List[str]) -> None:
     _check_numbers(options)
     model, inputs, output = _split(options)
 
-    from drumblender.inference import Changes, Request, blend_files, plan, resynthesize
+    from drumblender.jobs import Request, blend_files, plan, resynthesize
 
-    changes = ("modal_gain", "noise_gain", "transient_gain", "pitch", "pitch_noise", "decay")
-    changes += ("brightness", "attack", "humanize")
     parts = [(part, getattr(options, part)) for part in PARTS]
     request = Request(
         *model,
         device=options.device,
         precision=options.precision,
         seed=options.seed,
-        changes=Changes(**{name: getattr(options, name) for name in changes}),
+        changes=_changes(options),
         parts=tuple((part, Path(path)) for part, path in parts if path),
         variations=options.variations or 0,
         stereo=options.stereo,
@@ -146,6 +132,18 @@ def _synth(argv: List[str]) -> None:
     for note in notes:
         print(printable(note))
     return resynthesize(request, jobs, options.num_workers, options.batch_size)
+
+
+def _changes(options: argparse.Namespace) -> Changes:
+    """The controls that were given."""
+    values = ((control.name, getattr(options, control.name)) for control in CONTROLS)
+    switches = (
+        (control.name, switch.name)
+        for control in CONTROLS
+        for switch in control.switches
+        if getattr(options, f"{control.name}_{switch.name}")
+    )
+    return Changes(tuple(pair for pair in values if pair[1] is not None), tuple(switches))
 
 
 def _join_values(parser: argparse.ArgumentParser, argv: Sequence[str]) -> List[str]:
@@ -220,18 +218,17 @@ def _is_configuration(path: Path) -> bool:
 
 
 def _check_numbers(options: argparse.Namespace) -> None:
+    """Raise a UsageError for a number out of range."""
+
     def check(name: str, fits, what: str) -> None:
         value = getattr(options, name)
         if value is not None and not fits(value):
             raise UsageError(f"--{name} is {value}; give {what}.")
 
-    for part in PARTS:
-        check(f"{part}_gain", lambda x: x <= 100, "decibels up to 100 (-inf mutes)")
-    check("pitch", lambda x: abs(x) <= 96, "semitones from -96 to 96")
-    check("decay", lambda x: 0.01 <= x <= 100, "a factor from 0.01 to 100")
-    check("brightness", lambda x: abs(x) <= 24, "decibels per octave from -24 to 24")
-    check("attack", lambda x: 0 <= x <= 100, "a factor from 0 to 100")
-    check("humanize", lambda x: 0 <= x <= 10, "an amount from 0 to 10")
+    for control in CONTROLS:
+        value = getattr(options, control.name)
+        if value is not None:
+            control.check(value, called=f"--{control.name}")
     check("amount", lambda x: 0 <= x <= 1, "0 for the first sound to 1 for the second")
     check("steps", lambda x: x >= 2, "2 or more")
     check("variations", lambda x: x >= 1, "1 or more")

@@ -3,12 +3,47 @@
 Read from top to bottom: residual unit, block, encoder, encoder with attention pooling.
 """
 
-from typing import Optional, Sequence
+import math
+from dataclasses import dataclass
+from typing import Iterable, Optional, Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from drumblender.models.components import AttentionPooling, FiLM, Pad
+from drumblender.signal import fit_length
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """The samples of a waveform that a frame of features depends on.
+
+    Attributes:
+        before: how many lie before the frame's own samples.
+        after: how many lie after the first of the frame's own samples.
+        hop_length: distance between frames, in samples.
+    """
+
+    before: int = 0
+    after: int = 0
+    hop_length: int = 1
+
+    def through(self, layers: Iterable[nn.Module]) -> "ReceptiveField":
+        """The field behind more layers. Only convolutions and their padding look around."""
+        field, padding = self, 0
+        for layer in layers:
+            if isinstance(layer, Pad):
+                padding = layer.padding[0]
+            elif isinstance(layer, nn.Conv1d):
+                hop, reach = field.hop_length, (layer.kernel_size[0] - 1) * layer.dilation[0]
+                field = ReceptiveField(
+                    field.before + padding * hop,
+                    field.after + (reach - padding) * hop,
+                    hop * layer.stride[0],
+                )
+                padding = 0
+        return field
 
 
 class ResidualUnit(nn.Module):
@@ -161,6 +196,33 @@ class SoundStreamEncoder(nn.Module):
         x = self.output(x)
         return x.transpose(1, 2) if self.transpose_output else x
 
+    def receptive_field(self) -> Optional[ReceptiveField]:
+        """What a frame depends on; None where a layer was exchanged for one that is not known."""
+        field = ReceptiveField().through(self.input)
+        for block in self.encoder_blocks:
+            for unit in block.net if isinstance(block, EncoderBlock) else ():
+                field = field.through(unit.net if isinstance(unit, ResidualUnit) else ())
+            field = field.through(block.output if isinstance(block, EncoderBlock) else ())
+        field = field.through(self.output)
+        return field if all(_is_known(module) for module in self.modules()) else None
+
+    def forward_padded(self, x: Tensor, num_samples: int) -> Tensor:
+        """The frames of ``x`` followed by silence that hear anything of ``x``.
+
+        Args:
+            x: the waveform.
+            num_samples: length with the silence, of which nothing is computed that is not needed.
+
+        Shape:
+            - x: (B, input_channels, T)
+            - Output: as that of ``forward``, with fewer frames.
+        """
+        field = self.receptive_field()
+        if field is not None:
+            heard = field.hop_length * math.ceil((x.shape[-1] + field.after) / field.hop_length)
+            num_samples = min(num_samples, heard)
+        return self(fit_length(x, num_samples))
+
 
 class SoundStreamAttentionEncoder(nn.Module):
     """Waveform to one embedding: a :class:`SoundStreamEncoder` pooled by attention.
@@ -208,3 +270,32 @@ class SoundStreamAttentionEncoder(nn.Module):
 
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
         return self.pooling(self.encoder(x, embedding))
+
+    def forward_padded(self, x: Tensor, num_samples: int) -> Tensor:
+        """The embedding of ``x`` followed by silence up to ``num_samples``.
+
+        Frames that hear nothing but silence are all the same. One is computed, and repeated.
+
+        Shape:
+            - x: (B, input_channels, T)
+            - Output: (B, output_channels)
+        """
+        field = self.encoder.receptive_field()
+        if field is not None:
+            hop = field.hop_length
+            cut = math.ceil((x.shape[-1] + field.before) / hop)  # the first of these frames
+            short = hop * (cut + 1 + math.ceil(field.after / hop))
+            missing, rest = divmod(num_samples - short, hop)
+            if missing > 0 and not rest:
+                frames = self.encoder(fit_length(x, short))
+                silence = frames[:, cut : cut + 1].expand(-1, missing, -1)
+                return self.pooling(torch.cat([frames[:, :cut], silence, frames[:, cut:]], 1))
+        return self(fit_length(x, num_samples))
+
+
+def _is_known(module: nn.Module) -> bool:
+    """Whether a module inside of an encoder looks around in time only as convolutions do."""
+    of_the_house = (SoundStreamEncoder, EncoderBlock, ResidualUnit, FiLM, Pad)
+    of_pytorch = (nn.Sequential, nn.ModuleList, nn.Conv1d, nn.Linear, nn.BatchNorm1d)
+    is_activation = type(module).__module__ == nn.ELU.__module__
+    return is_activation or isinstance(module, (*of_the_house, *of_pytorch))

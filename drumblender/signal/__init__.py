@@ -3,6 +3,7 @@
 from drumblender.signal.precision import at_least_float32, exact_products, full_precision
 from drumblender.signal.resample import resample
 from drumblender.signal.samples import fit_length, sine, trim_leading_silence
+from drumblender.signal.tilt import tilt_filter
 from drumblender.signal.units import hz_to_rad, rad_to_hz
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "rad_to_hz",
     "resample",
     "sine",
+    "tilt_filter",
     "trim_leading_silence",
 ]

@@ -83,6 +83,11 @@ class NoiseGenerator(nn.Module):
         self.window_size = window_size
         self.register_buffer("window", torch.hann_window(window_size), persistent=False)
 
+    @property
+    def hop_length(self) -> int:
+        """Distance between frames in samples. Frame k is centered on sample (k + 1) hop_length."""
+        return self.window_size // 2
+
     def forward(
         self, bands: Tensor, num_samples: int, generator: Optional[torch.Generator] = None
     ) -> Tensor:

@@ -1,11 +1,13 @@
-"""The model: audio and modal parameters to controls, controls to parts; and how it is trained.
+"""The model: recordings to the parameters of their parts, and these to sound; and its training.
 
 ``DrumBlender`` is imported when it is first used: making sound needs no Lightning.
 """
 
-from drumblender.tasks.blender import Blender, Controls, Parts
+from drumblender.tasks.blender import Blender, mix
+from drumblender.tasks.parts import Part
+from drumblender.tasks.wiring import Parallel, Series, Wiring
 
-__all__ = ["Blender", "Controls", "DrumBlender", "Parts"]
+__all__ = ["Blender", "DrumBlender", "Parallel", "Part", "Series", "Wiring", "mix"]
 
 
 def __getattr__(name: str):

@@ -1,24 +1,36 @@
-"""The wiring of the three parts: audio and modal parameters to controls, controls to parts.
+"""The model: an ordered set of parts and a wiring.
 
 Apart from training (:mod:`drumblender.tasks.drumblender`), so that who makes sound with a trained
 model does not wait for the import of Lightning.
 
-Two steps with two names: :meth:`Blender.encode` turns recordings into controls, and
-:meth:`Blender.synthesize` turns controls into the parts of the sound. Blending is then nothing
-special: take each control from another recording.
+Two steps with two names: :meth:`Blender.encode` turns recordings into the parameters of their
+parts, and :meth:`Blender.synthesize` turns parameters into what each part contributes to the sound.
+Blending is then nothing special: take the parameters of each part from another recording.
 """
 
-import inspect
-from dataclasses import dataclass
-from typing import Any, Dict, Optional, Sequence, Union
+from functools import reduce
+from operator import add
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
-import torch
 from torch import Tensor, nn
 
 from drumblender.errors import UsageError
-from drumblender.signal import fit_length
+from drumblender.parameters import Modes
 from drumblender.synths import ModalSynth
+from drumblender.tasks.parts import (
+    Generators,
+    Heard,
+    ModalPart,
+    NoisePart,
+    Part,
+    Player,
+    TransientPart,
+    output_of,
+)
+from drumblender.tasks.wiring import Wiring, published_wiring
 
+# What each part contributes to a sound, (B, 1, N) by name. The sound is the sum.
+Stems = Dict[str, Tensor]
 # Arguments of DrumBlender that only training and testing need.
 TRAINING_ARGUMENTS = (
     "loss_fn",
@@ -29,49 +41,11 @@ TRAINING_ARGUMENTS = (
 )
 
 
-@dataclass(frozen=True)
-class Controls:
-    """What describes a sound; every field can come from another recording.
-
-    Attributes:
-        modal: modal parameters (B, 3, M, F).
-        noise: band amplitudes (B, frames, bands), or None without a noise part.
-        transient: embedding (B, E), or None without one.
-    """
-
-    modal: Tensor
-    noise: Optional[Tensor] = None
-    transient: Optional[Tensor] = None
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The parts of a sound, each (B, 1, N); they add up to the whole in every wiring.
-
-    Attributes:
-        modal: the sinusoids.
-        noise: the filtered noise, or None.
-        transient: what the transient network contributes, or None. In the wirings where the network
-            transforms its input x into T(x), that is the difference T(x) - x.
-    """
-
-    modal: Tensor
-    noise: Optional[Tensor] = None
-    transient: Optional[Tensor] = None
-
-    @property
-    def sum(self) -> Tensor:
-        total = self.modal
-        for part in (self.noise, self.transient):
-            if part is not None:
-                total = total + part
-        return total
-
-
 class Blender(nn.Module):
     """Sinusoids, noise and transient, predicted from a recording and put together again.
 
-    With modal signal m, noise n and transient network T, the sound is
+    The published keywords describe up to three parts: modes, noise, and a transient network. With
+    modal signal m, noise n and transient network T, the sound is
 
     ==========================  ===================  ============
     transient_takes_noise       transient_parallel   y
@@ -82,12 +56,15 @@ class Blender(nn.Module):
     true                        true                 m + n + T(m + n)
     ==========================  ===================  ============
 
-    and m + n where there is no transient network. Shier et al., Forum Acusticum 2023.
+    and m + n where there is no transient network. Shier et al., Forum Acusticum 2023. Other parts
+    and other wirings are given as ``parts`` and ``wiring``.
 
     Args:
-        modal_synth: modal parameters (B, 3, M, F), N -> (B, 1, N).
+        modal_synth: modal parameters (B, 3, M, F), N -> (B, 1, N). None for a model without modes,
+            which has other ``parts``.
         noise_synth: band amplitudes (B, frames, bands), N -> (B, 1, N). It need not take N, and
-            may take the ``torch.Generator`` that noise is drawn from as ``generator=``.
+            may take the ``torch.Generator`` that noise is drawn from as ``generator=``. See
+            :class:`~drumblender.tasks.parts.NoisePart`.
         transient_synth: signal (B, 1, N), embedding (B, E) or None -> (B, 1, N).
         modal_autoencoder: input, modal parameters -> modal parameters; None keeps what was
             measured.
@@ -101,6 +78,9 @@ class Blender(nn.Module):
             shared encoder every autoencoder gets audio.
         noise_autoencoder_accepts_audio: the same for noise.
         transient_autoencoder_accepts_audio: the same for the transient.
+        parts: more parts, after those that the keywords above describe.
+        wiring: how the parts become a sound; None for the wiring that ``transient_parallel`` and
+            ``transient_takes_noise`` describe.
 
     Shape:
         - audio: (B, 1, N)
@@ -113,7 +93,7 @@ class Blender(nn.Module):
 
     def __init__(
         self,
-        modal_synth: nn.Module,
+        modal_synth: Optional[nn.Module],
         noise_synth: Optional[nn.Module] = None,
         transient_synth: Optional[nn.Module] = None,
         modal_autoencoder: Optional[nn.Module] = None,
@@ -125,6 +105,8 @@ class Blender(nn.Module):
         modal_autoencoder_accepts_audio: bool = False,
         noise_autoencoder_accepts_audio: bool = False,
         transient_autoencoder_accepts_audio: bool = False,
+        parts: Optional[Sequence[Part]] = None,
+        wiring: Optional[Wiring] = None,
     ):
         super().__init__()
         if (noise_synth is None) != (noise_autoencoder is None):
@@ -132,6 +114,11 @@ class Blender(nn.Module):
         if transient_synth is None and transient_autoencoder is not None:
             raise UsageError(
                 "Model: transient_autoencoder has no transient_synth to control; give one."
+            )
+        if wiring is not None and (transient_parallel or transient_takes_noise):
+            raise UsageError(
+                "Model: transient_parallel and transient_takes_noise describe a wiring, too; give "
+                "them or `wiring`."
             )
         if transient_takes_noise and (noise_synth is None or transient_synth is None):
             raise UsageError(
@@ -144,91 +131,96 @@ class Blender(nn.Module):
         self.noise_autoencoder = noise_autoencoder
         self.transient_autoencoder = transient_autoencoder
         self.encoder = encoder
-        self.transient_parallel = transient_parallel
-        self.transient_takes_noise = transient_takes_noise
         self.modal_autoencoder_accepts_audio = modal_autoencoder_accepts_audio
         self.noise_autoencoder_accepts_audio = noise_autoencoder_accepts_audio
         self.transient_autoencoder_accepts_audio = transient_autoencoder_accepts_audio
+        self._more_parts = tuple(parts or ())
+        weighted = {p.name: p for p in self._more_parts if isinstance(p, nn.Module)}
+        if weighted:  # without, checkpoints have the keys that published ones have
+            self.more = nn.ModuleDict(weighted)
+        self.wiring = wiring or published_wiring(transient_parallel, transient_takes_noise)
+        names = [part.name for part in self.parts]
+        if not names:
+            raise UsageError("Model: there is no part; give a modal_synth, or parts.")
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise UsageError(f"Model: two parts are called {twice[0]!r}; give each its own name.")
+        if any(part.on_signal for part in self.parts):
+            self.wiring.check(names)
         # What checkpoints carry so that they load without a configuration file.
         self.configuration: Optional[Dict[str, Any]] = None
 
-    def encode(self, audio: Tensor, params: Tensor) -> Controls:
-        """Predict the controls of recordings.
+    @property
+    def parts(self) -> Tuple[Part, ...]:
+        """The parts, in order.
+
+        Those of the published keywords are made of the modules that the model has at the moment, so
+        that exchanging a module has its effect.
+        """
+        found = []
+        if self.modal_synth is not None:
+            takes_audio = self.modal_autoencoder_accepts_audio
+            found.append(ModalPart(self.modal_synth, self.modal_autoencoder, takes_audio))
+        if self.noise_synth is not None and self.noise_autoencoder is not None:
+            takes_audio = self.noise_autoencoder_accepts_audio
+            found.append(NoisePart(self.noise_synth, self.noise_autoencoder, takes_audio))
+        if self.transient_synth is not None:
+            takes_audio = self.transient_autoencoder_accepts_audio
+            found.append(
+                TransientPart(self.transient_synth, self.transient_autoencoder, takes_audio)
+            )
+        return (*found, *self._more_parts)
+
+    def encode(self, audio: Tensor, modes: Modes, padded_to: int = 0) -> Dict[str, Any]:
+        """Describe recordings by the parameters of each part.
+
+        Args:
+            audio: samples.
+            modes: what the analysis measured, with the batch as first axis.
+            padded_to: number of samples that networks hear: those of training, where ``audio`` is
+                shorter.
 
         Shape:
             - audio: (B, 1, N)
-            - params: (B, 3, M, F)
+            - modes.values: (B, 3, M, F)
         """
-        embedding = None if self.encoder is None else _output(self.encoder(audio))
-
-        def source(accepts_audio: bool) -> Tensor:
-            return audio if accepts_audio or embedding is None else embedding
-
-        def predict(net: Optional[nn.Module], accepts_audio: bool) -> Optional[Tensor]:
-            if net is None:
-                return None
-            if accepts_audio and getattr(net, "film_conditioning", False):
-                return _output(net(audio, embedding))
-            return _output(net(source(accepts_audio)))
-
-        modal = params
-        if self.modal_autoencoder is not None:
-            audio_or_embedding = source(self.modal_autoencoder_accepts_audio)
-            modal = _output(self.modal_autoencoder(audio_or_embedding, params))
-        return Controls(
-            modal=modal,
-            noise=predict(self.noise_autoencoder, self.noise_autoencoder_accepts_audio),
-            transient=predict(self.transient_autoencoder, self.transient_autoencoder_accepts_audio),
-        )
+        heard = Heard(audio, modes, padded_to=padded_to)
+        if self.encoder is not None:
+            heard = Heard(audio, modes, output_of(heard.through(self.encoder)), padded_to)
+        return {part.name: part.encode(heard) for part in self.parts}
 
     def synthesize(
-        self,
-        controls: Controls,
-        num_samples: int,
-        generator: Union[torch.Generator, Sequence[torch.Generator], None] = None,
-        span: Optional[int] = None,
-    ) -> Parts:
-        """Make sound of controls.
+        self, parameters: Mapping[str, Any], num_samples: int, generator: Generators = None
+    ) -> Stems:
+        """Make sound of parameters.
 
         Args:
-            controls: from :meth:`encode`, of one recording or of several.
+            parameters: from :meth:`encode`, of one recording or of several.
             num_samples: length N of the output.
             generator: where the noise is drawn from; the global one when None. With one for each
                 sound, their noise does not depend on what else is in the batch. A noise synth that
-                takes none (:attr:`repeats_noise`) draws as it likes.
-            span: samples that the modal parameters describe, of which the first N are made; N when
-                None.
+                takes none (:attr:`is_repeatable`) draws as it likes.
+
+        Returns:
+            What each part contributes, by name; the sum is the sound.
+
+        Shape:
+            - Output: (B, 1, N) each
         """
-        modal = self.modal_synth(controls.modal, span or num_samples)[..., :num_samples]
-        noise = transient = None
-        if self.noise_synth is not None:
-            if generator is None or isinstance(generator, torch.Generator):
-                noise = self._draw_noise(controls.noise, num_samples, generator)
-            else:
-                rows = zip(controls.noise.split(1), generator)
-                noise = torch.cat([self._draw_noise(n, num_samples, g) for n, g in rows])
-        if self.transient_synth is not None:
-            x = modal + noise if self.transient_takes_noise else modal
-            transient = self.transient_synth(x, controls.transient)
-            if not self.transient_parallel:
-                transient = transient - x
-        return Parts(modal, noise, transient)
+        players = {
+            part.name: Player(part, parameters[part.name], num_samples, generator)
+            for part in self.parts
+        }
+        return self.wiring.connect(players)
 
     @property
-    def repeats_noise(self) -> bool:
-        """Whether the noise is drawn from the generator that :meth:`synthesize` is given."""
-        return self.noise_synth is None or _accepts(self.noise_synth, generator=None)
-
-    def _draw_noise(
-        self, bands: Tensor, num_samples: int, generator: Optional[torch.Generator]
-    ) -> Tensor:
-        synth = self.noise_synth
-        chosen = {"generator": generator} if _accepts(synth, generator=None) else {}
-        length = (num_samples,) if _accepts(synth, bands, num_samples, **chosen) else ()
-        return fit_length(synth(bands, *length, **chosen), num_samples)
+    def is_repeatable(self) -> bool:
+        """Whether the generator that :meth:`synthesize` is given decides all of the sound."""
+        return all(part.is_repeatable for part in self.parts)
 
     def forward(self, audio: Tensor, params: Tensor) -> Tensor:
-        return self.synthesize(self.encode(audio, params), audio.shape[-1]).sum
+        num_samples = audio.shape[-1]
+        return mix(self.synthesize(self.encode(audio, Modes(params, num_samples)), num_samples))
 
     def play_as_trained(self, checkpoint: Dict[str, Any]) -> None:
         """Round phases for a published checkpoint, which tells itself by its lack of configuration.
@@ -248,15 +240,6 @@ class Blender(nn.Module):
         return {**{k: v for k, v in state_dict.items() if not k.startswith(measures)}, **own}
 
 
-def _output(result: Any) -> Tensor:
-    """Of an encoder that gives (output, latent), the output."""
-    return result[0] if isinstance(result, (tuple, list)) else result
-
-
-def _accepts(module: nn.Module, *args: Any, **kwargs: Any) -> bool:
-    """Whether a module's forward takes such arguments, maybe among others."""
-    try:
-        inspect.signature(module.forward).bind_partial(*args, **kwargs)
-    except TypeError:
-        return False
-    return True
+def mix(stems: Mapping[str, Tensor]) -> Tensor:
+    """Add up what the parts contribute."""
+    return reduce(add, stems.values())

@@ -14,8 +14,9 @@ from drumblender.errors import DrumblenderError, UsageError
 from drumblender.metrics import MeanOverItems
 from drumblender.models.components import AttentionPooling
 from drumblender.models.soundstream import SoundStreamEncoder
+from drumblender.parameters import Modes
 from drumblender.signal import at_least_float32, full_precision
-from drumblender.tasks.blender import Blender
+from drumblender.tasks.blender import Blender, mix
 
 
 class DrumBlender(Blender, pl.LightningModule):
@@ -37,7 +38,7 @@ class DrumBlender(Blender, pl.LightningModule):
 
     def __init__(
         self,
-        modal_synth: nn.Module,
+        modal_synth: Optional[nn.Module],
         loss_fn: nn.Module,
         *,
         test_metrics: Optional[Union[Dict[str, Metric], MetricCollection]] = None,
@@ -193,10 +194,9 @@ class DrumBlender(Blender, pl.LightningModule):
     def predict_step(self, batch, batch_idx: int) -> Dict[str, Any]:
         """The resynthesis, its target, and its parts by name."""
         audio, params = batch
-        parts = self.synthesize(self.encode(audio, params), audio.shape[-1])
-        stems = {"modal": parts.modal, "noise": parts.noise, "transient": parts.transient}
-        stems = {name: part for name, part in stems.items() if part is not None}
-        return {"resynthesis": parts.sum, "target": audio, "stems": stems}
+        num_samples = audio.shape[-1]
+        stems = self.synthesize(self.encode(audio, Modes(params, num_samples)), num_samples)
+        return {"resynthesis": mix(stems), "target": audio, "stems": stems}
 
     def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
         checkpoint["noise_seed"] = self.noise_seed

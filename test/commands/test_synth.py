@@ -14,13 +14,14 @@ import soundfile
 import torch
 import yaml
 
-from drumblender import inference, plotting
-from drumblender.checkpoint import build_model
+from drumblender import plotting
 from drumblender.commands.synth import main
 from drumblender.config import load_config
 from drumblender.errors import DrumblenderError
 from drumblender.files import audio
-from drumblender.inference import derive_seed
+from drumblender.jobs import run
+from drumblender.jobs.studio import derive_seed
+from drumblender.tasks.checkpoint import build_model
 
 RATE = 16000
 LSB = 2.0**-23
@@ -529,13 +530,13 @@ def test_segments_of_any_rate_are_as_long_as_the_recording(rates, models, tmp_pa
 
 def interrupted_after(monkeypatch, count, error):
     """Let the reports of so many recordings come, and then something else."""
-    original = inference._reports
+    original = run._reports
 
     def reports(*args):
         yield from itertools.islice(original(*args), count)
         raise error
 
-    monkeypatch.setattr(inference, "_reports", reports)
+    monkeypatch.setattr(run, "_reports", reports)
 
 
 @pytest.mark.parametrize(
@@ -599,14 +600,14 @@ def test_whatever_one_file_raises_the_others_go_on(models, tmp_path, monkeypatch
     errors += [OverflowError(), MemoryError(), RecursionError("deep"), AssertionError()]
     for i in range(len(errors) + 1):
         drum(tmp_path / f"in/{i}.wav", seconds=0.1)
-    original = inference.prepare
+    original = run.prepare
 
     def prepare(samples, settings, rate, stereo, name):
         if int(name[0]) < len(errors):
             raise errors[int(name[0])]
         return original(samples, settings, rate, stereo, name)
 
-    monkeypatch.setattr(inference, "prepare", prepare)
+    monkeypatch.setattr(run, "prepare", prepare)
     assert synth(models["m"], tmp_path / "in", tmp_path / "out") == 1
     failed = capsys.readouterr().err.split("Failed:")[1]
     for i, error in enumerate(errors):

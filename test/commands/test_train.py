@@ -12,11 +12,11 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
-from drumblender.checkpoint import build_model, load_model
 from drumblender.commands.lightning import DrumblenderCLI
 from drumblender.commands.train import main, resolve_files
 from drumblender.config import load_config
 from drumblender.tasks import Blender, DrumBlender
+from drumblender.tasks.checkpoint import build_model, load_model
 
 RATE, N = 16000, 4096  # of the library's sounds
 
@@ -48,9 +48,9 @@ def test_training_changes_the_weights(trained, checkpoint):
 
 def test_a_checkpoint_of_a_run_needs_no_configuration(checkpoint):
     model = load_model(checkpoint)
-    assert isinstance(model, Blender)
-    assert not model.training
-    assert model.analysis_settings.sample_rate == RATE
+    assert isinstance(model.network, Blender)
+    assert not model.network.training
+    assert model.analysis.sample_rate == RATE
     assert model.num_samples == N
 
 

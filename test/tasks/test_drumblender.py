@@ -10,8 +10,9 @@ from torchmetrics import MeanSquaredError, MetricCollection
 from drumblender.errors import UsageError
 from drumblender.models.encoders import DummyParameterEncoder, ModalAmpParameters
 from drumblender.models.soundstream import SoundStreamAttentionEncoder, SoundStreamEncoder
+from drumblender.parameters import Modes, map_tensors, tensors_of
 from drumblender.synths import ModalSynth, NoiseGenerator, TransientTCN
-from drumblender.tasks import Controls, DrumBlender
+from drumblender.tasks import DrumBlender, mix
 
 N = 1024
 
@@ -43,6 +44,12 @@ def model(noise=True, transient=True, **kwargs):
     return DrumBlender(ModalSynth(), nn.L1Loss(), **{**parts, **kwargs}).eval()
 
 
+def described(net, batch):
+    """The parameters that a model predicts of a batch."""
+    audio, params = batch
+    return net.encode(audio, Modes(params, audio.shape[-1]))
+
+
 @pytest.fixture
 def batch():
     generator = torch.Generator().manual_seed(0)
@@ -56,18 +63,19 @@ def test_the_four_wirings_of_the_transient_are_what_the_table_says(batch):
     for takes_noise, parallel in itertools.product([False, True], repeat=2):
         net = model(transient_takes_noise=takes_noise, transient_parallel=parallel)
         with torch.no_grad():
-            controls = net.encode(audio, params)
-            parts = net.synthesize(controls, N, generator=torch.Generator().manual_seed(1))
-            m, n = parts.modal, parts.noise
-            transformed = net.transient_synth(m + n if takes_noise else m, controls.transient)
+            parameters = net.encode(audio, Modes(params, N))
+            stems = net.synthesize(parameters, N, generator=torch.Generator().manual_seed(1))
+            m, n = stems["modal"], stems["noise"]
+            fed = m + n if takes_noise else m
+            transformed = net.transient_synth(fed, parameters["transient"])
             expected = transformed
             if parallel:
                 expected = m + n + transformed
             elif not takes_noise:
                 expected = transformed + n
-        torch.testing.assert_close(parts.sum, expected, atol=1e-6, rtol=0)
+        torch.testing.assert_close(mix(stems), expected, atol=1e-6, rtol=0)
         torch.testing.assert_close(m, net.modal_synth(params, N))
-        assert parts.noise.abs().max() > 0
+        assert n.abs().max() > 0
 
 
 def test_without_noise_and_transient_the_sinusoids_remain(batch):
@@ -76,28 +84,31 @@ def test_without_noise_and_transient_the_sinusoids_remain(batch):
     assert torch.equal(net(audio, params), ModalSynth()(params, N))
 
 
-def test_each_control_can_come_from_another_recording(batch):
+def test_each_part_can_come_from_another_recording(batch):
     audio, params = batch
     net = model()
     with torch.no_grad():
-        both = net.encode(audio, params)
-        mixed = Controls(both.modal[:1], both.noise[1:], both.transient[:1])
+        both = net.encode(audio, Modes(params, N))
+        first, second = (
+            {name: map_tensors(lambda x, row=row: x[row], value) for name, value in both.items()}
+            for row in (slice(1), slice(1, 2))
+        )
         generator = torch.Generator().manual_seed(0)
-        parts = net.synthesize(mixed, N, generator)
+        stems = net.synthesize({**first, "noise": second["noise"]}, N, generator)
         generator = torch.Generator().manual_seed(0)
-        noise = net.noise_synth(both.noise[1:], N, generator=generator)
-    assert torch.equal(parts.noise, noise)
-    assert torch.equal(parts.modal, ModalSynth()(params[:1], N))
+        noise = net.noise_synth(both["noise"].amplitudes[1:], N, generator=generator)
+    assert torch.equal(stems["noise"], noise)
+    assert torch.equal(stems["modal"], ModalSynth()(params[:1], N))
 
 
 def test_a_generator_makes_the_whole_repeatable(batch):
     net = model()
-    controls = net.encode(*batch)
+    parameters = described(net, batch)
     first, second = (
-        net.synthesize(controls, N, torch.Generator().manual_seed(3)).sum for _ in range(2)
+        mix(net.synthesize(parameters, N, torch.Generator().manual_seed(3))) for _ in range(2)
     )
     assert torch.equal(first, second)
-    assert not torch.equal(net.synthesize(controls, N).sum, first)
+    assert not torch.equal(mix(net.synthesize(parameters, N)), first)
 
 
 def test_a_shared_encoder_feeds_those_that_do_not_take_audio(batch):
@@ -109,7 +120,7 @@ def test_a_shared_encoder_feeds_those_that_do_not_take_audio(batch):
         transient_autoencoder_accepts_audio=False,
     )
     expected = net.transient_autoencoder(shared(batch[0]))
-    assert torch.equal(net.encode(*batch).transient, expected)
+    assert torch.equal(described(net, batch)["transient"], expected)
 
 
 class WithLatent(nn.Module):
@@ -136,9 +147,10 @@ def test_encoders_may_give_an_output_and_a_latent(batch):
     usual = model(**nets, **options)
     other = model(**{name: WithLatent(net) for name, net in nets.items()}, **options)
     other.transient_synth.load_state_dict(usual.transient_synth.state_dict())
-    expected, actual = usual.encode(*batch), other.encode(*batch)
+    expected, actual = described(usual, batch), described(other, batch)
     for name in ("modal", "noise", "transient"):
-        assert torch.equal(getattr(actual, name), getattr(expected, name))
+        (one,), (another,) = tensors_of(expected[name]), tensors_of(actual[name])
+        assert torch.equal(one, another)
 
 
 class Bare(nn.Module):
@@ -161,11 +173,11 @@ class Keyword(nn.Module):
 @pytest.mark.parametrize(("synth", "repeats"), [(Bare, False), (Long, False), (Keyword, True)])
 def test_a_noise_synth_need_take_neither_length_nor_generator(synth, repeats, batch):
     net = model(noise_synth=synth())
-    assert net.repeats_noise == repeats
-    controls = net.encode(*batch)
+    assert net.is_repeatable == repeats
+    parameters = described(net, batch)
 
     def draw(generator):
-        return net.synthesize(controls, N + 5, generator).noise
+        return net.synthesize(parameters, N + 5, generator)["noise"]
 
     seeded = [draw([torch.Generator().manual_seed(seed) for seed in (1, 2)]) for _ in range(2)]
     for noise in (draw(None), draw(torch.Generator()), *seeded):
@@ -270,12 +282,13 @@ def test_a_compiled_model_computes_the_same_and_keeps_its_names(batch, monkeypat
 
 def test_autocast_leaves_sinusoids_noise_and_loss_in_float32(batch):
     net = model()
-    audio, params = batch
+    _, params = batch
     with torch.autocast("cpu", torch.bfloat16):
-        controls = net.encode(audio, params)
-        parts = net.synthesize(controls, N)
-        assert controls.noise.dtype == torch.bfloat16
-        assert torch.equal(parts.modal, ModalSynth()(params, N))
-    assert {parts.modal.dtype, parts.noise.dtype, parts.transient.dtype} == {torch.float32}
-    exact = net.encode(audio, params)
-    assert (controls.noise - exact.noise).norm() < 0.05 * exact.noise.norm()
+        parameters = described(net, batch)
+        stems = net.synthesize(parameters, N)
+        bands = parameters["noise"].amplitudes
+        assert bands.dtype == torch.bfloat16
+        assert torch.equal(stems["modal"], ModalSynth()(params, N))
+    assert {stem.dtype for stem in stems.values()} == {torch.float32}
+    exact = described(net, batch)["noise"].amplitudes
+    assert (bands - exact).norm() < 0.05 * exact.norm()

@@ -10,7 +10,7 @@ from typing import List, Optional, Tuple
 import torch
 from torch import Tensor
 
-from drumblender.controls import hold_frequencies
+from drumblender.parameters.modes import hold_frequencies
 
 # Modes further apart than this are not one and the same, but fade.
 FARTHEST_OCTAVES = 2.0

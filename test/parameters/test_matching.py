@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from drumblender.matching import blend_modes, match_modes
+from drumblender.parameters.matching import blend_modes, match_modes
 
 
 def modes(frequencies, levels=None, frames=6):

@@ -13,17 +13,19 @@ from drumblender.analysis import AnalysisSettings
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.models.encoders import NoiseParameters
 from drumblender.models.soundstream import SoundStreamAttentionEncoder, SoundStreamEncoder
+from drumblender.parameters import Modes, tensors_of
+from drumblender.sound import Voice, prepare
+from drumblender.sound.sound import play
 from drumblender.synths import ModalSynth, NoiseGenerator, TransientTCN
-from drumblender.tasks import Blender
-from drumblender.voice import Voice, encode_as_in_training, prepare
+from drumblender.tasks import Blender, mix
+from drumblender.tasks.checkpoint import TrainedModel
 
 RATE = 48000
 T60 = 0.5
 
 
 def voice_of(model):
-    model.analysis_settings, model.num_samples = AnalysisSettings(), 2 * RATE
-    return Voice(model.eval())
+    return Voice(TrainedModel(model.eval(), AnalysisSettings(), 2 * RATE))
 
 
 @pytest.fixture(scope="module")
@@ -161,12 +163,13 @@ def test_gains_and_attack_scale_their_parts(whole):
 
 def test_a_sound_never_changes_and_renders_the_same(whole):
     sound = whole.decompose(tone(), RATE)
-    controls = [x.clone() for x in dataclasses.astuple(sound.controls)]
+    before = [x.clone() for value in sound.parameters.values() for x in tensors_of(value)]
     first = sound.render()
     sound.with_pitch(3, noise=True).with_decay(2).with_variation().with_modal(sound).render()
     drumblender.blend(sound, sound.with_pitch(1), 0.5).render()
-    for before, after in zip(controls, dataclasses.astuple(sound.controls)):
-        assert torch.equal(before, after)
+    after = [x for value in sound.parameters.values() for x in tensors_of(value)]
+    assert len(before) == len(after) == 3
+    assert all(torch.equal(one, other) for one, other in zip(before, after))
     assert np.array_equal(first, dataclasses.replace(sound).render())
     assert not np.array_equal(first, sound.with_seed(sound.seed + 1).render())
     assert not np.array_equal(first, whole.decompose(tone(), RATE).render())
@@ -219,25 +222,26 @@ def test_channels_are_taken_apart_by_themselves_with_one_noise(whole):
 def test_what_goes_beside_a_sound_does_not_change_it(whole):
     sources = [tone(100 + 50 * i, 0.2 + 0.1 * (i % 3)) for i in range(7)]
     prepared = [prepare(x, whole.settings, RATE) for x in sources]
-    together = whole.render(whole.decompose_prepared(prepared, range(7)))
+    together = play(whole.decompose_prepared(prepared, range(7)))
     for i, (source, parts) in enumerate(zip(sources, together)):
         alone = whole.decompose(source, RATE, seed=i).parts
-        torch.testing.assert_close(parts.sum, alone.sum, atol=1e-5, rtol=0)
+        torch.testing.assert_close(mix(parts), mix(alone), atol=1e-5, rtol=0)
 
 
 def test_short_sounds_are_encoded_as_if_padded_to_the_length_of_training(whole):
     audio = torch.from_numpy(tone(seconds=0.25)[: 4096 * 2]).float()[None, None]
-    modal = torch.rand(1, 3, 4, 33)
-    model = whole.model
+    modes = Modes(torch.rand(1, 3, 4, 33), 4096 * 2)
+    model = whole.engine.model.network
     with torch.inference_mode():
-        fast = encode_as_in_training(model, audio, modal, 2 * RATE)
+        fast = model.encode(audio, modes, 2 * RATE)
         padded = nn.functional.pad(audio, (0, 2 * RATE - audio.shape[-1]))
-        slow = model.encode(padded, modal)
-        pooled_alone = model.encode(audio, modal).transient
-    torch.testing.assert_close(fast.transient, slow.transient, atol=1e-5, rtol=1e-4)
+        slow = model.encode(padded, modes)
+        pooled_alone = model.encode(audio, modes)["transient"]
+    torch.testing.assert_close(fast["transient"], slow["transient"], atol=1e-5, rtol=1e-4)
     frames = audio.shape[-1] // 128
-    torch.testing.assert_close(fast.noise[:, :frames], slow.noise[:, :frames], atol=1e-5, rtol=1e-4)
-    assert (pooled_alone - slow.transient).abs().max() > 1e-4
+    bands = [each["noise"].amplitudes[:, :frames] for each in (fast, slow)]
+    torch.testing.assert_close(*bands, atol=1e-5, rtol=1e-4)
+    assert (pooled_alone - slow["transient"]).abs().max() > 1e-4
 
 
 def test_a_part_of_another_sound_takes_the_place_of_ones_own(whole):
@@ -245,8 +249,10 @@ def test_a_part_of_another_sound_takes_the_place_of_ones_own(whole):
     mixed = a.with_modal(b)
     np.testing.assert_allclose(mixed.stems()["modal"], b.stems()["modal"], atol=1e-6)
     assert mixed.seconds == 0.8
-    assert torch.equal(a.with_transient(b).controls.transient, b.controls.transient)
-    assert torch.equal(a.with_noise(b).controls.noise[:, :250], b.controls.noise[:, :250])
+    transient = a.with_transient(b).parameters["transient"]
+    assert torch.equal(transient, b.parameters["transient"])
+    noise, other = (x.parameters["noise"].amplitudes[:, :250] for x in (a.with_noise(b), b))
+    assert torch.equal(noise, other)
 
 
 def test_a_quiet_beginning_stays_where_it_was(sines):
@@ -298,12 +304,15 @@ def test_what_cannot_be_done_is_said_in_one_sentence(sines, whole):
         (lambda: sound.with_noise(sound), "makes no noise part, only modal"),
         (lambda: sound.with_gain(transient=3), "makes no transient part"),
         (lambda: sound.with_attack(2), "makes no transient part"),
-        (lambda: sound.with_decay(0), "factor of 0"),
+        (lambda: sound.with_decay(0), "decay is 0; give a factor from 0.01 to 100"),
         (lambda: drumblender.blend(sound, sound, 1.5), "amount of 1.5"),
         (lambda: drumblender.blend(sound, other, 0.5), "two models"),
         (lambda: sines.decompose(tone()), "sample_rate"),
         (lambda: drumblender.load("absent.ckpt", device="cpux"), "no device cpux"),
-        (lambda: Voice(sines.model, precision="16"), "Precision 16 is none; take 32-true or bf16"),
+        (
+            lambda: Voice(sines.engine.model, precision="16"),
+            "Precision 16 is none; take 32-true or bf16",
+        ),
     ]:
         with pytest.raises(UsageError, match=message):
             what()

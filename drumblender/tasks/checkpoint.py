@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Optional, Union
 
@@ -22,11 +23,26 @@ TRAINED = (
 )
 
 
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model, and what is to be known of its training in order to use it.
+
+    Attributes:
+        network: the model.
+        analysis: settings of the analysis whose modes it was trained on.
+        num_samples: number of samples of the sounds that it was trained on.
+    """
+
+    network: Blender
+    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
+    num_samples: int = 96_000
+
+
 def load_model(
     config: PathLike,
     checkpoint: Optional[PathLike] = None,
     device: Union[str, torch.device] = "cpu",
-) -> Blender:
+) -> TrainedModel:
     """Load a trained model in eval mode.
 
     ``load_model("model.ckpt")`` suffices for checkpoints of this package, which carry their
@@ -40,9 +56,7 @@ def load_model(
         device: where the model goes.
 
     Returns:
-        The model, accelerated (:func:`drumblender.fast.accelerate`), with ``analysis_settings``
-        (an :class:`AnalysisSettings`) and ``num_samples`` (the length that it was trained on) as
-        attributes.
+        The model, accelerated (:func:`drumblender.fast.accelerate`), with what it was trained on.
 
     Raises:
         UsageError: when the configuration is missing, broken or describes no model.
@@ -65,10 +79,13 @@ def load_model(
     model.load_state_dict(model.adopt(state["state_dict"]))
     model.play_as_trained(state)
     data_args = (settings.get("data") or {}).get("init_args") or {}
-    model.analysis_settings = analysis_settings(data_args)
-    model.num_samples = data_args.get("num_samples", 96000)
     model.configuration = settings
-    return accelerate(model.to(device).eval())
+    network = accelerate(model.to(device).eval())
+    return TrainedModel(
+        network,
+        analysis_settings(data_args),
+        data_args.get("num_samples", TrainedModel.num_samples),
+    )
 
 
 def read_checkpoint(path: PathLike) -> Dict[str, Any]:

@@ -1,0 +1,125 @@
+"""Says which recording goes where, before anything is done."""
+
+import os
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple, Union
+
+from drumblender.errors import DrumblenderError, UsageError
+from drumblender.files.audio import SUFFIXES, check_name
+from drumblender.files.listing import files_below
+from drumblender.files.takes import add_up
+from drumblender.jobs.request import Job, Request
+from drumblender.sound.controls import KNOWN_PARTS
+
+PathLike = Union[str, Path]
+
+
+def plan(
+    inputs: Sequence[PathLike], output: PathLike, request: Request, suffix: str = "wav"
+) -> Tuple[List[Job], List[str]]:
+    """Say what goes where.
+
+    One file goes to a file. Several, and those of folders, go to a folder, with their sub-folders,
+    under their own names.
+
+    Args:
+        inputs: files and folders.
+        output: a file, or a folder.
+        request: what shall happen, of which the folder of stems and other recordings count.
+        suffix: of files in a folder.
+
+    Returns:
+        Jobs, and what to say about them.
+
+    Raises:
+        UsageError: when something would be overwritten that is to be read.
+        DrumblenderError: when there is nothing to do.
+    """
+    sources, target, stems = [Path(x) for x in inputs], Path(output), request.stems
+    others = [path for _, path in request.parts]
+    if len(sources) == 1 and not sources[0].is_dir() and not target.is_dir():
+        check_name(target, request.bits)
+        jobs = [Job(sources[0], target, stems)]
+        check_overwriting(jobs, [*sources, *others], request.variations)
+        return jobs, []
+    if target.is_file() or (target.suffix.lower() in SUFFIXES and not target.exists()):
+        raise UsageError(f"{target} names a file, but several recordings need a folder; name one.")
+    apart = [path.resolve() for path in (target, stems) if path is not None]
+    notes, found = [], []
+    for source in sources:
+        if not source.is_dir():
+            found.append((source, Path(source.name)))
+            continue
+        listed = {source / name: problem for name, problem in sorted(files_below(source))}
+        files = [path for path, problem in listed.items() if not problem]
+        notes += [f"{path}: {why}; left out." for path, why in listed.items() if why]
+        if source.resolve() not in apart:  # results of an earlier run are no recordings
+            files = [p for p in files if not any(a in p.resolve().parents for a in apart)]
+        sound = [path for path in files if path.suffix.lower() in SUFFIXES]
+        if not sound:
+            raise DrumblenderError(
+                f"There are no audio files in {source}; give a folder of WAV, FLAC or OGG files."
+            )
+        if len(sound) < len(files):
+            notes.append(f"{source}: {len(files) - len(sound)} files that are no audio left out.")
+        found += [(path, path.relative_to(source)) for path in sound]
+    taken: Dict[str, int] = {}
+    jobs = []
+    for path, relative in found:
+        name = relative.with_suffix("")
+        wanted, count = name, 1
+        while str(name).casefold() in taken:
+            count += 1
+            name = wanted.with_name(f"{wanted.name}-{count}")
+        taken[str(name).casefold()] = 1
+        destination = target / name.with_name(f"{name.name}.{suffix}")
+        if count > 1:
+            notes.append(f"{path}: written as {destination}, as another one has its name.")
+        jobs.append(Job(path, destination, stems and stems / name))
+    check_overwriting(jobs, [*others, *(path for path, _ in found)], request.variations)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DrumblenderError(
+            f"Folder {target} cannot be made ({error.strerror}); name another one."
+        ) from None
+    if not os.access(target, os.W_OK):
+        raise DrumblenderError(f"Folder {target} cannot be written to; name another one.")
+    return jobs, notes
+
+
+def check_overwriting(jobs: Sequence[Job], sources: Sequence[Path], variations: int = 0) -> None:
+    """Raise where a recording, or the stems of another sound, would be overwritten."""
+    read = {path.resolve() for path in sources}
+    for job in jobs:
+        products = [(job.destination, job.stems)]
+        if variations:
+            numbers = range(1, variations + 1)
+            names = [f"{number:0{len(str(variations))}d}" for number in numbers]
+            products = [numbered(job.destination, job.stems, name) for name in names]
+        for output, folder in products:
+            stems = list(stem_files(folder, output).values()) if folder is not None else []
+            for path in (output, *stems):
+                if path.resolve() in read:
+                    raise UsageError(f"{path} would overwrite a recording; give another OUTPUT.")
+            there = [path for path in stems if os.path.lexists(path)]
+            # Those of the output that is there are made anew with it.
+            if there and not add_up(there, output):
+                raise UsageError(
+                    f"{there[0]} is a stem of another sound than {output}, and would be "
+                    "overwritten; give another folder to --stems, or remove what is there."
+                )
+
+
+def numbered(path: Path, stems: Optional[Path], name: str) -> Tuple[Path, Optional[Path]]:
+    """Where one of several sounds of one job goes, and its stems."""
+    return path.with_name(f"{path.stem}_{name}{path.suffix}"), stems and stems / name
+
+
+def stem_files(folder: Path, output: Path, parts: Sequence[str] = KNOWN_PARTS) -> Dict[str, Path]:
+    """Where the parts of an output go, by name.
+
+    Their format is that of their sum, unless it is lossy, because they shall add up.
+    """
+    suffix = ".wav" if output.suffix.lower() == ".ogg" else output.suffix
+    return {name: folder / f"{name}{suffix}" for name in parts}

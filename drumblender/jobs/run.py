@@ -1,0 +1,234 @@
+"""Does jobs: from audio files to audio files, in one process or in many.
+
+Sounds are rendered first and written when all are there, because one gain holds for all of them
+(:mod:`drumblender.files.takes`). Reading and analysis (:func:`~drumblender.sound.prepare`) need no
+model, so that other processes can do them while a GPU works. Without a GPU every process has a
+model of its own and does all by itself: there, batches are no faster than one sound at a time.
+"""
+
+import functools
+import itertools
+import math
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Iterator, List, Optional, Sequence, Set, Tuple, Union
+
+import torch
+
+from drumblender.analysis import AnalysisSettings
+from drumblender.errors import DrumblenderError, UsageError
+from drumblender.files.audio import check_name
+from drumblender.files.parallel import Workers
+from drumblender.files.progress import progress
+from drumblender.files.reading import duration
+from drumblender.files.takes import scratch_folder
+from drumblender.files.text import printable
+from drumblender.jobs.output import print_written, write, write_after_a_stop
+from drumblender.jobs.plan import check_overwriting, numbered
+from drumblender.jobs.request import Job, Report, Request
+from drumblender.jobs.segments import cut
+from drumblender.jobs.studio import Studio
+from drumblender.sound.recording import Recording, prepare
+from drumblender.sound.sound import blend
+
+PathLike = Union[str, Path]
+# Sounds that go through the model together on a GPU.
+GPU_BATCH = 16
+# Fewer recordings than this do not deserve other processes, which take seconds to start.
+_FEW = 64
+
+
+def resynthesize(
+    request: Request,
+    jobs: Sequence[Job],
+    num_workers: Optional[int] = None,
+    batch_size: Optional[int] = None,
+) -> None:
+    """Do all jobs; what fails does not stop the others, and is listed at the end.
+
+    Args:
+        request: what shall happen.
+        jobs: from :func:`plan`.
+        num_workers: processes; all cores when None.
+        batch_size: recordings that go through the model together; when None, 16 on a GPU, and on a
+            CPU one in each process.
+
+    Raises:
+        DrumblenderError: when a job failed, or all would.
+    """
+    many = len(jobs) > 1
+    # The longest first: neighbors are then of one length, for which the analysis keeps its filters
+    # and a GPU its batches, and no long one is left to a single process at the end.
+    seconds = {job: duration(job.source) for job in jobs}
+    jobs = sorted(jobs, key=lambda job: -seconds[job])
+    reports: List[Report] = []
+    said: Set[str] = set()
+    # A bar of seconds, for a long recording takes longer than a short one.
+    total = math.ceil(1000 * sum(seconds.values())) / 1000
+    bar = progress("Resynthesis", total, " s of sound", unit_scale=True, disable=not many)
+    folder = Path(os.path.commonpath([job.destination.parent for job in jobs]))
+    with scratch_folder(folder, jobs[0].destination) as scratch, Workers(num_workers) as workers:
+        request = replace(request, scratch=scratch)
+        try:
+            with bar:
+                for report in _reports(request, jobs, workers, batch_size):
+                    bar.update(seconds[report.job])
+                    reports.append(report)
+                    for line in report.notes:
+                        if line not in said:
+                            bar.write(printable(line), file=sys.stdout)
+                            said.add(line)
+                    if many and report.error:
+                        bar.write(printable(f"failed: {report.error}"), file=sys.stderr)
+        except BaseException:
+            # What is made shall not be lost; how loud the rest would be nobody knows.
+            workers.abandon()
+            write_after_a_stop(request, reports, len(jobs))
+            raise
+        finally:
+            _studio.cache_clear()
+        reports = write(request, reports, workers)
+    if not many:
+        print_written(reports[0])
+    failed = sorted(r for r in (report.error for report in reports) if r)
+    if failed and not many:
+        raise DrumblenderError(failed[0])
+    if many:
+        print(f"{len(jobs) - len(failed)} of {len(jobs)} recordings resynthesized.")
+    if failed:
+        lines = ["Failed:", *(f"  {printable(reason)}" for reason in failed)]
+        print("\n".join(lines), file=sys.stderr)
+        raise DrumblenderError(
+            f"{len(failed)} of {len(jobs)} recordings failed, for the reasons listed above; mend "
+            "or remove them, and run the same command again."
+        )
+
+
+def blend_files(
+    request: Request,
+    sources: Sequence[PathLike],
+    output: PathLike,
+    amount: float = 0.5,
+    steps: Optional[int] = None,
+) -> None:
+    """Write a blend of two recordings, or a series from one to the other.
+
+    Args:
+        request: what else shall happen.
+        sources: the two.
+        output: file to write; those of a series are numbered.
+        amount: 0 for the first to 1 for the second.
+        steps: in a series, from 0 to 1.
+    """
+    a, b = (Path(source) for source in sources)
+    for path in (a, b):
+        if path.is_dir():
+            raise UsageError(f"--blend takes two recordings, and {path} is a folder; name a file.")
+    output = Path(output)
+    check_name(output, request.bits)
+    blends = [(amount, Job(a, output, request.stems))]
+    if steps:
+        names = [f"{number:0{len(str(steps))}d}" for number in range(1, steps + 1)]
+        blends = [
+            (index / (steps - 1), Job(a, *numbered(output, request.stems, name)))
+            for index, name in enumerate(names)
+        ]
+    check_overwriting([job for _, job in blends], [a, b])
+    with scratch_folder(output.parent, output) as scratch:
+        request = replace(request, scratch=scratch)
+        studio = Studio(request)
+        one, other = studio.whole(a, "to blend"), studio.whole(b, "to blend")
+        inputs = [(x.name, x.recording[:, 0], x.sample_rate) for x in (one, other)]
+        reports: List[Report] = []
+        try:
+            for x, job in progress("Blends", len(blends), disable=not steps, iterable=blends):
+                reports += studio.produce([(job, blend(one, other, x))], inputs)
+        except BaseException:
+            write_after_a_stop(request, reports, len(blends))
+            raise
+        reports = write(request, reports, Workers(1))
+    for line in dict.fromkeys(line for report in reports for line in report.notes):
+        print(printable(line))
+    for report in reports:
+        print_written(report)
+    for report in reports:
+        if report.error:
+            raise DrumblenderError(report.error)
+
+
+def _reports(
+    request: Request, jobs: Sequence[Job], workers: Workers, batch_size: Optional[int]
+) -> Iterator[Report]:
+    many = len(jobs) >= _FEW
+    cpu = request.device == "cpu" or (request.device == "auto" and not torch.cuda.is_available())
+    size = batch_size or (1 if cpu else GPU_BATCH)
+    if many and cpu and size == 1:  # of one thread each, for the same bytes from any number
+        yield from workers.map(functools.partial(_alone, request), jobs)
+        return
+    studio = _studio(request)
+    prepared = functools.partial(_prepared, request, studio.voice.settings)
+    ready = workers.map(prepared, jobs) if many and workers.count > 1 else map(prepared, jobs)
+    batch: List[Tuple[Job, Recording]] = []
+    for job, recording, failure in ready:
+        if failure:
+            yield failure
+        elif recording is None:
+            yield _guarded_long(studio, job)
+        else:
+            batch.append((job, recording))
+        if len(batch) == size:
+            yield from _guarded(studio, batch)
+            batch = []
+    if batch:
+        yield from _guarded(studio, batch)
+
+
+@functools.lru_cache(maxsize=1)
+def _studio(request: Request) -> Studio:
+    return Studio(request)
+
+
+def _alone(request: Request, job: Job) -> Report:
+    """All of one job, in a process that has a model of its own."""
+    studio = _studio(request)
+    job, recording, failure = _prepared(request, studio.voice.settings, job)
+    if failure:
+        return failure
+    if recording is None:
+        return _guarded_long(studio, job)
+    return _guarded(studio, [(job, recording)])[0]
+
+
+def _prepared(
+    request: Request, settings: AnalysisSettings, job: Job
+) -> Tuple[Job, Optional[Recording], Optional[Report]]:
+    """A recording that is read and analyzed; None if it is longer than a segment, or fails."""
+    try:
+        pieces = list(itertools.islice(cut(job.source), 2))
+        if len(pieces) > 1:
+            return job, None, None
+        samples, rate = pieces[0]
+        return job, prepare(samples, settings, rate, request.stereo, job.source.name), None
+    except Exception as error:
+        return job, None, Report(job).failed(error)
+
+
+def _guarded(studio: Studio, batch: Sequence[Tuple[Job, Recording]]) -> List[Report]:
+    """Work; where a batch fails, one by one, so that one does not take the others with it."""
+    try:
+        return studio.work([job for job, _ in batch], [recording for _, recording in batch])
+    except UsageError:
+        raise
+    except Exception as error:
+        if len(batch) == 1:
+            return [Report(batch[0][0]).failed(error)]
+        return [report for one in batch for report in _guarded(studio, [one])]
+
+
+def _guarded_long(studio: Studio, job: Job) -> Report:
+    try:
+        return studio.work_through(job)
+    except Exception as error:
+        return Report(job).failed(error)

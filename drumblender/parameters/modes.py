@@ -1,0 +1,150 @@
+"""Modes as a value, and what can be done to them."""
+
+from dataclasses import dataclass, replace
+from typing import Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from drumblender.parameters.time_maps import TimeMap, interpolate, unchanged
+from drumblender.signal import rad_to_hz
+
+# Frames at the end of a track whose frequency says little, and frames before them whose mean does.
+_UNSURE, _KEPT = 4, 24
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """Sinusoids whose frequency and amplitude change with time, and the time that they describe.
+
+    Frame f is centered on sample (f + 1/2) N / F - 1/2 of the N samples. In between, frequency and
+    amplitude are interpolated linearly. The phase is the running sum of the frequency, plus the
+    phase before sample 0.
+
+    Attributes:
+        values: frequency in rad/sample, linear amplitude, and phase before sample 0, as rows.
+        num_samples: number N of samples that the frames describe.
+        sample_rate: in Hz; 1 where only samples count.
+
+    Shape:
+        - values: (..., 3, M, F), or (..., 2, M, F) without phase
+
+    >>> modes = Modes(torch.ones(3, 2, 100), 12_800, 48_000)
+    >>> modes.num_frames, round(modes.times[0].item(), 6), round(modes.frequency[0, 0].item())
+    (100, 0.001323, 7639)
+    """
+
+    values: Tensor
+    num_samples: int
+    sample_rate: float = 1.0
+
+    @property
+    def frequency(self) -> Tensor:
+        """Frequencies (..., M, F) in Hz."""
+        return rad_to_hz(self.values[..., 0, :, :], self.sample_rate)
+
+    @property
+    def amplitude(self) -> Tensor:
+        """Linear amplitudes (..., M, F)."""
+        return self.values[..., 1, :, :]
+
+    @property
+    def num_frames(self) -> int:
+        return self.values.shape[-1]
+
+    @property
+    def times(self) -> Tensor:
+        """Centers of the frames (F,), in seconds."""
+        frames = torch.arange(self.num_frames, dtype=torch.float64)
+        return ((frames + 0.5) * self.num_samples / self.num_frames - 0.5) / self.sample_rate
+
+    @property
+    def seconds(self) -> float:
+        """How long the modes last."""
+        return self.num_samples / self.sample_rate
+
+    def peak(self) -> Optional[float]:
+        """Find the sample at which the energy peaks. None if no mode sounds."""
+        amplitude = self.amplitude
+        energy = amplitude.square().sum(tuple(range(amplitude.ndim - 1)))
+        if not energy.any():
+            return None
+        return float((energy.argmax() + 0.5) * self.num_samples / len(energy) - 0.5)
+
+    def transpose(self, ratio: float) -> "Modes":
+        """Multiply the frequencies by a ratio. Amplitudes and phases stay.
+
+        >>> Modes(torch.ones(3, 2, 4), 8).transpose(2.0).values[:, 0, 0].tolist()
+        [2.0, 1.0, 1.0]
+        """
+        frequency, rest = self.values[..., :1, :, :], self.values[..., 1:, :, :]
+        return replace(self, values=torch.cat([frequency * ratio, rest], dim=-3))
+
+    def retime(
+        self,
+        num_samples: int,
+        time_map: TimeMap = unchanged,
+        num_frames: Optional[int] = None,
+    ) -> "Modes":
+        """Move the amplitudes in time, and let the modes describe another number of samples.
+
+        Frequencies stay where they are, so that a pitch sweep keeps its speed. Amplitudes are zero
+        where these modes have no samples.
+
+        Args:
+            num_samples: number of samples that the result describes.
+            time_map: map from samples of the result to samples of these modes.
+            num_frames: number of frames of the result. By default, its frames are about as far
+                apart as these.
+        """
+        frames, values = self.num_frames, self.values
+        count = num_frames or max(1, round(frames * num_samples / self.num_samples))
+        time = (torch.arange(count, device=values.device) + 0.5) * (num_samples / count) - 0.5
+        source = time_map(time)
+
+        def position(t: Tensor) -> Tensor:
+            return (t + 0.5) * (frames / self.num_samples) - 0.5
+
+        frequency, amplitude, phase = hold_frequencies(values).unbind(-3)
+        amplitude = interpolate(amplitude, position(source)) * (source < self.num_samples)
+        frequency = interpolate(frequency, position(time))
+        phase = phase[..., :1].expand_as(amplitude)
+        moved = torch.stack([frequency, amplitude, phase], dim=-3)
+        return replace(self, values=moved, num_samples=num_samples)
+
+
+def align_modes(a: Modes, b: Modes) -> Tuple[Modes, Modes]:
+    """Let two describe as many samples on one grid of frames: those of the longer one."""
+    length, frames = max((x.num_samples, x.num_frames) for x in (a, b))
+
+    def fit(x: Modes) -> Modes:
+        fits = (x.num_samples, x.num_frames) == (length, frames)
+        return x if fits else x.retime(length, num_frames=frames)
+
+    return fit(a), fit(b)
+
+
+def hold_frequencies(modal: Tensor) -> Tensor:
+    """Let modes keep their last frequency after they have become silent.
+
+    The frequency of a silent frame may be anything, because nobody hears it. Once envelopes are
+    stretched or blended, the frame may be heard. The last frames of a track are too quiet to have a
+    reliable frequency either. So the frequency that is kept is the mean over the frames before
+    them, weighted by energy.
+
+    Shape:
+        - modal: (..., 3, M, F)
+        - Output: (..., 3, M, F)
+    """
+    frequency, amplitude, phase = modal.unbind(-3)
+    frames = torch.arange(modal.shape[-1], device=modal.device)
+    sounding = amplitude != 0
+    first = torch.where(sounding, frames, modal.shape[-1]).amin(-1, keepdim=True)
+    last = torch.where(sounding, frames, -1).amax(-1, keepdim=True)
+    last = torch.maximum(last - _UNSURE, torch.minimum(first, last))
+    energy = amplitude.square() * (frames <= last) * (frames > last - _KEPT)
+    total = energy.sum(-1, keepdim=True)
+    kept = (frequency * energy).sum(-1, keepdim=True) / total.clamp(min=1e-30)
+    # Zeros between two tracks and before the first one stay: they make the phase what it is.
+    frequency = torch.where((frames > last) & (total > 1e-30), kept, frequency)
+    return torch.stack([frequency, amplitude, phase], dim=-3)

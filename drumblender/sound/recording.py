@@ -1,0 +1,120 @@
+"""Recordings, read and analyzed: what can be done without a model."""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Optional, Union
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
+from drumblender.errors import DrumblenderError, UsageError
+from drumblender.files.reading import read_channels
+from drumblender.parameters import Modes
+from drumblender.signal import fit_length, resample, trim_leading_silence
+from drumblender.sound.timeline import UNIT, Timeline
+
+PathLike = Union[str, Path]
+# What a 16-bit file cannot hold; sounds end there, and what follows is not computed.
+_INAUDIBLE = 2.0**-16
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A recording, prepared for a model.
+
+    Attributes:
+        audio: samples at the model's rate, from the first sound on, padded.
+        modes: what the analysis measured, of the audio and of silence that follows it.
+        timeline: when the recording happens.
+        samples: as recorded.
+        sample_rate: of the recording, in Hz.
+        name: what to call it.
+        silent: whether it is never louder than the threshold of
+            :func:`~drumblender.signal.trim_leading_silence`.
+
+    Shape:
+        - audio: (C, L)
+        - modes.values: (C, 3, M, F)
+        - samples: (N, C)
+    """
+
+    audio: Tensor
+    modes: Modes
+    timeline: Timeline
+    samples: np.ndarray
+    sample_rate: int
+    name: str
+    silent: bool = False
+
+
+def prepare(
+    source: Union[PathLike, np.ndarray, Tensor],
+    settings: AnalysisSettings,
+    sample_rate: Optional[int] = None,
+    stereo: bool = False,
+    name: Optional[str] = None,
+) -> Recording:
+    """Read and analyze a recording: what can be done in another process than the model's.
+
+    Args:
+        source: an audio file, or samples (N,) or (N, channels).
+        settings: of the analysis.
+        sample_rate: of samples, in Hz.
+        stereo: keep all channels.
+        name: what to call it; a file has its own.
+
+    Raises:
+        UsageError: when samples come without their rate.
+        DrumblenderError: when it cannot be read, or is no recording.
+    """
+    if isinstance(source, (str, Path)):
+        samples, sample_rate = read_channels(source)
+        name = name or Path(source).name
+    else:
+        if sample_rate is None:
+            raise UsageError("Samples need their sample_rate; give it, in Hz.")
+        samples = np.asarray(source, dtype=np.float32)
+        samples = samples[:, None] if samples.ndim == 1 else samples
+        if samples.ndim != 2 or not len(samples) or not np.isfinite(samples).all():
+            raise DrumblenderError(
+                f"Samples of shape {tuple(np.shape(source))} are no recording; give finite numbers "
+                "(N,) or (N, channels)."
+            )
+    name = name or "sound"
+    if not 1_000 <= sample_rate <= 1_000_000:
+        raise DrumblenderError(
+            f"{name} has an impossible sample rate ({sample_rate} Hz); export it again."
+        )
+    if not stereo:
+        samples = samples[:, :1]
+    elif samples.shape[1] > 8:
+        raise DrumblenderError(f"{name} has {samples.shape[1]} channels; give eight at most.")
+    audio = resample(torch.from_numpy(samples.T.copy()), sample_rate, settings.sample_rate)
+    # As in training: from the first sound on.
+    sounding = max(trim_leading_silence(x).shape[-1] for x in audio)
+    lead = audio.shape[-1] - sounding if sounding else 0
+    audio = audio[:, lead:]
+    heard = torch.nonzero(audio.abs().amax(0) > _INAUDIBLE)
+    end = int(heard[-1]) + 1 if len(heard) else 1
+    audio = fit_length(audio, UNIT * math.ceil(end / UNIT))
+    described = audio.shape[-1] + settings.silence_after
+    values = _analysis(settings)(fit_length(audio, described))
+    return Recording(
+        audio=audio,
+        modes=Modes(values, described, settings.sample_rate),
+        timeline=Timeline(settings.sample_rate, lead, described, len(samples) / sample_rate),
+        samples=samples,
+        sample_rate=int(sample_rate),
+        name=name,
+        silent=not sounding,
+    )
+
+
+@lru_cache(maxsize=2)
+def _analysis(settings: AnalysisSettings) -> CQTModalAnalysis:
+    """The analysis, which keeps what it computes for a length of sounds."""
+    return CQTModalAnalysis(settings)

@@ -1,0 +1,116 @@
+"""A trained model, as who makes sounds holds it."""
+
+import secrets
+from pathlib import Path
+from typing import List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drumblender.analysis import AnalysisSettings
+from drumblender.errors import UsageError
+from drumblender.sound.engine import PRECISIONS, Engine
+from drumblender.sound.recording import Recording, prepare
+from drumblender.sound.sound import Sound
+from drumblender.tasks.checkpoint import TrainedModel, load_model
+
+PathLike = Union[str, Path]
+
+
+def load(
+    config: PathLike,
+    checkpoint: Optional[PathLike] = None,
+    device: str = "auto",
+    precision: str = PRECISIONS[0],
+) -> "Voice":
+    """Load a trained model to take sounds apart with.
+
+    Args:
+        config: configuration file, or the checkpoint when it is the only one.
+        checkpoint: of the model; one that carries its configuration suffices alone.
+        device: "auto" for a GPU if there is one.
+        precision: "32-true" or, as in training, "bf16-mixed": the networks' convolutions in 16
+            bits, faster where the device computes with them.
+
+    Raises:
+        UsageError: when the configuration is missing or broken, or there is no such device or
+            precision.
+        DrumblenderError: when the checkpoint is missing, broken or does not fit.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise UsageError(f"There is no device {device} here; take cpu, or auto.") from None
+    return Voice(load_model(config, checkpoint, device), device, precision)
+
+
+class Voice:
+    """A trained model: recordings in, sounds out that can be changed.
+
+    Args:
+        model: from :func:`~drumblender.tasks.checkpoint.load_model`.
+        device: where the model is.
+        precision: see :func:`load`.
+
+    Attributes:
+        sample_rate: of the model, in Hz.
+        parts: names of the parts that it makes.
+        settings: of the analysis.
+        is_repeatable: whether a seed decides all of a sound.
+    """
+
+    def __init__(self, model: TrainedModel, device: str = "cpu", precision: str = PRECISIONS[0]):
+        self.engine = Engine(model, device, precision)
+        self.sample_rate: int = self.engine.sample_rate
+        self.settings: AnalysisSettings = self.engine.analysis
+        self.parts: Tuple[str, ...] = tuple(self.engine.parts)
+        self.is_repeatable: bool = model.network.is_repeatable
+
+    def __repr__(self) -> str:
+        device = self.engine.device
+        return f"<Voice of {', '.join(self.parts)} at {self.sample_rate} Hz on {device}>"
+
+    def decompose(
+        self,
+        source: Union[PathLike, np.ndarray, Tensor],
+        sample_rate: Optional[int] = None,
+        seed: Optional[int] = None,
+        stereo: bool = False,
+    ) -> Sound:
+        """Take a recording apart.
+
+        Args:
+            source: an audio file, or samples.
+            sample_rate: of samples, in Hz; a file says its own.
+            seed: of the noise; another one each time when None.
+            stereo: keep all channels (up to eight), each taken apart by itself, with the same
+                noise in all; otherwise the first one counts.
+
+        Shape:
+            - source: (N,) or (N, channels)
+        """
+        recording = prepare(source, self.settings, sample_rate, stereo)
+        return self.decompose_prepared([recording], [seed])[0]
+
+    def decompose_prepared(
+        self, recordings: Sequence[Recording], seeds: Sequence[Optional[int]]
+    ) -> List[Sound]:
+        """Take recordings apart together; what is of one length goes through the model at once."""
+        described = self.engine.encode(recordings)
+        return [
+            Sound(
+                engine=self.engine,
+                parameters=parameters,
+                timeline=recording.timeline,
+                sample_rate=recording.sample_rate,
+                seed=secrets.randbits(31) if seed is None else seed,
+                # What a model makes of silence is no sound of its own.
+                gains=dict.fromkeys(self.parts, 0.0 if recording.silent else 1.0),
+                name=recording.name,
+                recording=recording.samples,
+            )
+            for recording, parameters, seed in zip(recordings, described, seeds)
+        ]

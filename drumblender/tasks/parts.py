@@ -1,0 +1,352 @@
+"""What a part of a sound is, and the three parts of the method.
+
+A part turns recordings into parameters (:meth:`Part.encode`) and parameters into sound
+(:meth:`Part.play`). It also knows what edits do to its parameters. A model is an ordered set of
+parts and a wiring (:mod:`drumblender.tasks.wiring`), so that a new part is one class.
+
+The parameters of a part are None, a tensor, or a frozen dataclass with tensors. The first axis of
+each tensor is the batch, so that sounds can be put together and taken out of a batch.
+"""
+
+import inspect
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from drumblender.parameters import Bands, Modes, map_tensors
+from drumblender.parameters.bands import align_bands
+from drumblender.parameters.matching import blend_modes
+from drumblender.parameters.modes import align_modes
+from drumblender.parameters.time_maps import TimeMap
+from drumblender.signal import fit_length
+
+# What noise is drawn from: one generator, one for each item of the batch, or the global one.
+Generators = Union[torch.Generator, Sequence[torch.Generator], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What is known of recordings when a part describes them.
+
+    Attributes:
+        audio: samples (B, 1, N).
+        modes: modes that the analysis measured, (B, 3, M, F) in ``modes.values``.
+        embedding: what an encoder that all parts share makes of the audio, or None.
+        padded_to: number of samples that networks hear in training. Shorter audio is followed by
+            silence up to there, because a pooled embedding depends on it.
+    """
+
+    audio: Tensor
+    modes: Modes
+    embedding: Optional[Tensor] = None
+    padded_to: int = 0
+
+    def through(self, network: nn.Module, *more: Any) -> Tensor:
+        """What a network makes of the audio, padded as in training.
+
+        A network may have a method ``forward_padded(audio, num_samples)`` that gives the same
+        without computing what it makes of silence again and again.
+        """
+        if self.audio.shape[-1] >= self.padded_to:
+            return output_of(network(self.audio, *more))
+        if not more and _has_shortcut(network):
+            return output_of(network.forward_padded(self.audio, self.padded_to))
+        return output_of(network(fit_length(self.audio, self.padded_to), *more))
+
+
+class Part(ABC):
+    """A part of a sound. Subclasses with weights are ``torch.nn.Module`` as well.
+
+    Attributes:
+        name: by which wirings, stems and edits know it.
+        on_signal: whether it is played on the signal of other parts, as a transient network is.
+        follows_pitch: whether a change of pitch moves it, too. Other parts move on request.
+    """
+
+    name: str
+    on_signal: bool = False
+    follows_pitch: bool = False
+
+    @abstractmethod
+    def encode(self, heard: Heard) -> Any:
+        """Describe recordings by parameters."""
+
+    @abstractmethod
+    def play(
+        self,
+        parameters: Any,
+        num_samples: int,
+        generator: Generators = None,
+        signal: Optional[Tensor] = None,
+    ) -> Tensor:
+        """Make sound of parameters.
+
+        Args:
+            parameters: of :meth:`encode`, perhaps edited.
+            num_samples: length N of the output.
+            generator: what noise is drawn from.
+            signal: what the part is played on, (B, 1, N), where ``on_signal`` is true.
+
+        Shape:
+            - Output: (B, 1, N)
+        """
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the same generator gives the same sound."""
+        return True
+
+    def peak(self, parameters: Any) -> Optional[float]:
+        """The sample at which the energy of the part peaks. None if the part does not know."""
+        return None
+
+    def transpose(self, parameters: Any, ratio: float) -> Any:
+        """Multiply all frequencies by a ratio."""
+        return parameters
+
+    def retime(self, parameters: Any, num_samples: int, time_map: TimeMap) -> Any:
+        """Move envelopes in time.
+
+        Args:
+            parameters: of the part.
+            num_samples: number of samples that the result describes.
+            time_map: map from samples of the result to samples of ``parameters``.
+        """
+        return parameters
+
+    def vary(self, parameters: Any, amount: float, generator: torch.Generator) -> Any:
+        """Draw small deviations, as between two hits of one drum. An amount of 1 is usual."""
+        return parameters
+
+    def align(self, a: Any, b: Any) -> Tuple[Any, Any]:
+        """Let the parameters of two sounds describe as many samples and frames."""
+        return a, b
+
+    def blend(self, a: Any, b: Any, amount: float, ends: Tuple[int, int]) -> Any:
+        """Compute parameters that lie between those of two sounds that are aligned.
+
+        Args:
+            a: parameters at amount 0.
+            b: parameters at amount 1.
+            amount: from 0 to 1.
+            ends: number of samples that the recording of each lasts.
+        """
+        return map_tensors(lambda x, y: x + (y - x) * amount, a, b)
+
+
+class ModalPart(Part):
+    """Sinusoids, whose parameters are measured, and perhaps corrected by a network.
+
+    Args:
+        synth: modal parameters (B, 3, M, F), N -> (B, 1, N).
+        encoder: input, modal parameters -> modal parameters; None keeps what was measured.
+        takes_audio: whether the encoder's input is audio, instead of the shared embedding.
+    """
+
+    name = "modal"
+    follows_pitch = True
+
+    def __init__(
+        self, synth: nn.Module, encoder: Optional[nn.Module] = None, takes_audio: bool = True
+    ):
+        self.synth = synth
+        self.encoder = encoder
+        self.takes_audio = takes_audio
+
+    def encode(self, heard: Heard) -> Modes:
+        values = heard.modes.values
+        if self.encoder is None:
+            return heard.modes
+        if self.takes_audio or heard.embedding is None:
+            return replace(heard.modes, values=heard.through(self.encoder, values))
+        return replace(heard.modes, values=output_of(self.encoder(heard.embedding, values)))
+
+    def play(
+        self,
+        parameters: Modes,
+        num_samples: int,
+        generator: Generators = None,
+        signal: Optional[Tensor] = None,
+    ) -> Tensor:
+        return self.synth(parameters.values, parameters.num_samples)[..., :num_samples]
+
+    def peak(self, parameters: Modes) -> Optional[float]:
+        return parameters.peak()
+
+    def transpose(self, parameters: Modes, ratio: float) -> Modes:
+        return parameters.transpose(ratio)
+
+    def retime(self, parameters: Modes, num_samples: int, time_map: TimeMap) -> Modes:
+        return parameters.retime(num_samples, time_map)
+
+    def vary(self, parameters: Modes, amount: float, generator: torch.Generator) -> Modes:
+        """Standard deviations are 4 cents and 1 dB of every mode."""
+        frequency, level, phase = parameters.values.unbind(1)
+        wobble = amount * torch.randn(2, 1, frequency.shape[1], 1, generator=generator)
+        frequency = frequency * 2 ** (wobble[0] * 4 / 1200)
+        level = level * 10 ** (wobble[1] / 20)
+        return replace(parameters, values=torch.stack([frequency, level, phase], dim=1))
+
+    def align(self, a: Modes, b: Modes) -> Tuple[Modes, Modes]:
+        return align_modes(a, b)
+
+    def blend(self, a: Modes, b: Modes, amount: float, ends: Tuple[int, int]) -> Modes:
+        frames = (end * a.num_frames // a.num_samples for end in ends)
+        end_a, end_b = frames
+        pairs = zip(a.values, b.values)
+        made = [blend_modes(x, y, amount, (end_a, end_b)) for x, y in pairs]
+        rows = max(x.shape[1] for x in made)
+        made = [F.pad(x, (0, 0, 0, rows - x.shape[1])) for x in made]
+        return replace(a, values=torch.stack(made))
+
+
+class NoisePart(Part):
+    """Noise through a filter bank whose bands a network predicts.
+
+    Args:
+        synth: band amplitudes (B, K, n_bands), N -> (B, 1, N). It need not take N, and may take
+            the ``torch.Generator`` that noise is drawn from as ``generator=``. Its attribute
+            ``hop_length`` says how many samples its frames are apart. Without this attribute, the
+            noise cannot be moved in time.
+        encoder: input -> band amplitudes.
+        takes_audio: whether the encoder's input is audio, instead of the shared embedding.
+    """
+
+    name = "noise"
+
+    def __init__(self, synth: nn.Module, encoder: nn.Module, takes_audio: bool = True):
+        self.synth = synth
+        self.encoder = encoder
+        self.takes_audio = takes_audio
+
+    @property
+    def is_repeatable(self) -> bool:
+        return _accepts(self.synth, generator=None)
+
+    def encode(self, heard: Heard) -> Bands:
+        amplitudes = _predict(self.encoder, self.takes_audio, heard)
+        hop_length = getattr(self.synth, "hop_length", None)
+        return Bands(amplitudes, heard.modes.num_samples, hop_length, heard.modes.sample_rate)
+
+    def play(
+        self,
+        parameters: Bands,
+        num_samples: int,
+        generator: Generators = None,
+        signal: Optional[Tensor] = None,
+    ) -> Tensor:
+        bands = parameters.amplitudes
+        if generator is None or isinstance(generator, torch.Generator):
+            return self._draw(bands, num_samples, generator)
+        rows = zip(bands.split(1), generator)
+        return torch.cat([self._draw(row, num_samples, own) for row, own in rows])
+
+    def _draw(
+        self, bands: Tensor, num_samples: int, generator: Optional[torch.Generator]
+    ) -> Tensor:
+        """Let the synthesizer make noise, giving it no more than its forward takes."""
+        chosen = {"generator": generator} if self.is_repeatable else {}
+        takes_length = _accepts(self.synth, bands, num_samples, **chosen)
+        length = (num_samples,) if takes_length else ()
+        return fit_length(self.synth(bands, *length, **chosen), num_samples)
+
+    def peak(self, parameters: Bands) -> Optional[float]:
+        return parameters.peak()
+
+    def transpose(self, parameters: Bands, ratio: float) -> Bands:
+        return parameters.transpose(ratio)
+
+    def retime(self, parameters: Bands, num_samples: int, time_map: TimeMap) -> Bands:
+        return parameters.retime(num_samples, time_map)
+
+    def align(self, a: Bands, b: Bands) -> Tuple[Bands, Bands]:
+        return align_bands(a, b)
+
+
+class TransientPart(Part):
+    """A network that shapes the attack of the signal that it is played on.
+
+    Args:
+        synth: signal (B, 1, N), embedding (B, E) or None -> (B, 1, N).
+        encoder: input -> embedding; None without one.
+        takes_audio: whether the encoder's input is audio, instead of the shared embedding.
+    """
+
+    name = "transient"
+    on_signal = True
+
+    def __init__(
+        self, synth: nn.Module, encoder: Optional[nn.Module] = None, takes_audio: bool = True
+    ):
+        self.synth = synth
+        self.encoder = encoder
+        self.takes_audio = takes_audio
+
+    def encode(self, heard: Heard) -> Optional[Tensor]:
+        if self.encoder is None:
+            return None
+        return _predict(self.encoder, self.takes_audio, heard)
+
+    def play(
+        self,
+        parameters: Optional[Tensor],
+        num_samples: int,
+        generator: Generators = None,
+        signal: Optional[Tensor] = None,
+    ) -> Tensor:
+        return self.synth(signal, parameters)
+
+
+@dataclass(frozen=True, eq=False)
+class Player:
+    """A part with parameters, ready to be played by a wiring."""
+
+    part: Part
+    parameters: Any
+    num_samples: int
+    generator: Generators = None
+
+    @property
+    def on_signal(self) -> bool:
+        return self.part.on_signal
+
+    def __call__(self, signal: Optional[Tensor] = None) -> Tensor:
+        return self.part.play(self.parameters, self.num_samples, self.generator, signal)
+
+
+def output_of(result: Any) -> Tensor:
+    """The output of an encoder that gives (output, latent), or else what it gives."""
+    return result[0] if isinstance(result, (tuple, list)) else result
+
+
+def _has_shortcut(network: nn.Module) -> bool:
+    """Whether ``forward_padded`` does what the network's ``forward`` does.
+
+    It does not where a subclass has another forward, or where a hook waits for the call.
+    """
+    if network._forward_hooks or network._forward_pre_hooks:
+        return False
+    classes = [c for c in type(network).__mro__ if {"forward", "forward_padded"} & set(vars(c))]
+    return bool(classes) and "forward_padded" in vars(classes[0])
+
+
+def _predict(encoder: nn.Module, takes_audio: bool, heard: Heard) -> Tensor:
+    """Let an encoder hear the audio, modulated by the shared embedding if it can be, or that."""
+    if takes_audio and getattr(encoder, "film_conditioning", False):
+        return heard.through(encoder, heard.embedding)
+    if takes_audio or heard.embedding is None:
+        return heard.through(encoder)
+    return output_of(encoder(heard.embedding))
+
+
+def _accepts(module: nn.Module, *args: Any, **kwargs: Any) -> bool:
+    """Whether a module's forward takes such arguments, maybe among others."""
+    try:
+        inspect.signature(module.forward).bind_partial(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
