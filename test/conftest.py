@@ -8,14 +8,33 @@ import sys
 import zlib
 from pathlib import Path
 
+# Threads cost more than they bring where sounds are this short, above all beside other programs.
+# What tests start inherits it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Hypothesis keeps what it knows of characters and modules in a folder that git does not see.
+os.environ.setdefault(
+    "HYPOTHESIS_STORAGE_DIRECTORY", str(Path(__file__).parent.parent / ".pytest_cache/hypothesis")
+)
+
 import numpy as np
 import pytest
 import soundfile
 import torch
 import yaml
+from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).parent.parent
 REFERENCE = Path(__file__).parent / "reference"
+
+# The same few examples everywhere, every time; --hypothesis-profile=search looks for new ones.
+_COMMON = {
+    "deadline": None,
+    "database": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}
+settings.register_profile("same", derandomize=True, max_examples=50, **_COMMON)
+settings.register_profile("search", max_examples=2000, **_COMMON)
+settings.load_profile("same")
 
 
 def reference_weights():

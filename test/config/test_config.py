@@ -1,7 +1,10 @@
+import copy
 import logging
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drumblender.config import compose, load_config, merge, modernize
 from drumblender.errors import UsageError
@@ -106,3 +109,52 @@ def test_options_that_lightning_dropped_leave_a_published_configuration(referenc
 def test_a_configuration_of_today_stays_as_it_is():
     config = {"trainer": {"accelerator": "gpu", "logger": None, "max_epochs": 3}, "x": 1}
     assert modernize(config) == config
+
+
+LEAVES = st.one_of(st.none(), st.integers(), st.text(max_size=3), st.lists(st.integers()))
+# Whatever a file may say: a key holds a mapping here and a number there.
+ANYTHING = st.recursive(
+    LEAVES, lambda inner: st.dictionaries(st.sampled_from(["a", "b", "class_path"]), inner)
+)
+# Overlays that exchange no class: a key that is a mapping is one in each of them.
+ALIKE = st.recursive(
+    st.fixed_dictionaries({}, optional={"x": LEAVES, "y": LEAVES}),
+    lambda inner: st.one_of(
+        st.fixed_dictionaries({}, optional={"x": LEAVES, "section": inner}),
+        st.fixed_dictionaries({"class_path": st.just("A")}, optional={"init_args": inner}).map(
+            lambda node: {"part": node}
+        ),
+    ),
+    max_leaves=4,
+)
+
+
+@given(ANYTHING, ANYTHING)
+def test_merging_changes_neither_of_both_and_does_the_same_again(base, overlay):
+    before = copy.deepcopy((base, overlay))
+
+    merged = merge(base, overlay)
+
+    assert (base, overlay) == before
+    assert merge(merged, overlay) == merged
+    assert merge(overlay, overlay) == overlay
+
+
+@given(ANYTHING)
+def test_nothing_on_top_changes_nothing(base):
+    assert merge(base, {}) == (base if isinstance(base, dict) else {})
+    assert merge({}, base) == base
+    assert merge(None, base) == base
+
+
+@given(st.dictionaries(st.sampled_from("abc"), LEAVES), ANYTHING, ANYTHING)
+def test_the_last_word_on_a_key_is_the_overlays(overlay, base, other):
+    merged = merge({"here": base, "there": other}, {"here": overlay})
+
+    assert merged["there"] == other
+    assert {key: merged["here"][key] for key in overlay} == overlay
+
+
+@given(ALIKE, ALIKE, ALIKE)
+def test_overlays_can_be_merged_with_each_other_first(one, two, three):
+    assert merge(merge(one, two), three) == merge(one, merge(two, three))

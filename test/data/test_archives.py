@@ -3,8 +3,13 @@ import gzip
 import io
 import os
 import tarfile
+import tempfile
+from pathlib import Path, PurePosixPath
 
 import pytest
+import strategies
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from drumblender.data import archives
 from drumblender.errors import DrumblenderError, UsageError
@@ -207,3 +212,79 @@ def test_an_archive_that_is_not_whole_is_not_put_in_place(folder, tmp_path):
     assert not (tmp_path / "new").exists()
     unpack(accept)
     assert (tmp_path / "new").exists()
+
+
+def packed(mode="w", **files):
+    """A tar file of files and of a folder, a link and an empty file."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode, format=tarfile.PAX_FORMAT) as tar:
+        for info, content in (
+            *(member(f"Kit/{name}", content=content) for name, content in files.items()),
+            member("Kit", tarfile.DIRTYPE),
+            member("Kit/link.wav", tarfile.SYMTYPE, link="a.wav"),
+            member(f"Kit/{'long ' * 30}.wav", content=b""),
+        ):
+            tar.addfile(info, content)
+    return buffer.getvalue()
+
+
+SMALL = {"a.wav": bytes(range(200)), "drumkit.xml": b"<kit/>"}
+ARCHIVES = [packed(mode, **SMALL) for mode in ("w", "w:gz", "w:bz2", "w:xz")]
+
+
+@given(strategies.broken(*ARCHIVES))
+def test_any_bytes_are_an_archive_that_stays_in_its_folder_or_a_refusal(content):
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        (root / "x.tar").write_bytes(content)
+        try:
+            archives.extract(root / "x.tar", root / "inside")
+        except DrumblenderError:
+            pass
+        assert {path.name for path in root.iterdir()} <= {"x.tar", "inside"}
+
+
+@given(strategies.broken(*ARCHIVES))
+def test_any_bytes_are_a_kit_or_a_refusal(content):
+    problems = {}
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "x.h2drumkit").write_bytes(content)
+        try:
+            found = dict(
+                archives.read_kit(
+                    Path(name) / "x.h2drumkit", lambda path: path.name == "drumkit.xml", problems
+                )
+            )
+        except DrumblenderError:
+            return
+        assert all(".." not in path.parts for path in [*found, *problems])
+        assert {path.name for path, data in found.items() if data is not None} <= {"drumkit.xml"}
+
+
+NAMES = st.text("ab é大.-", min_size=1, max_size=6).filter(lambda name: name not in (".", ".."))
+
+
+@given(
+    st.dictionaries(
+        st.lists(NAMES, min_size=1, max_size=3).map(lambda parts: PurePosixPath(*parts)),
+        st.binary(max_size=2000),
+        max_size=6,
+    ),
+    st.sampled_from(ENDINGS),
+)
+def test_whatever_files_there_are_come_back_as_they_were(files, ending):
+    # No name is both that of a file and that of a folder.
+    assume(not any(folder in files for name in files for folder in name.parents))
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        (root / "dataset").mkdir()
+        for path, content in files.items():
+            (root / "dataset" / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / "dataset" / path).write_bytes(content)
+
+        count = archives.create_archive(root / "dataset", root / f"a.{ending}", "top")
+        archives.extract(root / f"a.{ending}", root / "new")
+
+        assert count == len(files)
+        top = root / "new" / "top"
+        assert (contents(top) if files else {}) == contents(root / "dataset")

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drumblender.data.splits import SPLITS, select, split
 from drumblender.errors import UsageError
@@ -152,3 +154,70 @@ def test_a_sound_and_its_copy_are_one_sound_and_in_every_split():
     metadata = {"a": {}, "b": {"duplicate_of": "a"}}
 
     assert split(metadata, ["b", "a"], "random", 0) == {name: ["a", "b"] for name in SPLITS}
+
+
+@st.composite
+def libraries(draw):
+    """Metadata of any library, in which some sounds are the same as another one."""
+    names = draw(st.lists(st.text(max_size=8), unique=True, min_size=1, max_size=40))
+    metadata = {}
+    for name in names:
+        metadata[name] = {
+            "type": draw(st.sampled_from(["acoustic", "electronic"])),
+            "sample_pack_key": draw(st.sampled_from("abcde")),
+        }
+        if len(metadata) > 1 and draw(st.integers(0, 3)) == 0:
+            firsts = [key for key in metadata if "duplicate_of" not in metadata[key]]
+            metadata[name]["duplicate_of"] = draw(st.sampled_from([*firsts, "left out"]))
+            if metadata[name]["duplicate_of"] == name:
+                del metadata[name]["duplicate_of"]
+    return metadata
+
+
+STRATEGIES = st.sampled_from(["random", "sample_pack"])
+SEEDS = st.integers(-(2**63), 2**64)
+
+
+@given(libraries(), STRATEGIES, SEEDS)
+def test_every_sound_is_in_one_split_and_the_same_sounds_are_in_the_same(metadata, strategy, seed):
+    parts = split(metadata, list(metadata), strategy, seed)
+
+    assert list(parts) == list(SPLITS)
+    groups = {str(item.get("duplicate_of", key)) for key, item in metadata.items()}
+    everything = sorted(key for part in parts.values() for key in part)
+    if len(groups) == 1:  # to be overfitted
+        assert everything == sorted(list(metadata) * 3)
+        return
+    assert everything == sorted(metadata)
+    assert parts["train"]
+    home = {key: name for name, part in parts.items() for key in part}
+    for key, item in metadata.items():
+        first = item.get("duplicate_of")
+        assert first not in home or home[first] == home[key]
+    same = {}
+    for key, item in metadata.items():
+        same.setdefault(item.get("duplicate_of", key), set()).add(home[key])
+    assert all(len(homes) == 1 for homes in same.values())
+
+
+@given(libraries(), STRATEGIES, SEEDS, st.randoms(use_true_random=False))
+def test_splits_do_not_hang_on_the_order_of_anything(metadata, strategy, seed, random):
+    keys, items = list(metadata), list(metadata.items())
+    random.shuffle(keys)
+    random.shuffle(items)
+
+    expected = split(metadata, list(metadata), strategy, seed)
+
+    assert split(dict(items), keys, strategy, seed) == expected
+
+
+@given(libraries(), SEEDS)
+def test_packs_without_the_same_sounds_share_no_split(metadata, seed):
+    for item in metadata.values():
+        item.pop("duplicate_of", None)
+
+    parts = split(metadata, list(metadata), "sample_pack", seed)
+
+    if len(metadata) > 1:
+        packs = [{metadata[key]["sample_pack_key"] for key in part} for part in parts.values()]
+        assert sum(map(len, packs)) == len(set().union(*packs))

@@ -5,10 +5,15 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import strategies
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drumblender.files.reading import Unreadable, duration, open_recording, read_channels
 
@@ -255,3 +260,66 @@ def test_an_error_of_who_reads_is_not_one_of_the_file(tmp_path):
     with pytest.raises(OSError, match="of the caller"):
         with open_recording(tmp_path / "x.wav"):
             raise OSError(28, "of the caller")
+
+
+SHORT = np.stack([TONE[:600], -TONE[:600]], 1)
+FORMATS = ["WAV", "WAVEX", "AIFF", "FLAC", "OGG", "AU", "CAF", "W64", "RF64", "MP3", "NIST", "VOC"]
+FORMATS += ["SDS", "AVR", "SVX", "PVF", "MAT4", "MAT5", "MPC2K", "IRCAM"]
+
+
+def short(kind):
+    samples = SHORT[:, 0] if kind in ("SDS", "SVX") else SHORT
+    return encoded(kind, samples, rate=22050)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@given(data=st.data())
+def test_any_bytes_are_a_recording_or_a_sentence(kind, data):
+    content = short(kind)
+    # Most of the changes hit the header, where sizes and counts are.
+    head, rest = content[:128], content[128:]
+    content = data.draw(
+        st.one_of(
+            strategies.mutations(head).map(lambda changed: changed + rest),
+            strategies.mutations(content),
+            st.binary(max_size=64).map(lambda begin: begin + content),
+        )
+    )
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "x.wav"
+        path.write_bytes(content)
+        assert duration(path) >= 0
+        try:
+            samples, rate = read_channels(path)
+        except Unreadable as refusal:
+            sentence = str(refusal)
+        else:
+            sentence = ""
+    if sentence:
+        assert sentence.startswith(f"{path} ")
+        assert "\n" not in sentence
+    else:
+        assert samples.dtype == np.float32
+        assert len(samples)
+        assert np.isfinite(samples).all()
+        assert rate > 0
+
+
+@given(
+    st.sampled_from(["WAV", "WAVEX", "AIFF", "FLAC", "AU", "CAF", "W64", "RF64"]),
+    st.integers(1, 4),
+    st.integers(1000, 192_000),
+    st.integers(1, 3000),
+    st.integers(0, 2**32 - 1),
+)
+def test_what_was_written_is_read(kind, channels, rate, frames, seed):
+    samples = np.random.default_rng(seed).integers(-(2**15), 2**15, (frames, channels), np.int16)
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "x.wav"
+        soundfile.write(path, samples, rate, "PCM_16", format=kind)
+
+        found, its_rate = read_channels(path)
+
+        assert its_rate == rate
+        assert duration(path) == frames / rate
+        np.testing.assert_array_equal(found, samples / np.float32(2**15))
