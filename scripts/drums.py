@@ -124,10 +124,13 @@ def render(drum: Drum, seed: int) -> Rendered:
     for band, t60, level in zip(drum.noise_band, drum.noise_t60, drum.noise_level):
         carrier = _filtered(rng.standard_normal(NUM_SAMPLES), band)
         envelope = 10 ** (-3 * since / t60) * _rise(time, drum.noise_attack)
+        last = 0.0
         for burst in drum.bursts:  # each falls fast until the next one comes
             begun = np.maximum(time - burst, 0)
-            envelope = envelope * np.where(time < burst, np.exp(-since / 0.006), 1)
+            fast = (time >= last) & (time < burst)
+            envelope = envelope * np.where(fast, np.exp(-(time - last) / 0.006), 1)
             envelope = np.maximum(envelope, 10 ** (-3 * begun / t60) * _rise(time - burst, 0.0005))
+            last = burst
         noise += level * envelope * carrier / carrier.std()
     click = _filtered(rng.standard_normal(NUM_SAMPLES), drum.click_band)
     click *= np.exp(-since / drum.click_time) * _rise(time, 0.0002)
@@ -149,13 +152,13 @@ def _filtered(x: np.ndarray, band: np.ndarray) -> np.ndarray:
 
 
 def draw(kind: str, seed: int) -> Drum:
-    """Draw a drum of a kind, one of :data:`KINDS`.
+    """Draw a drum of a kind, one of :data:`KINDS` or :data:`OTHERS`.
 
     >>> len(draw("cymbal", 3).frequency) >= 30
     True
     """
     rng = np.random.default_rng([zlib.crc32(kind.encode()), seed])
-    drum = KINDS[kind](rng)
+    drum = {**KINDS, **OTHERS}[kind](rng)
     # Half of the recordings are cut at their onset.
     onset = float(rng.uniform(0, 0.006) * rng.integers(0, 2))
     drum = replace(drum, onset=onset, phase=rng.uniform(0, 2 * np.pi, len(drum.phase)))
@@ -346,6 +349,71 @@ def _shaker(rng):
     return _drum(rng, [], [], [], noise, 0, click_share=0.01, noise_attack=attack)
 
 
+def _rimshot(rng):
+    base = _between(rng, 220, 450)
+    ratios = np.array([1, 1.61, 2.4, rng.uniform(3.5, 4.5), rng.uniform(6, 8)])
+    t60 = _between(rng, 0.08, 0.25) * np.array([1, 0.8, 0.7, 0.5, 0.4])
+    levels = np.array([0, -3, -6, -8, -14]) + rng.uniform(-4, 4, 5)
+    noise = [[_between(rng, 800, 2000), _between(rng, 8000, 15000), _between(rng, 0.08, 0.25), 1]]
+    return _drum(rng, base * ratios, t60, levels, noise, -6, click=(0.3, 1.5), click_share=0.4)
+
+
+def _long_808(rng):
+    base = _between(rng, 36, 58)
+    t60 = np.array([_between(rng, 1.8, 4.0), 0.4])
+    noise = [[_between(rng, 100, 300), _between(rng, 2000, 6000), _between(rng, 0.02, 0.06), 1]]
+    glide = {"glide": rng.uniform(0.2, 1.2), "glide_time": _between(rng, 0.01, 0.04)}
+    return _drum(rng, base * np.array([1, 2.0]), t60, [0, -28], noise, -38, **glide)
+
+
+def _gliding_tom(rng):
+    base = _between(rng, 80, 200)
+    ratios = np.array([1, 1.5, 2.0])
+    t60 = _between(rng, 0.4, 1.0) * np.array([1, 0.7, 0.5])
+    levels = np.array([0, -10, -16]) + rng.uniform(-3, 3, 3)
+    noise = [[_between(rng, 100, 300), _between(rng, 2500, 8000), _between(rng, 0.05, 0.2), 1]]
+    glide = {"glide": rng.uniform(0.3, 1.0), "glide_time": _between(rng, 0.04, 0.2)}
+    return _drum(rng, base * ratios, t60, levels, noise, -24, **glide)
+
+
+def _ride(rng):
+    count = rng.integers(14, 22)
+    bell = _between(rng, 500, 900) * np.array([1, 1.49, 2.31, 3.4])
+    frequency = np.concatenate([bell, np.sort(_between(rng, 1500, 9000, count))])
+    t60 = _between(rng, 1.5, 3.0) * (frequency / 500) ** -0.25 * _between(rng, 0.7, 1.3, count + 4)
+    levels = np.concatenate([[0, -2, -5, -8], rng.uniform(-24, -10, count)])
+    band = (_between(rng, 2500, 4500), _between(rng, 11000, 16000))
+    noise = [[*band, _between(rng, 0.5, 1.5), 1]]
+    return _drum(rng, frequency, t60, levels, noise, -4, click_share=0.1)
+
+
+def _claps(rng):
+    center = _between(rng, 900, 1600)
+    bursts = tuple(np.cumsum(_between(rng, 0.004, 0.016, rng.integers(4, 8))))
+    noise = [
+        [center / 2, center * 2, _between(rng, 0.15, 0.5), 1],
+        [2500, 9000, _between(rng, 0.1, 0.3), _between(rng, 0.2, 0.6)],
+    ]
+    return _drum(rng, [], [], [], noise, 0, click_share=0.05, bursts=bursts)
+
+
+def _tambourine(rng):
+    frequency = np.sort(_between(rng, 3500, 14000, rng.integers(6, 12)))
+    t60 = _between(rng, 0.15, 0.5, len(frequency))
+    levels = rng.uniform(-12, 0, len(frequency))
+    bursts = tuple(np.cumsum(_between(rng, 0.012, 0.022, 2)))
+    noise = [[_between(rng, 4000, 7000), 18000, _between(rng, 0.15, 0.4), 1]]
+    return _drum(rng, frequency, t60, levels, noise, 6, click_share=0.05, bursts=bursts)
+
+
+def _cowbell_with_click(rng):
+    base = _between(rng, 500, 650)
+    t60 = _between(rng, 0.2, 0.5) * np.array([1, 0.9, 0.4])
+    noise = [[_between(rng, 500, 1500), _between(rng, 5000, 12000), _between(rng, 0.04, 0.1), 1]]
+    ratios = np.array([1, 1.48, 3.1])
+    return _drum(rng, base * ratios, t60, [0, -1, -14], noise, -10, click_share=0.45)
+
+
 KINDS: Dict[str, Callable[[np.random.Generator], Drum]] = {
     "kick": _kick,
     "gliding kick": _gliding_kick,
@@ -360,3 +428,84 @@ KINDS: Dict[str, Callable[[np.random.Generator], Drum]] = {
     "conga": _conga,
     "shaker": _shaker,
 }
+
+# Kinds that nothing was tuned on.
+OTHERS: Dict[str, Callable[[np.random.Generator], Drum]] = {
+    "rimshot": _rimshot,
+    "long 808": _long_808,
+    "gliding tom": _gliding_tom,
+    "ride with bell": _ride,
+    "clap of several hands": _claps,
+    "tambourine": _tambourine,
+    "cowbell with click": _cowbell_with_click,
+}
+
+
+class Hit(NamedTuple):
+    """A stroke of a loop: when (s), which drum, how loud, and the seed of its noise."""
+
+    time: float
+    drum: Drum
+    gain: float
+    seed: int
+
+
+def strokes(name: str, seed: int, seconds: float = 4.0) -> Tuple[Hit, ...]:
+    """Draw the strokes of a loop, one of :data:`LOOPS`, in the order of time.
+
+    >>> len(strokes("two notes", 0))
+    2
+    """
+    rng = np.random.default_rng([zlib.crc32(name.encode()), seed])
+    drums = {kind: draw(kind, int(rng.integers(2000, 3000))) for kind in KINDS}
+    step = rng.uniform(0.11, 0.16)  # a sixteenth
+    hits = []
+
+    def hit(time: float, kind: str, gain: float = 1.0) -> None:
+        # No stroke is like another one, and none is early by more than some milliseconds.
+        played = max(0.0, time + rng.uniform(-0.004, 0.004))
+        if played < seconds - 0.03:
+            level = gain * 10 ** (rng.uniform(-2, 1) / 20)
+            hits.append(Hit(played, drums[kind], level, len(hits)))
+
+    steps = int(seconds / step)
+    if name == "two notes":
+        first, second = rng.choice(["kick", "snare", "tom", "cowbell", "conga"], 2, replace=False)
+        hit(0.01, first)
+        hit(rng.uniform(0.2, 0.8), second)
+    elif name == "beat":
+        for number in range(steps):
+            if number % 8 in (0, 5):
+                hit(number * step, "kick")
+            elif number % 8 == 4:
+                hit(number * step, "snare", 0.8)
+            elif number % 2 == 0:
+                hit(number * step, "closed hi-hat", 0.3)
+    elif name == "ghost notes":
+        for number in range(steps):
+            hit(number * step, "snare", 0.9 if number % 4 == 0 else rng.uniform(0.06, 0.15))
+    elif name == "roll":
+        count = int(seconds / 0.06)
+        for number in range(count):
+            hit(number * 0.06, "snare", 0.2 + 0.6 * number / count)
+    elif name == "percussion":
+        for number in range(steps):
+            kind = str(rng.choice(["conga", "wood block", "cowbell", "shaker"]))
+            hit(number * step, kind, rng.uniform(0.3, 0.9))
+    return tuple(sorted(hits, key=lambda one: one.time))
+
+
+LOOPS = ("two notes", "beat", "ghost notes", "roll", "percussion")
+
+
+def render_loop(hits: Tuple[Hit, ...], seconds: float = 4.0) -> Rendered:
+    """Play a loop, at most 0.9 loud: all tones, all noise and all clicks of its strokes."""
+    length = round(seconds * SAMPLE_RATE)
+    parts = np.zeros((3, length))
+    for time, drum, gain, seed in hits:
+        start = round(time * SAMPLE_RATE)
+        count = min(NUM_SAMPLES, length - start)
+        for whole, part in zip(parts, render(drum, seed)):
+            whole[start : start + count] += gain * part[:count]
+    parts *= 0.9 / max(np.abs(parts.sum(0)).max(), 1e-12)
+    return Rendered(*parts)

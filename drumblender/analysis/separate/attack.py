@@ -5,13 +5,12 @@ is given one gain per frame, by least squares with the recording. Where noise an
 about a gain than the tones do, it stays near that of a beginning at once.
 """
 
-from typing import Callable, Optional, Tuple
+from typing import Callable, Optional
 
 import torch
 from torch import Tensor
 
-from drumblender.analysis.separate.damped import Damped, frames_of
-from drumblender.synths import modal_synth
+from drumblender.analysis.separate.damped import Damped, waves
 
 # Frames around the onset that have gains of their own: before it and from it on.
 BEFORE, AFTER = 2, 5
@@ -23,60 +22,63 @@ _SPREAD = 0.5
 _LOUDER = 4.0
 
 
-def parameters_of(
+def shape_attack(
     x: Tensor,
+    start: Tensor,
     modes: Damped,
-    num_frames: int,
+    factor: Optional[Callable[[Tensor], Tensor]],
+    amplitude: Tensor,
+    first: Tensor,
+    frame: float,
     sample_rate: int,
-    factor: Optional[Callable[[Tensor], Tensor]] = None,
-) -> Tuple[Tensor, Tensor]:
-    """What the modal synthesizer plays (B, 3, M, F), and that sound (B, N), float32.
+) -> Tensor:
+    """Amplitudes (B, M, F) as they begin.
 
     Args:
-        x: recordings.
-        modes: of them.
-        num_frames: F.
+        x: recordings, or pieces of them.
+        start: sample of the recording at which each piece begins (B,).
+        modes: that begin in the piece.
+        factor: of their envelopes; see :func:`~.damped.frames_of`.
+        amplitude: of the modes in frames, as if they had begun at once.
+        first: number of the first of these frames (B,).
+        frame: length of a frame in samples.
         sample_rate: in Hz.
-        factor: of their envelopes; see :func:`frames_of`.
 
     Shape:
         - x: (B, N)
+        - amplitude: (B, M, F)
     """
-    num_samples = x.shape[-1]
-    if not modes.omega.shape[1]:
-        return x.new_zeros(len(x), 3, 0, num_frames), torch.zeros_like(x)
-    omega, amplitude, phase = frames_of(modes, num_samples, num_frames, sample_rate, factor)
-    frame = num_samples / num_frames
-    center = (torch.arange(num_frames, dtype=torch.float64, device=x.device) + 0.5) * frame - 0.5
-    since = center - modes.onset[:, None] * sample_rate
-    first = (since < 0).sum(1)
-    whole = modal_synth(omega.float(), amplitude.float(), num_samples, phase.float())[:, 0]
-    gain = _gains(x, whole, first, frame)
-    # gain[:, k] belongs to frame first - BEFORE + k.
-    index = torch.arange(num_frames, device=x.device) - first[:, None] + BEFORE
-    chosen = gain.double().gather(1, index.clamp(0, gain.shape[1] - 1))
+    # The first frame whose center is at the onset or behind it.
+    onset = ((modes.onset * sample_rate + 0.5) / frame - 0.5).ceil().long().clamp(min=0)
+    gain = _gains(x, start, modes, factor, onset, frame, sample_rate)
+    # gain[:, k] belongs to frame onset - BEFORE + k.
+    index = torch.arange(amplitude.shape[-1], device=x.device) + (first - onset)[:, None] + BEFORE
+    chosen = gain.gather(1, index.clamp(0, gain.shape[1] - 1))
     chosen = torch.where(index < 0, 0.0, torch.where(index >= gain.shape[1], 1.0, chosen))
-    amplitude = amplitude * chosen[:, None]
-    parameters = torch.stack([omega, amplitude, phase.expand_as(omega)], 1).float()
-    parameters = parameters * (modes.stat > 0)[:, None, :, None]
-    y = modal_synth(*parameters[:, :2].unbind(1), num_samples, parameters[:, 2, :, :1])[:, 0]
-    # What explains less than nothing is no tone.
-    better = (x - y).square().sum(1) <= x.square().sum(1)
-    parameters[:, 1] *= better[:, None, None]
-    return parameters, y * better[:, None]
+    return amplitude * chosen[:, None]
 
 
-def _gains(x: Tensor, whole: Tensor, first: Tensor, frame: float) -> Tensor:
-    """Gains of the frames around the onset (B, BEFORE + AFTER)."""
+def _gains(
+    x: Tensor,
+    start: Tensor,
+    modes: Damped,
+    factor: Optional[Callable[[Tensor], Tensor]],
+    first: Tensor,
+    frame: float,
+    sample_rate: int,
+) -> Tensor:
+    """Gains of the frames around the onset (B, BEFORE + AFTER), float64."""
     count = BEFORE + AFTER + _QUIET
     frames = torch.arange(count, device=x.device)
     number = first[:, None] - BEFORE + frames  # of each frame
     begin = ((number[:, 0].double() - 0.5) * frame - 0.5).round().long()
     length = int((count + 1) * frame) + 2
     place = begin[:, None] + torch.arange(length, device=x.device)
-    inside = (place >= 0) & (place < x.shape[-1])
-    at = place.clamp(0, x.shape[-1] - 1)
-    target, tones = (signal.gather(1, at).double() * inside for signal in (x, whole))
+    at = place - start[:, None]
+    inside = (at >= 0) & (at < x.shape[-1])
+    target = x.gather(1, at.clamp(0, x.shape[-1] - 1)).double() * inside
+    sounding = inside & (place <= modes.end[:, None] * sample_rate)
+    tones = waves(modes, place.double() / sample_rate, factor).sum(1).double() * sounding
     # Envelopes are linear between the centers of frames; the first frame is held before its center.
     position = (place.double() + 0.5) / frame - 0.5
     position = position.clamp(min=0)
@@ -102,4 +104,4 @@ def _gains(x: Tensor, whole: Tensor, first: Tensor, frame: float) -> Tensor:
     damping = damping * torch.where(exists, 1.0, 1e6)
     damping[:, late] *= 1e6
     gain = torch.linalg.solve(matrix + torch.diag_embed(damping), right + damping * prior)
-    return gain[:, : BEFORE + AFTER].clamp(0, 1.5).to(x.dtype)
+    return gain[:, : BEFORE + AFTER].clamp(0, 1.5)

@@ -7,7 +7,7 @@ and so do synthesized kicks.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Callable, Optional, Tuple
 
 import torch
@@ -18,6 +18,8 @@ from drumblender.synths import modal_synth
 # Modes below this frequency follow the glide, in Hz.
 GLIDING = 2250.0
 _FOLDING_STEPS = 6
+# Before the onset, the time in seconds beyond which modes are no louder.
+EARLY = 0.002
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class Damped:
         """Which modes follow the glide (B, M)."""
         return (self.omega < 2 * math.pi * GLIDING) & (self.depth != 0)[:, None]
 
+    def rows(self, index: Tensor) -> "Damped":
+        """The modes of some of the sounds, by number (k,)."""
+        return Damped(*(getattr(self, field.name)[index] for field in fields(self)))
+
     def choose(self, index: Tensor) -> "Damped":
         """Modes by number (B, K)."""
         names = ("omega", "rate", "amplitude", "stat")
@@ -73,22 +79,59 @@ class Damped:
         return kept.choose(stat.argsort(dim=1, descending=True, stable=True)[:, :count])
 
 
+def waves(modes: Damped, time: Tensor, factor: Optional[Callable[[Tensor], Tensor]]) -> Tensor:
+    """Each mode at moments in seconds, as if it had begun at once (B, M, n), float32.
+
+    Shape:
+        - time: (B, n), float64
+    """
+    since = time - modes.onset[:, None]
+    psi, _ = _clock(modes, since)
+    angle = modes.omega[..., None] * psi + modes.amplitude.angle()[..., None]
+    size = modes.amplitude.abs()[..., None] * torch.exp(
+        -modes.rate[..., None] * since.clamp(min=-EARLY)[:, None]
+    )
+    size = torch.where((modes.stat > 0)[..., None], size, 0).float()
+    wave = torch.polar(size, torch.remainder(angle, 2 * math.pi).float())
+    if factor is not None:
+        wave = wave * factor(since.clamp(min=0)).to(wave.dtype)
+    return wave.real
+
+
+def _clock(modes: Damped, since: Tensor) -> Tuple[Tensor, Tensor]:
+    """The clock that each mode turns by, psi, and its slope (B, M or 1, n).
+
+    Before the onset modes turn as at the onset.
+    """
+    passed = since.clamp(min=0)
+    if not modes.depth.any():
+        return since[:, None], torch.ones_like(since)[:, None]
+    fall = torch.exp(-passed / modes.time[:, None])
+    glides = modes.glides[..., None]
+    slope = torch.where(glides, 1 + (modes.depth[:, None] * fall)[:, None], 1.0)
+    excess = (modes.depth * modes.time)[:, None] * (1 - fall)
+    psi = torch.where(glides, (passed + excess)[:, None], passed[:, None])
+    return psi + slope * (since - passed)[:, None], slope
+
+
 def frames_of(
     modes: Damped,
-    num_samples: int,
-    num_frames: int,
+    frame: float,
+    first: Tensor,
+    count: int,
     sample_rate: int,
     factor: Optional[Callable[[Tensor], Tensor]] = None,
 ) -> Tuple[Tensor, Tensor, Tensor]:
-    """Frequency in rad/sample, amplitude and phase of the first frame, as they are played.
+    """Frequency in rad/sample, amplitude, and phase at the beginning of the first frame.
 
     Before the onset modes have the frequency of the onset and grow no more than a little, since
     what begins there is shaped by the attack.
 
     Args:
         modes: to be played.
-        num_samples: of the sound.
-        num_frames: F.
+        frame: length of a frame in samples.
+        first: number of the first frame (B,).
+        count: of frames, F.
         sample_rate: in Hz.
         factor: what envelopes are multiplied by: of times since the onset (B, F), complex
             (B, M, F).
@@ -96,21 +139,14 @@ def frames_of(
     Shape:
         - Output: (B, M, F), (B, M, F), (B, M, 1), float64
     """
-    frame = num_samples / num_frames
-    index = torch.arange(num_frames, dtype=torch.float64, device=modes.omega.device)
-    time = ((index + 0.5) * frame - 0.5) / sample_rate - modes.onset[:, None]
+    index = first[:, None] + torch.arange(count, device=modes.omega.device)
+    time = ((index.double() + 0.5) * frame - 0.5) / sample_rate - modes.onset[:, None]
     since = time.clamp(min=0)
-    fall = torch.exp(-since / modes.time[:, None])
-    glides = modes.glides[..., None]
-    slope = torch.where(glides, 1 + (modes.depth[:, None] * fall)[:, None], 1.0)
-    excess = (modes.depth * modes.time)[:, None] * (1 - fall)
-    psi = torch.where(glides, (since + excess)[:, None], since[:, None])
-    # Before the onset modes turn as at the onset.
-    psi = psi + slope * (time - since)[:, None]
+    psi, slope = _clock(modes, time)
     omega = modes.omega[..., None] / sample_rate * slope
     wanted = modes.omega[..., None] * psi + modes.amplitude.angle()[..., None]
     size = modes.amplitude.abs()[..., None] * torch.exp(
-        -modes.rate[..., None] * time.clamp(min=-0.002)[:, None]
+        -modes.rate[..., None] * time.clamp(min=-EARLY)[:, None]
     )
     if factor is not None:
         varied = factor(since)
@@ -120,7 +156,7 @@ def frames_of(
     silent = (omega >= math.pi).any(-1, keepdim=True) | (modes.stat <= 0)[..., None]
     silent = silent | (time > (modes.end - modes.onset)[:, None])[:, None]
     size = torch.where(silent, 0.0, size)
-    missing = wanted - _running(omega, frame)
+    missing = wanted - running(omega, frame)
     phase = torch.polar(size.square(), missing).sum(-1, keepdim=True).angle()
     amplitude = size * torch.cos(missing - phase).clamp(min=0)
     # A cosine is a sine a quarter turn ahead.
@@ -128,7 +164,7 @@ def frames_of(
     return omega, amplitude, phase
 
 
-def _running(omega: Tensor, frame: float) -> Tensor:
+def running(omega: Tensor, frame: float) -> Tensor:
     """Phase at the centers of frames as the synthesizer sums it, which includes the sample."""
     steps = 0.5 * frame * (omega[..., 1:] + omega[..., :-1])
     return torch.cat([0.5 * frame * omega[..., :1], steps], -1).cumsum(-1) + 0.5 * omega
@@ -147,7 +183,7 @@ def _folded(angle: Tensor, frame: float) -> Tensor:
     for _ in range(_FOLDING_STEPS):
         step = torch.gradient(left, dim=-1)[0] / frame
         change = change + step
-        left = left - _running(step, frame)
+        left = left - running(step, frame)
     return change
 
 
@@ -155,8 +191,9 @@ def play(modes: Damped, num_samples: int, num_frames: int, sample_rate: int) -> 
     """Sum of the modes (B, N), float32; they begin at once."""
     if not modes.omega.shape[1]:
         return torch.zeros(len(modes.omega), num_samples, device=modes.omega.device)
-    parameters = (x.float() for x in frames_of(modes, num_samples, num_frames, sample_rate))
-    omega, amplitude, phase = parameters
+    first = torch.zeros_like(modes.onset).long()
+    frames = frames_of(modes, num_samples / num_frames, first, num_frames, sample_rate)
+    omega, amplitude, phase = (x.float() for x in frames)
     y = modal_synth(omega, amplitude, num_samples, phase)[:, 0]
     begun = torch.arange(num_samples, device=y.device) >= (modes.onset * sample_rate)[:, None]
     return y * begun

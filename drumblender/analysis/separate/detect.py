@@ -31,13 +31,14 @@ _BINS = 2**15
 
 
 def candidates(
-    white: Tensor, warped: Tensor, modes: Damped, sample_rate: int, count: int
+    white: Tensor, warped: Tensor, lasts: Tensor, modes: Damped, sample_rate: int, count: int
 ) -> Tuple[Tensor, Tensor]:
     """Frequencies in Hz and significances (B, count); 0 where there are fewer.
 
     Args:
         white: signal from the end of the click on, whitened; without the modes that are known.
         warped: the same on the time of the glide, in which low modes have constant frequency.
+        lasts: number of samples until each sound ends (B,).
         modes: known already.
         sample_rate: in Hz.
         count: of candidates at most.
@@ -46,10 +47,10 @@ def candidates(
         - white, warped: (B, N)
     """
     step = sample_rate / 2 / _BINS
-    power = _significance(white, sample_rate)
+    power = _significance(white, lasts, sample_rate)
     if warped is not white:
         low = round(GLIDING / step)
-        power[..., :low] = _significance(warped, sample_rate)[..., :low]
+        power[..., :low] = _significance(warped, lasts, sample_rate)[..., :low]
     best, which = power.max(1)
     is_peak = torch.zeros_like(best, dtype=torch.bool)
     for number, seconds in enumerate(LENGTHS):
@@ -72,18 +73,29 @@ def candidates(
     return hz, stat
 
 
-def _significance(white: Tensor, sample_rate: int) -> Tensor:
+def _significance(white: Tensor, lasts: Tensor, sample_rate: int) -> Tensor:
     """Power of each bin relative to noise, (B, windows, _BINS)."""
     found = []
+    shorter = 0.0
     for seconds in LENGTHS:
-        length = min(int(seconds * sample_rate), white.shape[-1], 2 * _BINS)
-        rise = max(8, length // 8)
-        up = torch.linspace(0, math.pi / 2, rise, device=white.device)
-        down = torch.linspace(0, math.pi / 2, max(1, length - rise), device=white.device)
-        window = torch.cat([up.sin().square(), down.cos().square()])[:length]
+        length = min(int(seconds * sample_rate), 2 * _BINS)
+        # Of the windows that are longer than a sound, the shortest is enough.
+        used = lasts > int(shorter * sample_rate)
+        shorter = seconds
+        if not used.any():
+            found.append(white.new_zeros(len(white), _BINS))
+            continue
+        window = _window(lasts.clamp(8, length), min(length, white.shape[-1]))
         bins = min(_BINS, 2 ** math.ceil(math.log2(2 * length)))
         spectrum = torch.fft.rfft(white[:, :length] * window, 2 * bins)[:, :-1]
         power = spectrum.real.square() + spectrum.imag.square()
-        power = F.interpolate((power / window.square().sum())[:, None], _BINS, mode="linear")
-        found.append(power[:, 0])
+        power = torch.where(used[:, None], power / window.square().sum(1, keepdim=True), 0)
+        found.append(F.interpolate(power[:, None], _BINS, mode="linear")[:, 0])
     return torch.stack(found, 1)
+
+
+def _window(lengths: Tensor, size: int) -> Tensor:
+    """Windows that rise in an eighth of their lengths (B,) and fall until their ends (B, size)."""
+    place = (torch.arange(size, device=lengths.device) + 0.5) / lengths[:, None]
+    angle = torch.where(place < 0.125, 8 * place, (1 - place).clamp(min=0) / 0.875)
+    return (0.5 * math.pi * angle).sin().square()

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple, Tuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 # Searched first: octaves at the onset, and time constants in seconds.
@@ -35,7 +36,9 @@ def find_glide(low: Tensor, rate: float, since: Tensor) -> Tuple[Tensor, Tensor]
         - low: (B, n)
         - since: (n,)
     """
-    length = min(low.shape[-1], int(_LONGEST * rate))
+    # Of one length, so that there is one plan.
+    length = int(_LONGEST * rate)
+    low = F.pad(low[:, :length], (0, max(0, length - low.shape[-1])))
     plan = _plan(length, rate, float(since[0]), low.device)
     left, right = low[:, plan.before], low[:, plan.before + 1]
     x = torch.lerp(left, right, plan.share)[:, :, None] * plan.weight  # (B, glides, decays, n)

@@ -26,25 +26,38 @@ STEPS = 3
 PRUNE = 13.0
 # Amplitude at the onset below which a mode is left out, relative to the peak of the recording.
 QUIET = 3e-4
-# The onset is where the recording first exceeds this part of its peak.
-ONSET = 0.05
 HOP = 64
-# What is this much quieter than the peak (linear) is not heard at a recording's end.
+# What is this much quieter than the peak (linear) is not heard at the end of a sound.
 INAUDIBLE = 3e-5
 # Samples that are looked at, at least.
 SHORTEST = 4096
 
 
-def find_tones(x: Tensor, sample_rate: int, num_modes: int) -> Tuple[Damped, Tensor]:
-    """Modes of each sound (B, N), and curves of their envelopes; see :mod:`.envelope`."""
-    peak = x.abs().amax(1)
+def find_tones(
+    x: Tensor, onset: Tensor, end: Tensor, peak: Tensor, sample_rate: int, num_modes: int
+) -> Tuple[Damped, Tensor]:
+    """Modes of each sound, and curves of their envelopes; see :mod:`.envelope`.
+
+    Args:
+        x: sounds.
+        onset: where modes may begin, in seconds (B,), float64.
+        end: where the sounds end, in seconds (B,), float64.
+        peak: of the recordings that the sounds come from (B,).
+        sample_rate: in Hz.
+        num_modes: of a sound at most.
+
+    Shape:
+        - x: (B, N)
+    """
     heard = x.abs() > INAUDIBLE * peak[:, None]
-    end = x.shape[-1] - heard.flip(1).to(torch.uint8).argmax(1)
-    x = fit_length(x, max(int(end.max()), SHORTEST))
+    last = (x.shape[-1] - heard.flip(1).to(torch.uint8).argmax(1)).double() / sample_rate
+    end = torch.minimum(torch.where(heard.any(1), last, 0), end)
+    x = fit_length(x, max(int(end.max() * sample_rate + 0.5), SHORTEST))
     num_samples = x.shape[-1]
     num_frames = num_samples // HOP + 1
-    start = (x.abs() >= ONSET * peak[:, None]).to(torch.uint8).argmax(1)
-    modes = Damped.none(start.double() / sample_rate, end.double() / sample_rate)
+    start = (onset * sample_rate).round().long()
+    lasts = ((end - onset - SKIP) * sample_rate).long()
+    modes = Damped.none(onset, end)
     depth, time = _glides(x, start, sample_rate)
     modes = replace(modes, depth=depth, time=time)
     residual = x
@@ -52,7 +65,7 @@ def find_tones(x: Tensor, sample_rate: int, num_modes: int) -> Tuple[Damped, Ten
         floor = noise_floor(residual, sample_rate)
         white = _from(floor.white, start + round(SKIP * sample_rate))
         warped = _warped(white, modes, sample_rate)
-        hz, stat = candidates(white, warped, modes, sample_rate, num_modes)
+        hz, stat = candidates(white, warped, lasts, modes, sample_rate, num_modes)
         if number == 0:
             # A glide is refined with the loudest mode before others are looked for along it.
             loudest = stat == stat.amax(1, keepdim=True)
