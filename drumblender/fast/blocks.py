@@ -9,12 +9,11 @@ an option), the module's own forward calls the layers one after the other.
 from typing import Optional, Tuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
 from drumblender.fast import rows
-from drumblender.fast.convolution import padded_conv
+from drumblender.fast.convolution import conv
 from drumblender.fast.elu import elu_unit
 from drumblender.fast.film import film_block
 from drumblender.models.components import FiLM, Pad
@@ -54,30 +53,26 @@ class PointwiseConv(nn.Conv1d):
     def forward(self, x: Tensor) -> Tensor:
         exact = _dtype(x) == x.dtype
         if exact and rows.are_apt(x) and x.ndim == 3 and _is_usual(self, 1):
-            return rows.conv(x, self.weight, self.bias, 0, 0, 1, 1, False, x.dtype)
+            return conv(x, self.weight, self.bias, 0, 0, 1, 1, False, x.dtype)
         return super().forward(x)
 
 
 class PaddedConv(nn.Sequential):
-    """Padding and convolution in one, and an ELU behind them in place."""
+    """Padding, convolution and an ELU behind them as one operation."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (x.ndim == 3 and _starts_with_pad(self) and _is_free(*self)):
+        if not (x.ndim == 3 and _starts_with_pad(self) and _is_free(self, *self)):
             return super().forward(x)
-        pad, conv, *rest = self
-        (left, right), (dilation,), (stride,) = pad.padding, conv.dilation, conv.stride
-        elu = len(rest) > 0 and _is_elu(rest[0])
+        pad, convolution, *rest = self
+        # The derivative needs what the ELU gives, which no other layer may change in place.
+        elu = len(rest) == 1 and _is_elu(rest[0])
+        tensors = x, convolution.weight, convolution.bias
+        geometry = *pad.padding, *convolution.dilation, *convolution.stride
         if rows.are_apt(x):
-            geometry = left, right, dilation, stride
-            x = rows.conv(x, conv.weight, conv.bias, *geometry, elu, _dtype(x))
-        elif stride == 1:
-            elu = False
-            x = padded_conv(*_cast(x, conv.weight, conv.bias), left, right, dilation)
+            x = conv(*tensors, *geometry, elu, _dtype(x))
         else:
-            x = conv(pad(x))
-            if elu:  # In place: the convolution keeps its input only.
-                x = F.elu(x, inplace=True)
-        for layer in rest[1:] if elu else rest:
+            x = conv(*_cast(*tensors), *geometry, elu, None)
+        for layer in () if elu else rest:
             x = layer(x)
         return x
 
@@ -88,12 +83,12 @@ class FastResidualUnit(ResidualUnit):
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
         if x.ndim != 3 or not self._is_usual():
             return super().forward(x, embedding)
-        pad, conv, _, mix = self.net
-        tensors = x, conv.weight, conv.bias, mix.weight, mix.bias
-        geometry = (*pad.padding, conv.dilation[0])
+        pad, convolution, _, mix = self.net
+        tensors = x, convolution.weight, convolution.bias, mix.weight, mix.bias
+        geometry = *pad.padding, *convolution.dilation
         if rows.are_apt(x):
-            return rows.elu_unit(*tensors, *geometry, _dtype(x))
-        return elu_unit(*_cast(*tensors), *geometry)[0]
+            return elu_unit(*tensors, *geometry, _dtype(x))[0]
+        return elu_unit(*_cast(*tensors), *geometry, None)[0]
 
     def _is_usual(self) -> bool:
         return (
@@ -119,26 +114,29 @@ class FastTCNBlock(TCNBlock):
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
         if x.ndim != 3 or not self._is_usual():
             return super().forward(x, embedding)
-        pad, conv = self.net
-        norm, dtype = self.film.norm, _dtype(x)
+        pad, convolution = self.net
+        norm = self.film.norm
         with full_precision(x):
             gamma, beta = self.film.coefficients(at_least_float32(embedding))
         mean = variance = None
         if norm is not None and not norm.training:
-            mean, variance = norm.running_mean[:, None], norm.running_var[:, None]
-        tensors = x, conv.weight, conv.bias, gamma, beta, self.residual.weight, self.residual.bias
+            mean, variance = norm.running_mean[None, :, None], norm.running_var[None, :, None]
+        mix = self.residual.weight, self.residual.bias
+        tensors = x, convolution.weight, convolution.bias, gamma, beta, *mix
         tensors = tuple(at_least_float32(t) for t in tensors)
-        geometry = (*pad.padding, conv.dilation[0])
-        if rows.are_apt(tensors[0]) and (norm is None or mean is not None):
-            x, weight, bias, gamma, beta, *mix = tensors
-            if mean is not None:
-                gamma = gamma * (variance + norm.eps).rsqrt()
-                beta = beta - gamma * mean
-            return rows.film_block(x, weight, bias, gamma, beta, *mix, *geometry, dtype)
-        eps = 1.0 if norm is None else norm.eps
-        statistics = None if mean is None else mean[None], None if mean is None else variance[None]
-        y, _, *own = film_block(*tensors, *statistics, *geometry, norm is not None, eps, dtype)
-        if norm is not None and norm.training:
+        by_batch = norm is not None and norm.training
+        y, _, *own = film_block(
+            *tensors,
+            mean,
+            variance,
+            *pad.padding,
+            *convolution.dilation,
+            norm is not None,
+            1.0 if norm is None else norm.eps,
+            _dtype(x),
+            rows.are_apt(tensors[0]) and not by_batch,
+        )
+        if by_batch:
             _track(norm, *own, y.shape[0] * y.shape[2])
         return y
 

@@ -1,8 +1,9 @@
-"""A dilated convolution of a zero-padded signal whose backward takes half the time.
+"""A convolution of a zero-padded signal, with an ELU behind it on request, as one operation.
 
-Time is folded into two axes. With T = n d, sample t lies at (t // d, t % d) of an (n, d) grid, and
-a convolution of dilation d over t is one of dilation 1 along the first axis, whose derivatives
-PyTorch computes much faster. What autograd keeps is the signal without its padding.
+Where a derivative may be needed, time is folded into two axes. With T = n d, sample t lies at
+(t // d, t % d) of an (n, d) grid, and a convolution of dilation d over t is one of dilation 1 along
+the first axis, whose derivatives PyTorch computes in half the time. Autograd keeps the signal
+without its padding. Where no derivative is needed, see :mod:`drumblender.fast.rows`.
 """
 
 from typing import NamedTuple, Optional, Tuple
@@ -11,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from drumblender.fast import rows
 from drumblender.signal import full_precision
 
 # Forward and backward together, folding is faster from this dilation on.
@@ -18,32 +20,35 @@ LEAST_FOLDED = 4
 
 
 class Layout(NamedTuple):
-    """How a padded signal lies in memory for a dilated convolution.
+    """How a padded signal lies in memory for a convolution whose derivative may be needed.
 
     Attributes:
         left: zeros in front of the signal.
         right: zeros behind it.
-        dilation: d, between the taps of the kernel.
+        dilation: d, samples between the taps of the kernel.
+        stride: samples between outputs.
         kernel_size: K, taps of the kernel.
     """
 
     left: int
     right: int
     dilation: int
+    stride: int
     kernel_size: int
 
     @property
     def is_folded(self) -> bool:
-        return self.dilation >= LEAST_FOLDED
+        """Whether time is folded into two axes."""
+        return self.dilation >= LEAST_FOLDED and self.stride == 1
 
-    @property
-    def shrinkage(self) -> int:
-        """By how many samples the output is shorter than the signal."""
-        return self.dilation * (self.kernel_size - 1) - self.left - self.right
+    def length(self, num_samples: int) -> int:
+        """Length of the output for a signal of ``num_samples``."""
+        taken = self.dilation * (self.kernel_size - 1) - self.left - self.right
+        return (num_samples - taken - 1) // self.stride + 1
 
     def empty(self, x: Tensor, weight: Tensor) -> Tensor:
         """A tensor of the output's shape, for tracing."""
-        return x.new_empty(x.shape[0], weight.shape[0], x.shape[-1] - self.shrinkage)
+        return x.new_empty(x.shape[0], weight.shape[0], self.length(x.shape[-1]))
 
     def forward(self, x: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
         """Convolve.
@@ -52,12 +57,14 @@ class Layout(NamedTuple):
             - x: (B, C, T)
             - weight: (D, C, K)
             - bias: (D,)
-            - Output: (B, D, T - shrinkage), contiguous
+            - Output: (B, D, length(T)), contiguous
         """
+        padded = self._pad(x)
         if not self.is_folded:
-            return F.conv1d(self._pad(x), weight, bias, dilation=self.dilation).contiguous()
-        y = F.conv2d(self._pad(x), self._kernel(weight), bias).flatten(2)
-        return y[..., : x.shape[-1] - self.shrinkage].contiguous()
+            options = {"stride": self.stride, "dilation": self.dilation}
+            return F.conv1d(padded, weight, bias, **options).contiguous()
+        y = F.conv2d(padded, self._kernel(weight), bias).flatten(2)
+        return y[..., : self.length(x.shape[-1])].contiguous()
 
     def backward(
         self, grad: Tensor, x: Tensor, weight: Tensor, needs_x: bool, needs_weight: bool
@@ -67,8 +74,8 @@ class Layout(NamedTuple):
             return None, None
         padded = self._pad(x)
         if self.is_folded:
-            rows = padded.shape[-2] - self.kernel_size + 1
-            grad = F.pad(grad, (0, rows * self.dilation - grad.shape[-1]))
+            lines = padded.shape[-2] - self.kernel_size + 1
+            grad = F.pad(grad, (0, lines * self.dilation - grad.shape[-1]))
             grad = grad.unflatten(-1, (-1, self.dilation))
         dimensions = padded.ndim - 2
         grad_padded, grad_weight, _ = torch.ops.aten.convolution_backward(
@@ -76,7 +83,7 @@ class Layout(NamedTuple):
             padded,
             self._kernel(weight),
             None,
-            [1] * dimensions,
+            [1] * dimensions if self.is_folded else [self.stride],
             [0] * dimensions,
             [1] * dimensions if self.is_folded else [self.dilation],
             False,
@@ -92,6 +99,7 @@ class Layout(NamedTuple):
         return grad_padded, grad_weight
 
     def _pad(self, x: Tensor) -> Tensor:
+        """The signal with its zeros: (B, C, T'), or folded (B, C, T' / d, d)."""
         left, right = self.left, self.right
         if not self.is_folded:
             return F.pad(x, (left, right)) if left or right else x
@@ -99,44 +107,89 @@ class Layout(NamedTuple):
         return F.pad(x, (left, right)).unflatten(-1, (-1, self.dilation))
 
     def _kernel(self, weight: Tensor) -> Tensor:
+        """The kernel that goes with the padded signal."""
         return weight.unsqueeze(-1) if self.is_folded else weight
 
 
-@torch.library.custom_op("drumblender::padded_conv", mutates_args=())
-def padded_conv(
-    x: Tensor, weight: Tensor, bias: Optional[Tensor], left: int, right: int, dilation: int
+@torch.library.custom_op("drumblender::conv", mutates_args=())
+def conv(
+    x: Tensor,
+    weight: Tensor,
+    bias: Optional[Tensor],
+    left: int,
+    right: int,
+    dilation: int,
+    stride: int,
+    elu: bool,
+    in_rows: Optional[torch.dtype],
 ) -> Tensor:
-    """``F.conv1d(F.pad(x, (left, right)), weight, bias, dilation=dilation)``.
+    """Convolve a zero-padded signal, ``F.conv1d(F.pad(x, (left, right)), ...)``.
+
+    Args:
+        x: signal.
+        weight: of the convolution.
+        bias: of the convolution.
+        left: zeros in front of the signal.
+        right: zeros behind it.
+        dilation: samples between the taps of the kernel.
+        stride: samples between outputs.
+        elu: whether to apply ``F.elu`` to the result.
+        in_rows: type in which to compute without a derivative, with the channels of a moment side
+            by side in memory; None to compute with a derivative.
+
+    Shape:
+        - x: (B, C, T)
+        - weight: (D, C, K)
+        - bias: (D,)
+        - Output: (B, D, T')
 
     >>> x, w = torch.randn(1, 2, 50), torch.randn(3, 2, 5)
     >>> plain = F.conv1d(F.pad(x, (32, 0)), w, dilation=8)
-    >>> torch.allclose(padded_conv(x, w, None, 32, 0, 8), plain, atol=1e-5)
+    >>> torch.allclose(conv(x, w, None, 32, 0, 8, 1, False, None), plain, atol=1e-5)
     True
     """
     with full_precision(x):
-        y = Layout(left, right, dilation, weight.shape[-1]).forward(x, weight, bias)
+        if in_rows is not None:
+            line = rows.Convolution(weight, bias, left, right, dilation, stride, in_rows)
+            y = line(x.transpose(1, 2))
+            return (rows.elu_(y) if elu else y).transpose(1, 2)
+        y = Layout(left, right, dilation, stride, weight.shape[-1]).forward(x, weight, bias)
+        if elu:
+            y = F.elu(y, inplace=True)
         # Not a view of what the convolution made, which an activation in place could not change.
         return y.new_empty(0).set_(y)
 
 
-@padded_conv.register_fake
-def _(x, weight, bias, left, right, dilation):
-    return Layout(left, right, dilation, weight.shape[-1]).empty(x, weight)
+@conv.register_fake
+def _(x, weight, bias, left, right, dilation, stride, elu, in_rows):
+    y = Layout(left, right, dilation, stride, weight.shape[-1]).empty(x, weight)
+    return y if in_rows is None else rows.empty(y)
 
 
 def _setup(ctx, inputs, output):
-    x, weight, _, left, right, dilation = inputs
-    ctx.save_for_backward(x, weight)
-    ctx.layout = Layout(left, right, dilation, weight.shape[-1])
+    """Keep what the derivative needs."""
+    x, weight, _, left, right, dilation, stride, elu, in_rows = inputs
+    ctx.save_for_backward(x, weight, output if elu else None)
+    ctx.layout = Layout(left, right, dilation, stride, weight.shape[-1])
+    ctx.in_rows = in_rows is not None
 
 
 def _backward(ctx, grad):
-    x, weight = ctx.saved_tensors
+    """Gradients of the arguments of :func:`conv`."""
+    rows.refuse_derivative(ctx.in_rows)
+    x, weight, activated = ctx.saved_tensors
     needs_x, needs_weight, needs_bias, *_ = ctx.needs_input_grad
     with full_precision(grad):
         grad = grad.contiguous()
+        if activated is not None:
+            grad = elu_backward(grad, activated)
         grads = ctx.layout.backward(grad, x, weight, needs_x, needs_weight)
-        return (*grads, grad.sum((0, 2)) if needs_bias else None, None, None, None)
+        return (*grads, grad.sum((0, 2)) if needs_bias else None, *(None,) * 6)
 
 
-padded_conv.register_autograd(_backward, setup_context=_setup)
+conv.register_autograd(_backward, setup_context=_setup)
+
+
+def elu_backward(grad: Tensor, result: Tensor) -> Tensor:
+    """The gradient of what goes into an ELU, from its result y: its derivative is 1 or y + 1."""
+    return torch.ops.aten.elu_backward(grad, 1.0, 1.0, 1.0, True, result)

@@ -1,18 +1,18 @@
-"""The residual unit of SoundStream's encoder as one operation.
+"""The residual unit of the encoders as one operation.
 
-Autograd keeps every intermediate of a block and passes over each of them. Here it keeps the input
-and one tensor more; the 1x1 convolution and the activation behind it are computed again in the
-backward, in place where possible.
+Autograd keeps the input and the first activation. The 1x1 convolution and the activation behind it
+are computed again in the backward, in place where possible.
 """
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from drumblender.fast.convolution import Layout
+from drumblender.fast import rows
+from drumblender.fast.convolution import Layout, elu_backward
 from drumblender.signal import full_precision
 
 
@@ -26,6 +26,7 @@ def elu_unit(
     left: int,
     right: int,
     dilation: int,
+    in_rows: Optional[torch.dtype],
 ) -> Tuple[Tensor, Tensor]:
     """``elu(mix(elu(conv(x)))) + x``, and ``elu(conv(x))``, which the backward needs.
 
@@ -38,50 +39,60 @@ def elu_unit(
         left: zeros in front of the signal.
         right: zeros behind it; with ``left``, as many as the convolution takes away.
         dilation: of the convolution.
+        in_rows: see :func:`drumblender.fast.convolution.conv`.
 
     Shape:
         - x: (B, C, T)
-        - Output: (B, C, T) both
+        - Output: (B, C, T) both; the second is empty with ``in_rows``
     """
     with full_precision(x):
-        h = Layout(left, right, dilation, weight.shape[-1]).forward(x, weight, bias)
+        if in_rows is not None:
+            line = rows.Convolution(weight, bias, left, right, dilation, 1, in_rows)
+            lines = x.transpose(1, 2)
+            y = rows.elu_(rows.mixed(rows.elu_(line(lines)), mix, mix_bias)).add_(lines)
+            return y.transpose(1, 2), x.new_empty(0)
+        h = Layout(left, right, dilation, 1, weight.shape[-1]).forward(x, weight, bias)
         h = F.elu(h, inplace=True)
         return _mixed(h, mix, mix_bias).add_(x), h
 
 
 @elu_unit.register_fake
-def _(x, weight, bias, mix, mix_bias, left, right, dilation):
-    h = Layout(left, right, dilation, weight.shape[-1]).empty(x, weight)
-    return torch.empty_like(h), h
+def _(x, weight, bias, mix, mix_bias, left, right, dilation, in_rows):
+    y = x.new_empty(x.shape)
+    return (y, y.new_empty(y.shape)) if in_rows is None else (rows.empty(y), x.new_empty(0))
 
 
 def _setup(ctx, inputs, output):
-    x, weight, _, mix, mix_bias, left, right, dilation = inputs
+    """Keep what the derivative needs."""
+    x, weight, _, mix, mix_bias, left, right, dilation, in_rows = inputs
     h = output[1]
     ctx.save_for_backward(x, h, weight, mix, mix_bias)
-    ctx.layout = Layout(left, right, dilation, weight.shape[-1])
+    ctx.layout = Layout(left, right, dilation, 1, weight.shape[-1])
     ctx.mark_non_differentiable(h)
     ctx.set_materialize_grads(False)
+    ctx.in_rows = in_rows is not None
 
 
 @once_differentiable
 def _backward(ctx, grad, _):
+    """Gradients of the arguments of :func:`elu_unit`."""
     if grad is None:
-        return (None,) * 8
+        return (None,) * 9
+    rows.refuse_derivative(ctx.in_rows)
     x, h, weight, mix, mix_bias = ctx.saved_tensors
     with full_precision(grad):
         grad = grad.contiguous()
-        inner = _elu_backward(grad, _mixed(h, mix, mix_bias))
+        inner = elu_backward(grad, _mixed(h, mix, mix_bias))
         grad_mix = torch.bmm(inner, h.transpose(1, 2)).sum(0).unsqueeze(-1)
         grad_mix_bias = inner.sum((0, 2))
         inner = torch.matmul(mix.squeeze(-1).t(), inner)
-        inner = _elu_backward(inner, h)
+        inner = elu_backward(inner, h)
         needs_x, needs_weight = ctx.needs_input_grad[:2]
         grad_x, grad_weight = ctx.layout.backward(inner, x, weight, needs_x, needs_weight)
         if needs_x:
             grad_x += grad
         grad_bias = inner.sum((0, 2))
-    return grad_x, grad_weight, grad_bias, grad_mix, grad_mix_bias, None, None, None
+    return grad_x, grad_weight, grad_bias, grad_mix, grad_mix_bias, *(None,) * 4
 
 
 elu_unit.register_autograd(_backward, setup_context=_setup)
@@ -91,8 +102,3 @@ def _mixed(h: Tensor, mix: Tensor, mix_bias: Tensor) -> Tensor:
     """``elu(mix(h))``."""
     mixed = torch.baddbmm(mix_bias[:, None], mix.squeeze(-1).expand(len(h), -1, -1), h)
     return F.elu(mixed, inplace=True)
-
-
-def _elu_backward(grad: Tensor, result: Tensor) -> Tensor:
-    """The derivative of an ELU is 1 or y + 1, from its result y."""
-    return torch.ops.aten.elu_backward(grad, 1.0, 1.0, 1.0, True, result)

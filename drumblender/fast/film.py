@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from drumblender.fast import rows
 from drumblender.fast.convolution import Layout
 from drumblender.signal import full_precision
 
@@ -32,6 +33,7 @@ def film_block(
     normalize: bool,
     eps: float,
     dtype: torch.dtype,
+    in_rows: bool,
 ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     """``gelu(gamma * norm(conv(x)) + beta) + mix(x)``, and what the backward needs.
 
@@ -51,16 +53,26 @@ def film_block(
         normalize: by a batch norm without affine parameters.
         eps: of the batch norm.
         dtype: in which the dilated convolution computes.
+        in_rows: compute without a derivative, with the channels of a moment side by side in
+            memory; needs ``mean`` and ``variance`` to normalize.
 
     Shape:
         - x: (B, C, T)
         - gamma, beta: (B, D, 1)
         - mean, variance: (1, D, 1)
         - Output: (B, D, T) twice, the second being conv(x), centered when normalized; then mean and
-          variance of the batch (1, D, 1), empty where they were not computed
+          variance of the batch (1, D, 1). What was not computed is empty, as is the second with
+          ``in_rows``.
     """
     with full_precision(x):
-        layout = Layout(left, right, dilation, weight.shape[-1])
+        if in_rows:
+            if normalize:
+                gamma = gamma * (variance + eps).rsqrt()
+                beta = beta - gamma * mean
+            line = rows.Convolution(weight, bias, left, right, dilation, 1, dtype)
+            y = _in_rows(x, line, gamma, beta, mix, mix_bias)
+            return y, *(x.new_empty(0) for _ in range(3))
+        layout = Layout(left, right, dilation, 1, weight.shape[-1])
         u = layout.forward(x.to(dtype), weight.to(dtype), bias.to(dtype))
         scale, own_mean, own_variance = gamma, x.new_empty(0), x.new_empty(0)
         if normalize:
@@ -81,35 +93,40 @@ def film_block(
 
 @film_block.register_fake
 def _(x, weight, bias, gamma, beta, mix, mix_bias, mean, variance, *rest):
-    left, right, dilation, normalize, _, dtype = rest
-    y = Layout(left, right, dilation, weight.shape[-1]).empty(x, weight)
+    _, _, _, normalize, _, dtype, in_rows = rest
+    y = x.new_empty(x.shape[0], weight.shape[0], x.shape[-1])
+    if in_rows:
+        return rows.empty(y), *(x.new_empty(0) for _ in range(3))
     shape = (1, weight.shape[0], 1) if normalize and mean is None else (0,)
     return y, torch.empty_like(y, dtype=dtype), x.new_empty(shape), x.new_empty(shape)
 
 
 def _setup(ctx, inputs, output):
+    """Keep what the derivative needs."""
     x, weight, _, gamma, beta, mix, _, mean, variance, left, right, dilation, *rest = inputs
-    normalize, ctx.eps, _ = rest
+    normalize, ctx.eps, _, ctx.in_rows = rest
     _, u, own_mean, own_variance = output
     ctx.by_batch = normalize and mean is None
     if ctx.by_batch:
         variance = own_variance
     ctx.save_for_backward(x, u, weight, gamma, beta, mix, variance if normalize else None)
-    ctx.layout = Layout(left, right, dilation, weight.shape[-1])
+    ctx.layout = Layout(left, right, dilation, 1, weight.shape[-1])
     ctx.mark_non_differentiable(u, own_mean, own_variance)
     ctx.set_materialize_grads(False)
 
 
 @once_differentiable
 def _backward(ctx, grad, *_):
+    """Gradients of the arguments of :func:`film_block`."""
     if grad is None:
-        return (None,) * 15
+        return (None,) * 16
+    rows.refuse_derivative(ctx.in_rows)
     with full_precision(grad):
-        return (*_gradients(ctx, grad.contiguous()), *(None,) * 8)
+        return (*_gradients(ctx, grad.contiguous()), *(None,) * 9)
 
 
 def _gradients(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
-    """Of x, weight, bias, gamma, beta, mix and mix_bias."""
+    """Gradients of x, weight, bias, gamma, beta, mix and mix_bias."""
     x, u, weight, gamma, beta, mix, variance = ctx.saved_tensors
     needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
     rstd = None if variance is None else (variance + ctx.eps).rsqrt()
@@ -144,3 +161,19 @@ def _gradients(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
 
 
 film_block.register_autograd(_backward, setup_context=_setup)
+
+
+def _in_rows(
+    x: Tensor, line: rows.Convolution, gamma: Tensor, beta: Tensor, mix: Tensor, mix_bias: Tensor
+) -> Tensor:
+    """``gelu(gamma * conv(x) + beta) + mix(x)``; the modulation goes into the weights."""
+    lines = x.transpose(1, 2)
+    y = rows.mixed(lines, mix, mix_bias)
+    for sound, out, scale, shift in zip(lines.split(1), y, gamma, beta):
+        shift = torch.addcmul(shift, line.bias[:, None], scale).squeeze(-1)
+        # In 16 bits, what is small beside the shift would be lost.
+        inside = shift if line.dtype == x.dtype else None
+        scaled = line._replace(weight=line.weight * scale[:, None], bias=inside)
+        convolved = scaled(sound)[0]
+        out += F.gelu(convolved if inside is shift else convolved.add_(shift))
+    return y.transpose(1, 2)

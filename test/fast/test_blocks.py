@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
 
 from drumblender.fast import accelerate
-from drumblender.fast.convolution import padded_conv
+from drumblender.fast.convolution import conv
 from drumblender.fast.elu import elu_unit
 from drumblender.fast.film import film_block
 from drumblender.models import TCN
@@ -32,7 +32,7 @@ def test_convolution_equals_the_plain_one_with_its_gradients(dilation, causal):
     cotangent = torch.randn(2, 4, 700, dtype=torch.float64)
     results = []
     for y in (
-        padded_conv(x, weight, bias, *padding, dilation),
+        conv(x, weight, bias, *padding, dilation, 1, False, None),
         F.conv1d(F.pad(x, padding), weight, bias, dilation=dilation),
     ):
         results.append((y, *torch.autograd.grad(y, (x, weight, bias), cotangent)))
@@ -118,29 +118,35 @@ class TestBlocks:
 
 
 def test_gradients_of_the_blocks_pass_gradcheck():
-    for module in (tcn_block(4, channels=2), tcn_block(1, channels=2), unit(2)):
+    strided = EncoderBlock(2, 3, 2, True, None, False).output
+    for module in (tcn_block(4, channels=2), tcn_block(1, channels=2), unit(2), strided):
         module = fast(module).double()
         x = torch.randn(2, 2, 20, dtype=torch.float64, requires_grad=True)
         e = torch.randn(2, 4, dtype=torch.float64, requires_grad=True)
         parameters = tuple(module.parameters())
 
         def call(x, e, *_, module=module):
-            return module(x, e)
+            return module(x) if isinstance(module, nn.Sequential) else module(x, e)
 
         assert torch.autograd.gradcheck(call, (x, e, *parameters))
 
 
+def conv_arguments(t, dilation, stride, elu):
+    return t(2, 3, 30), t(4, 3, 5), t(4), 16, 0, dilation, stride, elu, None
+
+
 def elu_arguments(t):
-    return t(2, 3, 30), t(3, 3, 5), t(3), t(3, 3, 1), t(3), 8, 8, 4
+    return t(2, 3, 30), t(3, 3, 5), t(3), t(3, 3, 1), t(3), 8, 8, 4, None
 
 
 def film_arguments(t, *statistics):
     tensors = t(2, 3, 30), t(3, 3, 5), t(3), t(2, 3, 1), t(2, 3, 1), t(3, 3, 1), t(3)
-    return (*tensors, *statistics, 16, 0, 4, True, 1e-5, torch.float64)
+    return (*tensors, *statistics, 16, 0, 4, True, 1e-5, torch.float64, False)
 
 
 OPERATIONS = {
-    "convolution": lambda t: (padded_conv, (t(2, 3, 30), t(4, 3, 5), t(4), 16, 0, 4)),
+    "convolution": lambda t: (conv, conv_arguments(t, 4, 1, False)),
+    "strided convolution and elu": lambda t: (conv, conv_arguments(t, 1, 2, True)),
     "elu unit": lambda t: (elu_unit, elu_arguments(t)),
     "film block, statistics of the batch": lambda t: (film_block, film_arguments(t, None, None)),
     "film block, fixed statistics": lambda t: (

@@ -3,6 +3,9 @@ import torch
 import torch.nn.functional as F
 
 from drumblender.fast import accelerate, rows
+from drumblender.fast.convolution import conv
+from drumblender.fast.elu import elu_unit
+from drumblender.fast.film import film_block
 from drumblender.models import TCN
 from drumblender.models.soundstream import SoundStreamEncoder
 
@@ -95,9 +98,10 @@ def unit_arguments(t):
     return t(2, 3, 30), t(3, 3, 5), t(3), t(3, 3, 1), t(3), 8, 8, 4, torch.float32
 
 
-def film_arguments(t):
-    modulation = t(2, 3, 1), t(2, 3, 1)
-    return t(2, 3, 30), t(3, 3, 5), t(3), *modulation, t(3, 3, 1), t(3), 16, 0, 4, torch.float32
+def film_arguments(t, *statistics):
+    tensors = t(2, 3, 30), t(3, 3, 5), t(3), t(2, 3, 1), t(2, 3, 1), t(3, 3, 1), t(3)
+    normalize = statistics[0] is not None
+    return (*tensors, *statistics, 16, 0, 4, normalize, 1e-5, torch.float32, True)
 
 
 def conv_arguments(t, channels=3, kernel_size=5, dilation=4, stride=1, elu=False):
@@ -106,12 +110,16 @@ def conv_arguments(t, channels=3, kernel_size=5, dilation=4, stride=1, elu=False
 
 
 OPERATIONS = {
-    "convolution": lambda t: (rows.conv, conv_arguments(t)),
-    "convolution and elu": lambda t: (rows.conv, conv_arguments(t, elu=True)),
-    "strided": lambda t: (rows.conv, conv_arguments(t, 3, 6, 1, 3)),
-    "one channel": lambda t: (rows.conv, conv_arguments(t, 1, 7, 1)),
-    "elu unit": lambda t: (rows.elu_unit, unit_arguments(t)),
-    "film block": lambda t: (rows.film_block, film_arguments(t)),
+    "convolution": lambda t: (conv, conv_arguments(t)),
+    "convolution and elu": lambda t: (conv, conv_arguments(t, elu=True)),
+    "strided": lambda t: (conv, conv_arguments(t, 3, 6, 1, 3)),
+    "one channel": lambda t: (conv, conv_arguments(t, 1, 7, 1)),
+    "elu unit": lambda t: (elu_unit, unit_arguments(t)),
+    "film block": lambda t: (film_block, film_arguments(t, None, None)),
+    "film block, fixed statistics": lambda t: (
+        film_block,
+        film_arguments(t, t(1, 3, 1), t(1, 3, 1).exp()),
+    ),
 }
 
 
@@ -120,3 +128,12 @@ def test_operations_keep_what_they_promise_to_compilers(name):
     torch.manual_seed(0)
     operation, arguments = OPERATIONS[name](torch.randn)
     torch.library.opcheck(operation, arguments)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_derivative_is_refused_instead_of_wrong(name):
+    operation, (x, *rest) = OPERATIONS[name](torch.randn)
+    result = operation(x.requires_grad_(), *rest)
+    y = result if isinstance(result, torch.Tensor) else result[0]
+    with pytest.raises(RuntimeError, match="without a derivative"):
+        y.sum().backward()
