@@ -30,7 +30,7 @@ from drumblender.files.reading import read_channels
 from drumblender.signal import fit_length, resample
 from drumblender.sound import Voice, load, prepare
 from drumblender.sound.engine import PRECISIONS
-from drumblender.sound.sound import as_written, play
+from drumblender.sound.sound import play, render
 from drumblender.tasks.checkpoint import build_model
 
 ROOT = Path(__file__).parent.parent
@@ -76,7 +76,7 @@ def stages(voice: Voice, analysis: CQTModalAnalysis, source: Path, folder: Path)
     timed("analyze", lambda: analysis(audio))
     (sound,) = timed("encode", lambda: voice.decompose_prepared([recording], [0]))
     parts = timed("synthesize", lambda: play([sound])[0])
-    stems = timed("resample back", lambda: as_written(sound, parts))
+    stems = timed("resample back", lambda: render([sound], played=[parts])[0])
     samples = sum(stems.values())
     samples = samples / max(1.0, np.abs(samples).max())
     timed("write", lambda: write_samples(folder / "out.wav", samples, sound.sample_rate))

@@ -10,7 +10,8 @@ from typing import List, Optional, Sequence, Tuple
 from drumblender.commands.report import Parser, report_errors
 from drumblender.errors import UsageError
 from drumblender.files.text import printable
-from drumblender.sound.controls import CONTROLS, Changes
+from drumblender.sound.changes import Changes
+from drumblender.sound.controls import CONTROLS
 from drumblender.sound.controls import KNOWN_PARTS as PARTS
 
 NORMALIZE = ("all", "each")

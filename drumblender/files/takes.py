@@ -7,27 +7,20 @@ length passes through piece by piece.
 """
 
 import contextlib
-import io
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, Mapping, Optional, Tuple
 
 import numpy as np
-import soundfile
 
 from drumblender.files import locks
-from drumblender.files.atomic import disk_errors, in_one_step
-from drumblender.files.audio import check_samples, encode
+from drumblender.files.atomic import disk_errors
+from drumblender.files.audio import check_samples
 
 WHOLE = ""  # among the signals of a take, the sum of the others
-_AUDIBLE = 1.005  # a change of level that is less cannot be heard
-_BLOCK = 1 << 16  # samples of each channel
+BLOCK = 1 << 16  # samples of each channel
 _SCRATCH = ".drumblender-synth-"
-_ROUNDED = 2.0**-13  # what rounding to 16 bits may make of three stems and their sum, and more
-_ENCODED = 0.05  # the part of its energy by which Vorbis differs when what it encodes is rounded
-_COMPARED = 1 << 20  # samples of Vorbis that are encoded to compare them
 
 Signals = Dict[str, np.ndarray]
 
@@ -70,7 +63,7 @@ class Take:
         """
         with open(self.recorded[name], "rb") as file:
             while True:
-                block = np.fromfile(file, np.float32, _BLOCK * self.channels)
+                block = np.fromfile(file, np.float32, BLOCK * self.channels)
                 if not len(block):
                     return
                 block = block if self.channels == 1 else block.reshape(-1, self.channels)
@@ -146,7 +139,7 @@ def record(
                     peaks[name] = max(peaks[name], float(np.abs(samples).max(initial=0.0)))
                     files[name].write(samples.data)
     except BaseException:
-        _remove(recorded.values())  # others may need the room
+        remove(recorded.values())  # others may need the room
         raise
     written = {name: path for name, path in stems.items() if path is not None}
     loudest = max(peaks[name] for name in (WHOLE, *written))
@@ -176,109 +169,13 @@ def _fade(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return np.concatenate([before[:shared] * (1 - fade) + after[:shared] * fade, after[shared:]])
 
 
-def full_scales(takes: Sequence[Take], normalize: str, bits: int) -> List[float]:
-    """The value that becomes full scale in each take: the same in all, but for "each".
-
-    Args:
-        takes: all that one command writes.
-        normalize: "no" scales down what integers cannot hold, "all" the loudest to full scale,
-            "each" every take to full scale.
-        bits: of the files; 32 are floats, which hold anything.
-    """
-    if normalize == "each":
-        return [take.loudest or 1.0 for take in takes]
-    loudest = max((take.loudest for take in takes), default=0.0)
-    scaled = loudest > 0
-    if normalize != "all":
-        scaled = any(take.loudest > 1 and not take.is_float(bits) for take in takes)
-    return [loudest if scaled else 1.0] * len(takes)
-
-
-def describe_scales(
-    takes: Sequence[Take], scales: Sequence[float], normalize: str, bits: int
-) -> List[str]:
-    """What a person should know about the level of what is written."""
-    if normalize != "no" or not takes:
-        return []
-    worst = max(takes, key=lambda take: take.loudest)
-    if worst.loudest <= _AUDIBLE:
-        return []
-    level = 20 * math.log10(worst.loudest)
-    if worst.is_float(bits):
-        loud = [take for take in takes if take.loudest > _AUDIBLE]
-        return [
-            f"{take.destination}: exceeds full scale by {20 * math.log10(take.loudest):.1f} dB."
-            for take in loud
-        ]
-    what = "it" if worst.loudest == worst.peak else "a stem of it"
-    if len(takes) == 1:
-        return [f"{worst.destination}: scaled by {-level:.1f} dB, as {what} exceeded full scale."]
-    return [
-        f"All {len(takes)} sounds were scaled by {-level:.1f} dB together, because "
-        f"{worst.destination}{'' if what == 'it' else ' (a stem of it)'} exceeded full scale."
-    ]
-
-
-def write_take(take: Take, full_scale: float, bits: int) -> None:
-    """Write a take and its stems under their names, together or not at all."""
-    names = {take.destination: WHOLE, **{path: name for name, path in take.stems.items()}}
-    shape = take.length, take.channels
-    with contextlib.ExitStack() as stack:
-        for path, name in names.items():
-            temporary = stack.enter_context(in_one_step(path))
-            blocks = take.blocks(name, full_scale)
-            encode(temporary, path, blocks, shape, take.sample_rate, bits)
-
-
 def forget(take: Take) -> None:
     """Remove what was recorded of a take."""
-    _remove([*take.recorded.values(), *(path for _, path, _ in take.inputs)])
+    remove([*take.recorded.values(), *(path for _, path, _ in take.inputs)])
 
 
-def _remove(paths: Iterable[Path]) -> None:
+def remove(paths: Iterable[Path]) -> None:
+    """Remove files, and leave what cannot be removed."""
     for path in paths:
         with contextlib.suppress(OSError):
             os.unlink(path)
-
-
-def add_up(stems: Sequence[Path], output: Path) -> bool:
-    """Whether the stems that lie somewhere are those of an output, as far as can be heard."""
-    try:
-        with contextlib.ExitStack() as stack:
-            files = [
-                stack.enter_context(soundfile.SoundFile(stack.enter_context(path.open("rb"))))
-                for path in (output, *stems)
-                if path.is_file()
-            ]
-            form = {(file.samplerate, file.channels, file.frames) for file in files}
-            if len(files) <= len(stems) or len(form) > 1:
-                return False
-            if output.suffix.lower() == ".ogg":
-                return _encoded_alike(
-                    files[0].samplerate, *(file.read(_COMPARED) for file in files)
-                )
-            for _ in range(0, files[0].frames, _BLOCK):
-                whole, *parts = (file.read(_BLOCK) for file in files)
-                if np.abs(whole - sum(parts)).max() > _ROUNDED:
-                    return False
-            return True
-    except (soundfile.SoundFileError, OSError):
-        return False
-
-
-def _encoded_alike(sample_rate: int, whole: np.ndarray, *parts: np.ndarray) -> bool:
-    """Whether parts add up to what a Vorbis file holds, which is other noise where there is noise.
-
-    The same noise comes of the same samples, though.
-    """
-    total = sum(parts)
-    channels = 1 if total.ndim == 1 else total.shape[1]
-    file = io.BytesIO()
-    with soundfile.SoundFile(file, "w", sample_rate, channels, "VORBIS", format="OGG") as sound:
-        for start in range(0, len(total), _BLOCK):
-            sound.write(total[start : start + _BLOCK])
-    file.seek(0)
-    again = soundfile.read(file)[0]
-    middle = slice(0, -_BLOCK if len(whole) == _COMPARED else None)
-    energy, error = (np.var(x[middle]) for x in (whole, whole - again))
-    return bool(error <= _ENCODED * energy + _ROUNDED**2)

@@ -7,9 +7,8 @@ from typing import Dict, List, Optional, Sequence, Tuple, Union
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.audio import SUFFIXES, check_name
 from drumblender.files.listing import files_below
-from drumblender.files.takes import add_up
+from drumblender.files.writing import add_up, stem_files
 from drumblender.jobs.request import Job, Request
-from drumblender.sound.controls import KNOWN_PARTS
 
 PathLike = Union[str, Path]
 
@@ -114,12 +113,3 @@ def check_overwriting(jobs: Sequence[Job], sources: Sequence[Path], variations: 
 def numbered(path: Path, stems: Optional[Path], name: str) -> Tuple[Path, Optional[Path]]:
     """Where one of several sounds of one job goes, and its stems."""
     return path.with_name(f"{path.stem}_{name}{path.suffix}"), stems and stems / name
-
-
-def stem_files(folder: Path, output: Path, parts: Sequence[str] = KNOWN_PARTS) -> Dict[str, Path]:
-    """Where the parts of an output go, by name.
-
-    Their format is that of their sum, unless it is lossy, because they shall add up.
-    """
-    suffix = ".wav" if output.suffix.lower() == ".ogg" else output.suffix
-    return {name: folder / f"{name}{suffix}" for name in parts}

@@ -6,7 +6,7 @@ from typing import Optional, Tuple
 
 from drumblender.errors import DrumblenderError, sentence_of, trace
 from drumblender.files.takes import Take
-from drumblender.sound.controls import Changes
+from drumblender.sound.changes import Changes
 
 
 @dataclass(frozen=True)

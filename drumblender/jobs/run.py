@@ -7,7 +7,6 @@ model of its own and does all by itself: there, batches are no faster than one s
 """
 
 import functools
-import itertools
 import math
 import os
 import sys
@@ -25,13 +24,13 @@ from drumblender.files.progress import progress
 from drumblender.files.reading import duration
 from drumblender.files.takes import scratch_folder
 from drumblender.files.text import printable
-from drumblender.jobs.output import print_written, write, write_after_a_stop
+from drumblender.files.writing import write_all
+from drumblender.jobs.pictures import draw
 from drumblender.jobs.plan import check_overwriting, numbered
 from drumblender.jobs.request import Job, Report, Request
-from drumblender.jobs.segments import cut
-from drumblender.jobs.studio import Studio
-from drumblender.sound.recording import Recording, prepare
-from drumblender.sound.sound import blend
+from drumblender.jobs.studio import Studio, first_channel
+from drumblender.sound.blending import blend
+from drumblender.sound.recording import Recording, TooLong, prepare
 
 PathLike = Union[str, Path]
 # Sounds that go through the model together on a GPU.
@@ -61,7 +60,7 @@ def resynthesize(
     many = len(jobs) > 1
     # The longest first: neighbors are then of one length, for which the analysis keeps its filters
     # and a GPU its batches, and no long one is left to a single process at the end.
-    seconds = {job: duration(job.source) for job in jobs}
+    seconds = {job: duration(job.source) if many else 0.0 for job in jobs}
     jobs = sorted(jobs, key=lambda job: -seconds[job])
     reports: List[Report] = []
     said: Set[str] = set()
@@ -85,13 +84,13 @@ def resynthesize(
         except BaseException:
             # What is made shall not be lost; how loud the rest would be nobody knows.
             workers.abandon()
-            write_after_a_stop(request, reports, len(jobs))
+            _write_after_a_stop(request, reports, len(jobs))
             raise
         finally:
             _studio.cache_clear()
-        reports = write(request, reports, workers)
+        reports = _written(request, reports, workers)
     if not many:
-        print_written(reports[0])
+        _print_written(reports[0])
     failed = sorted(r for r in (report.error for report in reports) if r)
     if failed and not many:
         raise DrumblenderError(failed[0])
@@ -140,19 +139,20 @@ def blend_files(
         request = replace(request, scratch=scratch)
         studio = Studio(request)
         one, other = studio.whole(a, "to blend"), studio.whole(b, "to blend")
-        inputs = [(x.name, x.recording[:, 0], x.sample_rate) for x in (one, other)]
+        inputs = [(x.name, first_channel(x), x.sample_rate) for x in (one, other)]
         reports: List[Report] = []
         try:
             for x, job in progress("Blends", len(blends), disable=not steps, iterable=blends):
-                reports += studio.produce([(job, blend(one, other, x))], inputs)
+                between = blend(one, other, x)
+                reports += studio.produce([job], [between.name], lambda s=between: [s], inputs)
         except BaseException:
-            write_after_a_stop(request, reports, len(blends))
+            _write_after_a_stop(request, reports, len(blends))
             raise
-        reports = write(request, reports, Workers(1))
+        reports = _written(request, reports, Workers(1))
     for line in dict.fromkeys(line for report in reports for line in report.notes):
         print(printable(line))
     for report in reports:
-        print_written(report)
+        _print_written(report)
     for report in reports:
         if report.error:
             raise DrumblenderError(report.error)
@@ -161,23 +161,26 @@ def blend_files(
 def _reports(
     request: Request, jobs: Sequence[Job], workers: Workers, batch_size: Optional[int]
 ) -> Iterator[Report]:
+    """Do jobs, and report each when it is done."""
     many = len(jobs) >= _FEW
     cpu = request.device == "cpu" or (request.device == "auto" and not torch.cuda.is_available())
     size = batch_size or (1 if cpu else GPU_BATCH)
-    if many and cpu and size == 1:  # of one thread each, for the same bytes from any number
-        yield from workers.map(functools.partial(_alone, request), jobs)
+    if size == 1 and (cpu or not many):
+        # Of one thread each where there are many, for the same bytes from any number of processes.
+        do = functools.partial(_do, request)
+        yield from workers.map(do, jobs) if many else map(do, jobs)
         return
     studio = _studio(request)
     prepared = functools.partial(_prepared, request, studio.voice.settings)
     ready = workers.map(prepared, jobs) if many and workers.count > 1 else map(prepared, jobs)
     batch: List[Tuple[Job, Recording]] = []
-    for job, recording, failure in ready:
-        if failure:
-            yield failure
-        elif recording is None:
-            yield _guarded_long(studio, job)
+    for job, found in ready:
+        if isinstance(found, Report):
+            yield found
+        elif found is None:
+            yield _do(request, job)
         else:
-            batch.append((job, recording))
+            batch.append((job, found))
         if len(batch) == size:
             yield from _guarded(studio, batch)
             batch = []
@@ -187,38 +190,38 @@ def _reports(
 
 @functools.lru_cache(maxsize=1)
 def _studio(request: Request) -> Studio:
+    """The studio of this process, which loads its model once."""
     return Studio(request)
 
 
-def _alone(request: Request, job: Job) -> Report:
-    """All of one job, in a process that has a model of its own."""
-    studio = _studio(request)
-    job, recording, failure = _prepared(request, studio.voice.settings, job)
-    if failure:
-        return failure
-    if recording is None:
-        return _guarded_long(studio, job)
-    return _guarded(studio, [(job, recording)])[0]
+def _do(request: Request, job: Job) -> Report:
+    """All of one job, with the model of this process."""
+    studio = _studio(request)  # whatever is wrong with the model is wrong for all jobs
+    try:
+        return studio.do(job)
+    except UsageError:
+        raise
+    except Exception as error:
+        return Report(job).failed(error)
 
 
 def _prepared(
     request: Request, settings: AnalysisSettings, job: Job
-) -> Tuple[Job, Optional[Recording], Optional[Report]]:
-    """A recording that is read and analyzed; None if it is longer than a segment, or fails."""
+) -> Tuple[Job, Union[Recording, Report, None]]:
+    """A recording that is read and analyzed; None if it is long; a report if that failed."""
     try:
-        pieces = list(itertools.islice(cut(job.source), 2))
-        if len(pieces) > 1:
-            return job, None, None
-        samples, rate = pieces[0]
-        return job, prepare(samples, settings, rate, request.stereo, job.source.name), None
+        return job, prepare(job.source, settings, None, request.stereo, whole=False)
+    except TooLong:
+        return job, None
     except Exception as error:
-        return job, None, Report(job).failed(error)
+        return job, Report(job).failed(error)
 
 
 def _guarded(studio: Studio, batch: Sequence[Tuple[Job, Recording]]) -> List[Report]:
     """Work; where a batch fails, one by one, so that one does not take the others with it."""
     try:
-        return studio.work([job for job, _ in batch], [recording for _, recording in batch])
+        jobs, recordings = zip(*batch)
+        return studio.do_prepared(jobs, recordings)
     except UsageError:
         raise
     except Exception as error:
@@ -227,8 +230,30 @@ def _guarded(studio: Studio, batch: Sequence[Tuple[Job, Recording]]) -> List[Rep
         return [report for one in batch for report in _guarded(studio, [one])]
 
 
-def _guarded_long(studio: Studio, job: Job) -> Report:
-    try:
-        return studio.work_through(job)
-    except Exception as error:
-        return Report(job).failed(error)
+def _written(request: Request, reports: Sequence[Report], workers: Workers) -> List[Report]:
+    """Write what was made, all by one gain; gives reports with what failed now."""
+    errors, lines = write_all(
+        [report.takes for report in reports], request.normalize, request.bits, workers, draw
+    )
+    for line in lines:
+        print(printable(line))
+    return [
+        report if error is None else report.failed(error) for report, error in zip(reports, errors)
+    ]
+
+
+def _write_after_a_stop(request: Request, reports: Sequence[Report], total: int) -> None:
+    """Write what there is, which takes a moment, and say how much of all that is."""
+    if not reports:
+        return
+    print("Stopped; what is finished is being written ...", file=sys.stderr)
+    written = _written(request, reports, Workers(1))
+    done = sum(report.error is None for report in written)
+    print(f"{done} of {total} recordings are written.", file=sys.stderr)
+
+
+def _print_written(report: Report) -> None:
+    """Say what was written for one job."""
+    for take in report.takes if report.error is None else ():
+        info = f"{take.length / take.sample_rate:.2f} s at {take.sample_rate} Hz"
+        print(printable(f"{take.destination}: {info}"))

@@ -1,11 +1,10 @@
 """A model at work on the jobs of one process."""
 
 import hashlib
-import itertools
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -13,30 +12,53 @@ from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.atomic import disk_errors
 from drumblender.files.audio import check_rate
 from drumblender.files.memory import keep_memory
-from drumblender.files.reading import open_recording
+from drumblender.files.segments import SEGMENT_S, segment_lengths, segments
 from drumblender.files.takes import Take, record
-from drumblender.jobs.plan import numbered, stem_files
+from drumblender.files.writing import stem_files
+from drumblender.jobs.pictures import SHOWN_S
+from drumblender.jobs.plan import numbered
 from drumblender.jobs.request import Job, Report, Request
-from drumblender.jobs.segments import SEGMENT_S, segment_lengths, segments
-from drumblender.sound.recording import Recording
-from drumblender.sound.sound import Sound, as_written, play
-from drumblender.sound.voice import Voice, load
-from drumblender.tasks.blender import Stems, mix
+from drumblender.sound.recording import Recording, TooLong, prepare
+from drumblender.sound.sound import Sound, render
+from drumblender.sound.voice import load
 
-# A picture shows no more than this much of a recording.
-SHOWN_S = 60.0
+# A signal with a label and its sample rate, to be drawn above what is written.
+Input = Tuple[str, np.ndarray, int]
+
+
+@dataclass(frozen=True)
+class Product:
+    """One sound to be made for a job.
+
+    Attributes:
+        index: of the job.
+        path: the file to write in the end.
+        stems: name of a part -> file to write it to, or None only to record it.
+        prefix: of the names of temporary files.
+        seed: of what is drawn by chance, but for the noise.
+    """
+
+    index: int
+    path: Path
+    stems: Mapping[str, Optional[Path]]
+    prefix: Path
+    seed: Optional[int]
 
 
 class Studio:
-    """A model at work in one process."""
+    """A model at work in one process.
+
+    Args:
+        request: what shall happen to every recording.
+    """
 
     def __init__(self, request: Request):
         keep_memory()
         self.request = request
-        self.voice: Voice = load(
-            request.config, request.checkpoint, request.device, request.precision
-        )
+        self.voice = load(request.config, request.checkpoint, request.device, request.precision)
         self._check()
+        changes = request.changes
+        self.changes = changes.randomized() if request.variations else changes
         self.notes: Tuple[str, ...] = ()
         if request.seed is not None and not self.voice.is_repeatable:
             self.notes = (
@@ -44,17 +66,6 @@ class Studio:
                 "`generator`.",
             )
         self.others = {p: self.whole(path, "to take a part from") for p, path in request.parts}
-
-    def whole(self, path: Path, purpose: str) -> Sound:
-        """A recording taken apart in one piece."""
-        recordings = list(
-            itertools.islice(segments(path, self.voice.settings, self.request.stereo), 2)
-        )
-        if len(recordings) > 1:
-            raise DrumblenderError(
-                f"{path} is longer than {SEGMENT_S:g} s, too long {purpose}; cut it."
-            )
-        return self.take_apart(recordings)[0]
 
     def _check(self) -> None:
         """Raise where this model cannot do what is asked of it."""
@@ -68,148 +79,133 @@ class Studio:
                     f"{' and '.join(self.voice.parts)}); leave it out, or take another model."
                 )
 
-    def take_apart(self, recordings: Sequence[Recording], first: int = 0) -> List[Sound]:
-        """Sounds of recordings.
+    def whole(self, path: Path, purpose: str) -> Sound:
+        """A recording taken apart in one piece."""
+        seed = derive_seed(self.request.seed, path.name)
+        try:
+            return self.voice.decompose(path, None, seed, self.request.stereo, whole=False)
+        except TooLong:
+            raise DrumblenderError(
+                f"{path} is longer than {SEGMENT_S:g} s, too long {purpose}; cut it."
+            ) from None
+
+    def do(self, job: Job) -> Report:
+        """Take a recording apart, change and record it; segment by segment if it is long."""
+        seed = derive_seed(self.request.seed, job.source.name)
+        stereo = self.request.stereo
+        try:
+            return self.produce(
+                [job],
+                [job.source.name],
+                lambda: [self.voice.decompose(job.source, None, seed, stereo, whole=False)],
+            )[0]
+        except TooLong:
+            return self.work_through(job)
+
+    def do_prepared(self, jobs: Sequence[Job], recordings: Sequence[Recording]) -> List[Report]:
+        """Take recordings apart together, change and record them."""
+        names = [recording.name for recording in recordings]
+        seeds = [derive_seed(self.request.seed, name) for name in names]
+        return self.produce(jobs, names, lambda: self.voice.decompose_prepared(recordings, seeds))
+
+    def produce(
+        self,
+        jobs: Sequence[Job],
+        names: Sequence[str],
+        make: Callable[[], Sequence[Sound]],
+        inputs: Optional[Sequence[Input]] = None,
+    ) -> List[Report]:
+        """Make sounds, change and record them.
 
         Args:
-            recordings: of one sound each, or a segment.
-            first: the number of the segment.
+            jobs: one for each sound.
+            names: of the sounds.
+            make: gives the sounds.
+            inputs: what pictures show above; the recording when None.
         """
-        names = [f"{r.name} {first}" if first else r.name for r in recordings]
-        seeds = [derive_seed(self.request.seed, name) for name in names]
-        return self.voice.decompose_prepared(recordings, seeds)
-
-    def work(self, jobs: Sequence[Job], recordings: Sequence[Recording]) -> List[Report]:
-        """Take recordings apart, change and render them."""
-        todo = []
-        for job, sound in zip(jobs, self.take_apart(recordings)):
-            for part, other in self.others.items():
-                sound = sound.with_part(part, other)
-            todo.append((job, sound))
-        return self.produce(todo)
+        request = self.request
+        products = self._products(jobs, names)
+        reports = [Report(job, notes=self.notes) for job in jobs]
+        sounds = make()
+        silent = [sound.is_silent for sound in sounds]
+        for part, other in self.others.items():
+            sounds = [sound.with_part(part, other) for sound in sounds]
+        edited = [self.changes.apply(sounds[p.index], p.seed) for p in products]
+        separate = bool(request.stems or request.plot)
+        for product, sound, stems in zip(
+            products, edited, render(edited, request.sample_rate, separate)
+        ):
+            report = reports[product.index]
+            try:
+                rate = request.sample_rate or sound.sample_rate
+                check_rate(product.path, rate)
+                take = record([(0, stems)], product.path, product.stems, rate, product.prefix)
+                notes = report.notes
+                if silent[product.index]:
+                    source = report.job.source
+                    notes += (f"{product.path}: is silent, as {source} never exceeds -60 dB.",)
+                if request.plot:
+                    shown = inputs or [("Input", first_channel(sound), sound.sample_rate)]
+                    take = _with_inputs(take, shown, product.prefix)
+                reports[product.index] = replace(report, takes=(*report.takes, take), notes=notes)
+            except DrumblenderError as error:
+                reports[product.index] = report.failed(error)
+        return reports
 
     def work_through(self, job: Job) -> Report:
-        """As :meth:`work`, of one recording of any length, segment by segment."""
-        keeps_time = self.request.changes.keeps_time and not self.request.variations
-        if self.others or not keeps_time:
+        """As :meth:`do`, of one recording of any length, segment by segment."""
+        request = self.request
+        if self.others or request.variations or not self.changes.keeps_time:
             raise DrumblenderError(
                 f"{job.source} is longer than {SEGMENT_S:g} s, too long for --decay, --humanize, "
                 "--variations and parts of other recordings; cut it."
             )
-        with open_recording(job.source) as file:
-            its_rate = file.sample_rate
-        rate = self.request.sample_rate or its_rate
-        _, hop = segment_lengths(its_rate)
-        count, shown = 0, []
+        (product,) = self._products([job], [job.source.name])
+        count, shown, its_rate = 0, [], 0
 
         def pieces() -> Iterator[Tuple[int, Dict[str, np.ndarray]]]:
-            nonlocal count
-            for recording in segments(job.source, self.voice.settings, self.request.stereo):
-                (sound,) = self.take_apart([recording], count)
-                (_, _, sound), *_ = self._versions(job, sound)
-                (parts,) = play([sound])
-                if self.request.plot and count * hop < SHOWN_S * its_rate:
-                    shown.append(sound.recording[:hop, 0])
-                yield round(count * hop * rate / its_rate), self._stems(sound, parts)
+            nonlocal count, its_rate
+            settings, name = self.voice.settings, job.source.name
+            for samples, its_rate in segments(job.source):
+                _, hop = segment_lengths(its_rate)
+                recording = prepare(samples, settings, its_rate, request.stereo, name)
+                seed = derive_seed(request.seed, f"{name} {count}" if count else name)
+                (sound,) = self.voice.decompose_prepared([recording], [seed])
+                separate = bool(request.stems or request.plot)
+                (stems,) = render([self.changes.apply(sound)], request.sample_rate, separate)
+                if request.plot and count * hop < SHOWN_S * its_rate:
+                    shown.append(first_channel(sound)[:hop])
+                rate = request.sample_rate or its_rate
+                if not count:
+                    check_rate(product.path, rate)
+                yield round(count * hop * rate / its_rate), stems
                 count += 1
 
-        take = self._record(job.destination, job.stems, rate, pieces())
-        if self.request.plot:
+        take = record(pieces(), product.path, product.stems, request.sample_rate, product.prefix)
+        take = replace(take, sample_rate=request.sample_rate or its_rate)
+        if request.plot:
             recorded = np.concatenate(shown)[: round(SHOWN_S * its_rate)]
-            take = self._with_inputs(take, [("Input", recorded, its_rate)])
+            take = _with_inputs(take, [("Input", recorded, its_rate)], product.prefix)
         note = f"made in {count} segments of {SEGMENT_S:g} s, faded into each other."
         return Report(job, (take,), (*self.notes, f"{job.destination}: {note}"))
 
-    def produce(
-        self,
-        todo: Sequence[Tuple[Job, Sound]],
-        inputs: Optional[List[Tuple[str, np.ndarray, int]]] = None,
-    ) -> List[Report]:
-        """Change and render sounds.
-
-        Args:
-            todo: jobs with their sounds.
-            inputs: what pictures show above (name, samples, sample rate); the recording when None.
-        """
-        reports = [Report(job, notes=self.notes) for job, _ in todo]
-        products = [
-            (index, *product)
-            for index, (job, sound) in enumerate(todo)
-            for product in self._versions(job, sound)
-        ]
-        rendered = play([sound for *_, sound in products])
-        for (index, path, stems, sound), parts in zip(products, rendered):
-            report = reports[index]
-            try:
-                pieces = [(0, self._stems(sound, parts))]
-                take = self._record(path, stems, self._rate(sound), pieces)
-                notes = report.notes
-                if todo[index][1].is_silent:
-                    source = report.job.source
-                    notes += (f"{path}: is silent, as {source} never exceeds -60 dB.",)
+    def _products(self, jobs: Sequence[Job], names: Sequence[str]) -> List[Product]:
+        """What to make for jobs: one sound each, or as many variations as are asked for."""
+        count, found = self.request.variations, []
+        for index, (job, name) in enumerate(zip(jobs, names)):
+            for number in range(1, max(1, count) + 1):
+                path, folder = job.destination, job.stems
+                if count:
+                    path, folder = numbered(path, folder, f"{number:0{len(str(count))}d}")
+                stems: Dict[str, Optional[Path]] = {}
                 if self.request.plot:
-                    shown = inputs or [("Input", sound.recording[:, 0], sound.sample_rate)]
-                    take = self._with_inputs(take, shown)
-                reports[index] = replace(report, takes=(*report.takes, take), notes=notes)
-            except DrumblenderError as error:
-                reports[index] = report.failed(error)
-        return reports
-
-    def _versions(self, job: Job, sound: Sound) -> Iterator[Tuple[Path, Optional[Path], Sound]]:
-        """(file, folder of stems, sound): the variations of a sound, or the sound itself."""
-        changes, count = self.request.changes, self.request.variations
-        sound = changes.apply(sound)
-        if not count and not changes.are_random:
-            yield job.destination, job.stems, sound
-            return
-        for number in range(1, max(1, count) + 1):
-            seed = derive_seed(self.request.seed, f"{sound.name} variation {number}")
-            varied = changes.vary(sound, seed)
-            if not changes.are_random:
-                varied = sound.with_variation(seed=seed)
-            if count:
-                name = f"{number:0{len(str(count))}d}"
-                yield (*numbered(job.destination, job.stems, name), varied)
-            else:
-                yield job.destination, job.stems, varied
-
-    def _rate(self, sound: Sound) -> int:
-        """The rate at which a sound is written, in Hz."""
-        return self.request.sample_rate or sound.sample_rate
-
-    def _stems(self, sound: Sound, stems: Stems) -> Dict[str, np.ndarray]:
-        """The signals to write of a sound; only their sum where nobody asks for them."""
-        if self.request.stems is None and not self.request.plot:
-            stems = {"sum": mix(stems)}  # resampled once, not part by part
-        return as_written(sound, stems, self._rate(sound))
-
-    def _record(
-        self,
-        path: Path,
-        folder: Optional[Path],
-        rate: int,
-        pieces: Iterable[Tuple[int, Dict[str, np.ndarray]]],
-    ) -> Take:
-        """Record a sound that comes piece by piece, each with its first sample."""
-        check_rate(path, rate)
-        stems = {} if folder is None else stem_files(folder, path, self.voice.parts)
-        kept = stems if not self.request.plot else {**dict.fromkeys(self.voice.parts), **stems}
-        return record(pieces, path, kept, rate, self._recorded(path))
-
-    def _recorded(self, path: Path) -> Path:
-        """What the names of files begin with that are recorded for a path."""
-        digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-        return self.request.scratch / digest
-
-    def _with_inputs(self, take: Take, inputs: Sequence[Tuple[str, np.ndarray, int]]) -> Take:
-        """A take with what its picture shows above it."""
-        kept = []
-        with disk_errors(take.destination):
-            for index, (label, samples, rate) in enumerate(inputs):
-                path = Path(f"{self._recorded(take.destination)}-input-{index}.f32")
-                np.ascontiguousarray(samples, np.float32).tofile(path)
-                kept.append((label, path, rate))
-        return replace(take, inputs=tuple(kept))
+                    stems.update(dict.fromkeys(self.voice.parts))
+                if folder is not None:
+                    stems.update(stem_files(folder, path, self.voice.parts))
+                digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+                seed = derive_seed(self.request.seed, f"{name} variation {number}")
+                found.append(Product(index, path, stems, self.request.scratch / digest, seed))
+        return found
 
 
 def derive_seed(seed: Optional[int], name: str) -> Optional[int]:
@@ -223,3 +219,19 @@ def derive_seed(seed: Optional[int], name: str) -> Optional[int]:
     # A name may hold bytes that are no UTF-8, which are lone surrogates here.
     text = f"{seed} {name}".encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
+
+
+def first_channel(sound: Sound) -> np.ndarray:
+    """What was recorded of a sound, (N,), or nothing."""
+    return np.zeros(0, np.float32) if sound.recording is None else sound.recording[:, 0]
+
+
+def _with_inputs(take: Take, inputs: Sequence[Input], prefix: Path) -> Take:
+    """A take with what its picture shows above it, kept in temporary files."""
+    kept = []
+    with disk_errors(take.destination):
+        for index, (label, samples, rate) in enumerate(inputs):
+            path = Path(f"{prefix}-input-{index}.f32")
+            np.ascontiguousarray(samples, np.float32).tofile(path)
+            kept.append((label, path, rate))
+    return replace(take, inputs=tuple(kept))

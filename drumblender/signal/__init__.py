@@ -2,7 +2,7 @@
 
 from drumblender.signal.precision import at_least_float32, exact_products, full_precision
 from drumblender.signal.resample import resample
-from drumblender.signal.samples import fit_length, sine, trim_leading_silence
+from drumblender.signal.samples import fit_length, mix, sine, trim_leading_silence
 from drumblender.signal.tilt import tilt_filter
 from drumblender.signal.units import hz_to_rad, rad_to_hz
 
@@ -12,6 +12,7 @@ __all__ = [
     "fit_length",
     "full_precision",
     "hz_to_rad",
+    "mix",
     "rad_to_hz",
     "resample",
     "sine",

@@ -1,5 +1,9 @@
 """Makes, cuts and pads tensors of samples."""
 
+from functools import reduce
+from operator import add
+from typing import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -34,6 +38,15 @@ def fit_length(x: Tensor, num_samples: int) -> Tensor:
     """
     missing = num_samples - x.shape[-1]
     return F.pad(x, (0, missing)) if missing > 0 else x[..., :num_samples]
+
+
+def mix(stems: Mapping[str, Tensor]) -> Tensor:
+    """Add up signals, in their order.
+
+    >>> mix({"tone": torch.ones(3), "noise": torch.ones(3)}).tolist()
+    [2.0, 2.0, 2.0]
+    """
+    return reduce(add, stems.values())
 
 
 def trim_leading_silence(

@@ -27,7 +27,7 @@ _HOMES = {
     "Recording": "recording",
     "Sound": "sound",
     "Voice": "voice",
-    "blend": "sound",
+    "blend": "blending",
     "load": "voice",
     "prepare": "recording",
 }

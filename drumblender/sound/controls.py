@@ -11,7 +11,7 @@ import math
 import random
 import secrets
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
 from drumblender.errors import UsageError
 
@@ -273,68 +273,6 @@ def by_name(name: str) -> Control:
             return control
     names = ", ".join(control.name for control in CONTROLS)
     raise UsageError(f"There is no control {name!r}; the controls are {names}.")
-
-
-@dataclass(frozen=True)
-class Changes:
-    """Values of controls, to be applied to any number of sounds.
-
-    Attributes:
-        values: (name of a control, value). A control that is not among them stays as it is.
-        switches: (name of a control, name of a switch) of the switches that are on.
-
-    >>> Changes((("pitch", 2.0), ("decay", 1.5))).keeps_time
-    False
-    """
-
-    values: Tuple[Tuple[str, float], ...] = ()
-    switches: Tuple[Tuple[str, str], ...] = ()
-
-    def apply(self, sound: "Sound") -> "Sound":
-        """Change a sound, in the order of the table. What is drawn by chance is not drawn here."""
-        for control, value in self._in_order(is_random=False):
-            on = {switch: True for name, switch in self.switches if name == control.name}
-            sound = control.apply(sound, value, **on)
-        return sound
-
-    def vary(self, sound: "Sound", seed: Optional[int]) -> "Sound":
-        """Draw what is drawn by chance."""
-        for control, value in self._in_order(is_random=True):
-            sound = control.apply(sound, value, seed=seed)
-        return sound
-
-    @property
-    def are_random(self) -> bool:
-        """Whether anything is drawn by chance."""
-        return any(True for _ in self._in_order(is_random=True))
-
-    @property
-    def keeps_time(self) -> bool:
-        """Whether sounds stay as long as they are."""
-        given = dict(self.values)
-        return all(
-            control.keeps_time or control.is_neutral(given.get(control.name))
-            for control in CONTROLS
-        )
-
-    @property
-    def needs(self) -> Dict[str, str]:
-        """The part that a model must have, for each option that is not neutral."""
-        given, found = dict(self.values), {}
-        for control in CONTROLS:
-            if control.part is not None and not control.is_neutral(given.get(control.name)):
-                found[f"--{control.name}"] = control.part
-            for switch in control.switches:
-                if (control.name, switch.name) in self.switches:
-                    found[f"--{control.name}_{switch.name}"] = switch.part
-        return found
-
-    def _in_order(self, is_random: bool) -> Iterator[Tuple[Control, float]]:
-        """Controls and their values, of those that draw or of those that do not."""
-        given = dict(self.values)
-        for control in CONTROLS:
-            if control.name in given and control.is_random == is_random:
-                yield control, given[control.name]
 
 
 def method_of(control: Control) -> Callable[..., "Sound"]:

@@ -1,7 +1,8 @@
 """A model at work: batches of sounds through its networks and synthesizers."""
 
-import contextlib
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+import functools
+import itertools
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -53,10 +54,13 @@ class Engine:
         for group in _groups(keys, sizes, self._limit):
             audio = torch.cat([recordings[i].audio for i in group]).to(self.device)
             modes = self._together([recordings[i].modes for i in group])
-            with self._running():
+            rows_of = _rows(group, [len(recordings[i].audio) for i in group])
+            precision = self._autocast()
+            with torch.inference_mode(), precision:
                 found = self.model.network.encode(audio[:, None], modes, self.model.num_samples)
-            for i, rows in _rows(group, [len(recordings[i].audio) for i in group]):
-                made[i] = {name: _taken(value, rows) for name, value in found.items()}
+            for i, rows in rows_of.items():
+                take = functools.partial(_take, rows)
+                made[i] = {name: map_tensors(take, value) for name, value in found.items()}
         return made
 
     def synthesize(
@@ -84,22 +88,22 @@ class Engine:
             together = {
                 name: self._together([parameters[i][name] for i in group]) for name in self.parts
             }
-            with self._running():
+            rows_of = _rows(group, counts)
+            precision = self._autocast()
+            with torch.inference_mode(), precision:
                 stems = self.model.network.synthesize(together, lengths[group[0]], generators)
-            for i, rows in _rows(group, counts):
-                made[i] = {name: _taken(stem, rows) for name, stem in stems.items()}
+            for i, rows in rows_of.items():
+                made[i] = {name: _take(rows, stem) for name, stem in stems.items()}
         return made
 
     def _together(self, values: Sequence[Any]) -> Any:
         """Parameters of several sounds as one batch, on the device."""
         return map_tensors(lambda *x: torch.cat(x).to(self.device), *values)
 
-    @contextlib.contextmanager
-    def _running(self) -> Iterator[None]:
-        """Compute without gradients, in the precision that was asked for."""
+    def _autocast(self) -> torch.autocast:
+        """The precision that was asked for, as a context."""
         kind, is_mixed = torch.device(self.device).type, self.precision == "bf16-mixed"
-        with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=is_mixed):
-            yield
+        return torch.autocast(kind, torch.bfloat16, enabled=is_mixed)
 
 
 def channels_of(parameters: Parameters) -> int:
@@ -107,21 +111,15 @@ def channels_of(parameters: Parameters) -> int:
     return next((len(x) for value in parameters.values() for x in tensors_of(value)), 1)
 
 
-def _taken(value: Any, rows: slice) -> Any:
+def _take(rows: slice, x: Tensor) -> Tensor:
     """Rows of a batch, in float32 on the CPU."""
-
-    def take(x: Tensor) -> Tensor:
-        return x[rows].float().cpu()
-
-    return map_tensors(take, value)
+    return x[rows].float().cpu()
 
 
-def _rows(group: Sequence[int], counts: Sequence[int]) -> Iterator[Tuple[int, slice]]:
+def _rows(group: Sequence[int], counts: Sequence[int]) -> Dict[int, slice]:
     """Where in a batch the channels of each of its sounds are."""
-    start = 0
-    for index, count in zip(group, counts):
-        yield index, slice(start, start + count)
-        start += count
+    ends = list(itertools.accumulate(counts))
+    return {i: slice(end - count, end) for i, end, count in zip(group, ends, counts)}
 
 
 def _groups(keys: Sequence[Any], sizes: Sequence[int], limit: int) -> List[List[int]]:

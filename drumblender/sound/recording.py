@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Optional, Union
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.reading import read_channels
+from drumblender.files.segments import SEGMENT_S, segments
 from drumblender.parameters import Modes
 from drumblender.signal import fit_length, resample, trim_leading_silence
 from drumblender.sound.timeline import UNIT, Timeline
@@ -20,6 +22,10 @@ from drumblender.sound.timeline import UNIT, Timeline
 PathLike = Union[str, Path]
 # What a 16-bit file cannot hold; sounds end there, and what follows is not computed.
 _INAUDIBLE = 2.0**-16
+
+
+class TooLong(DrumblenderError):
+    """A recording that is longer than a segment, where it may not be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +63,7 @@ def prepare(
     sample_rate: Optional[int] = None,
     stereo: bool = False,
     name: Optional[str] = None,
+    whole: bool = True,
 ) -> Recording:
     """Read and analyze a recording: what can be done in another process than the model's.
 
@@ -66,14 +73,23 @@ def prepare(
         sample_rate: of samples, in Hz.
         stereo: keep all channels.
         name: what to call it; a file has its own.
+        whole: take a file of any length. Otherwise it is one segment at most
+            (:mod:`drumblender.files.segments`).
 
     Raises:
         UsageError: when samples come without their rate.
+        TooLong: when a file is longer than it may be.
         DrumblenderError: when it cannot be read, or is no recording.
     """
     if isinstance(source, (str, Path)):
-        samples, sample_rate = read_channels(source)
         name = name or Path(source).name
+        if whole:
+            samples, sample_rate = read_channels(source)
+        else:
+            pieces = list(islice(segments(Path(source)), 2))
+            if len(pieces) > 1:
+                raise TooLong(f"{source} is longer than {SEGMENT_S:g} s; cut it.")
+            samples, sample_rate = pieces[0]
     else:
         if sample_rate is None:
             raise UsageError("Samples need their sample_rate; give it, in Hz.")

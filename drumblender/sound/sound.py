@@ -24,7 +24,7 @@ from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.audio import check_samples, write_samples
 from drumblender.parameters import map_tensors
 from drumblender.parameters.time_maps import stretch_after
-from drumblender.signal import fit_length, resample, tilt_filter
+from drumblender.signal import fit_length, mix, resample, tilt_filter
 from drumblender.sound.controls import CONTROLS, method_of
 from drumblender.sound.engine import Engine, channels_of
 from drumblender.sound.timeline import Timeline
@@ -110,7 +110,7 @@ class Sound:
         Shape:
             - Output: (N,) each, or (N, channels)
         """
-        return as_written(self, self.parts, sample_rate)
+        return render([self], sample_rate, played=[self.parts])[0]
 
     def render(self, sample_rate: Optional[int] = None) -> np.ndarray:
         """Put the sound together.
@@ -255,44 +255,50 @@ def play(sounds: Sequence[Sound]) -> List[Stems]:
     Shape:
         - Output: (C, 1, N) each, at the model's rate
     """
-    if not sounds:
-        return []
     made = sounds[0].engine.synthesize(
         [sound.parameters for sound in sounds],
         [sound.timeline.played for sound in sounds],
         [sound.seed for sound in sounds],
     )
-    return [_finished(sound, stems) for sound, stems in zip(sounds, made)]
+    for sound, stems in zip(sounds, made):
+        time = sound.timeline
+        for name, stem in stems.items():
+            silence = stem.new_zeros((*stem.shape[:-1], time.lead))
+            whole = fit_length(torch.cat([silence, stem * sound.gains[name]], -1), time.total)
+            stems[name] = tilt_filter(whole, time.sample_rate, sound.brightness)
+    return made
 
 
-def _finished(sound: Sound, stems: Stems) -> Stems:
-    """Apply gains and brightness, and put silence in front up to the length of the whole."""
-    time, finished = sound.timeline, {}
-    for name, stem in stems.items():
-        silence = stem.new_zeros((*stem.shape[:-1], time.lead))
-        stem = torch.cat([silence, stem * sound.gains[name]], -1)
-        finished[name] = tilt_filter(
-            fit_length(stem, time.total), time.sample_rate, sound.brightness
-        )
-    return finished
+def render(
+    sounds: Sequence[Sound],
+    sample_rate: Optional[int] = None,
+    separate: bool = True,
+    played: Optional[Sequence[Stems]] = None,
+) -> List[Dict[str, np.ndarray]]:
+    """Stems of sounds of one model as arrays; what is alike is played together.
 
-
-def as_written(
-    sound: Sound, stems: Stems, sample_rate: Optional[int] = None
-) -> Dict[str, np.ndarray]:
-    """Stems of a sound as arrays, at the rate of its recording or at another one.
+    Args:
+        sounds: to be played.
+        sample_rate: in Hz; that of each recording when None.
+        separate: whether parts are wanted. Otherwise their sum is all that there is, and it is
+            resampled once instead of part by part.
+        played: what :func:`play` gave of the sounds, if it was called before.
 
     Shape:
-        - stems: (C, 1, N) each
-        - Output: (N,) each, or (N, C)
+        - Output: (N,) each, or (N, channels)
     """
-    rate = sound.sample_rate if sample_rate is None else sample_rate
-    length = max(1, round(sound.seconds * rate))
-    arrays = {}
-    for name, stem in stems.items():
-        x = fit_length(resample(stem[:, 0], sound.timeline.sample_rate, rate), length)
-        arrays[name] = x[0].numpy() if len(x) == 1 else x.T.contiguous().numpy()
-    return arrays
+    made = play(sounds) if played is None else played
+    rendered = []
+    for sound, stems in zip(sounds, made):
+        stems = stems if separate else {"sum": mix(stems)}
+        rate = sound.sample_rate if sample_rate is None else sample_rate
+        length = max(1, round(sound.timeline.seconds * rate))
+        arrays = {}
+        for name, stem in stems.items():
+            x = fit_length(resample(stem[:, 0], sound.timeline.sample_rate, rate), length)
+            arrays[name] = x[0].numpy() if len(x) == 1 else x.T.contiguous().numpy()
+        rendered.append(arrays)
+    return rendered
 
 
 def aligned(a: Sound, b: Sound) -> Tuple[Sound, Sound]:
@@ -319,46 +325,4 @@ def aligned(a: Sound, b: Sound) -> Tuple[Sound, Sound]:
     return (
         replace(a, parameters=one, timeline=a.timeline.extended(b.timeline)),
         replace(b, parameters=other, timeline=b.timeline.extended(a.timeline)),
-    )
-
-
-def blend(a: Sound, b: Sound, amount: float) -> Sound:
-    """A sound between two drums.
-
-    Modes that belong together (:func:`~drumblender.parameters.matching.match_modes`) move,
-    frequencies on a logarithmic scale and amplitudes in dB; others fade; noise bands, the
-    transient's embedding, gains and brightness are interpolated. At 0 and at 1 it is ``a`` and
-    ``b`` themselves. In between the noise is drawn as that of ``a``, and the sound is as long as
-    the longer of the two, where matched modes of the shorter one ring out.
-
-    Args:
-        a: one sound.
-        b: another one, taken apart by the same model.
-        amount: 0 for ``a`` to 1 for ``b``.
-
-    Raises:
-        UsageError: for another amount, or sounds of two models.
-    """
-    if not 0 <= amount <= 1:
-        raise UsageError(f"An amount of {amount} is not between two sounds; give 0 to 1.")
-    one, other = aligned(a, b)
-    if amount in (0, 1):
-        return (a, b)[int(amount)]
-
-    def between(x: float, y: float) -> float:
-        return x + (y - x) * amount
-
-    ends = (a.timeline.recorded, b.timeline.recorded)
-    parameters = {
-        name: part.blend(one.parameters[name], other.parameters[name], amount, ends)
-        for name, part in a.engine.parts.items()
-    }
-    return replace(
-        one,
-        parameters=parameters,
-        timeline=replace(one.timeline, lead=round(between(a.timeline.lead, b.timeline.lead))),
-        gains={name: between(gain, b.gains[name]) for name, gain in a.gains.items()},
-        brightness=between(a.brightness, b.brightness),
-        name=f"{a.name} - {b.name}, {amount:g}",
-        recording=None,
     )

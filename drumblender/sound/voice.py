@@ -79,6 +79,7 @@ class Voice:
         sample_rate: Optional[int] = None,
         seed: Optional[int] = None,
         stereo: bool = False,
+        whole: bool = True,
     ) -> Sound:
         """Take a recording apart.
 
@@ -88,11 +89,12 @@ class Voice:
             seed: of the noise; another one each time when None.
             stereo: keep all channels (up to eight), each taken apart by itself, with the same
                 noise in all; otherwise the first one counts.
+            whole: take a file of any length; see :func:`~drumblender.sound.recording.prepare`.
 
         Shape:
             - source: (N,) or (N, channels)
         """
-        recording = prepare(source, self.settings, sample_rate, stereo)
+        recording = prepare(source, self.settings, sample_rate, stereo, whole=whole)
         return self.decompose_prepared([recording], [seed])[0]
 
     def decompose_prepared(

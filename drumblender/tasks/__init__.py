@@ -3,11 +3,11 @@
 ``DrumBlender`` is imported when it is first used: making sound needs no Lightning.
 """
 
-from drumblender.tasks.blender import Blender, mix
+from drumblender.tasks.blender import Blender
 from drumblender.tasks.parts import Part
 from drumblender.tasks.wiring import Parallel, Series, Wiring
 
-__all__ = ["Blender", "DrumBlender", "Parallel", "Part", "Series", "Wiring", "mix"]
+__all__ = ["Blender", "DrumBlender", "Parallel", "Part", "Series", "Wiring"]
 
 
 def __getattr__(name: str):

@@ -8,14 +8,13 @@ parts, and :meth:`Blender.synthesize` turns parameters into what each part contr
 Blending is then nothing special: take the parameters of each part from another recording.
 """
 
-from functools import reduce
-from operator import add
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from torch import Tensor, nn
 
 from drumblender.errors import UsageError
 from drumblender.parameters import Modes
+from drumblender.signal import mix
 from drumblender.synths import ModalSynth
 from drumblender.tasks.parts import (
     Generators,
@@ -238,8 +237,3 @@ class Blender(nn.Module):
         measures = ("loss_fn.", "test_metrics.")
         own = {k: v for k, v in self.state_dict().items() if k.startswith(measures)}
         return {**{k: v for k, v in state_dict.items() if not k.startswith(measures)}, **own}
-
-
-def mix(stems: Mapping[str, Tensor]) -> Tensor:
-    """Add up what the parts contribute."""
-    return reduce(add, stems.values())

@@ -15,8 +15,8 @@ from drumblender.metrics import MeanOverItems
 from drumblender.models.components import AttentionPooling
 from drumblender.models.soundstream import SoundStreamEncoder
 from drumblender.parameters import Modes
-from drumblender.signal import at_least_float32, full_precision
-from drumblender.tasks.blender import Blender, mix
+from drumblender.signal import at_least_float32, full_precision, mix
+from drumblender.tasks.blender import Blender
 
 
 class DrumBlender(Blender, pl.LightningModule):

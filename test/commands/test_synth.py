@@ -21,6 +21,7 @@ from drumblender.errors import DrumblenderError
 from drumblender.files import audio
 from drumblender.jobs import run
 from drumblender.jobs.studio import derive_seed
+from drumblender.sound import voice
 from drumblender.tasks.checkpoint import build_model
 
 RATE = 16000
@@ -600,14 +601,14 @@ def test_whatever_one_file_raises_the_others_go_on(models, tmp_path, monkeypatch
     errors += [OverflowError(), MemoryError(), RecursionError("deep"), AssertionError()]
     for i in range(len(errors) + 1):
         drum(tmp_path / f"in/{i}.wav", seconds=0.1)
-    original = run.prepare
+    original = voice.prepare
 
-    def prepare(samples, settings, rate, stereo, name):
-        if int(name[0]) < len(errors):
-            raise errors[int(name[0])]
-        return original(samples, settings, rate, stereo, name)
+    def prepare(source, *args, **kwargs):
+        if int(source.stem) < len(errors):
+            raise errors[int(source.stem)]
+        return original(source, *args, **kwargs)
 
-    monkeypatch.setattr(run, "prepare", prepare)
+    monkeypatch.setattr(voice, "prepare", prepare)
     assert synth(models["m"], tmp_path / "in", tmp_path / "out") == 1
     failed = capsys.readouterr().err.split("Failed:")[1]
     for i, error in enumerate(errors):

@@ -14,10 +14,11 @@ from drumblender.errors import DrumblenderError, UsageError
 from drumblender.models.encoders import NoiseParameters
 from drumblender.models.soundstream import SoundStreamAttentionEncoder, SoundStreamEncoder
 from drumblender.parameters import Modes, tensors_of
+from drumblender.signal import mix
 from drumblender.sound import Voice, prepare
 from drumblender.sound.sound import play
 from drumblender.synths import ModalSynth, NoiseGenerator, TransientTCN
-from drumblender.tasks import Blender, mix
+from drumblender.tasks import Blender
 from drumblender.tasks.checkpoint import TrainedModel
 
 RATE = 48000

@@ -8,7 +8,8 @@ import yaml
 
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.parameters import Modes
-from drumblender.tasks import Blender, mix
+from drumblender.signal import mix
+from drumblender.tasks import Blender
 from drumblender.tasks.checkpoint import load_model
 
 PUBLISHED = "noise_parallel_transient_params.yaml"

@@ -11,8 +11,9 @@ from drumblender.errors import UsageError
 from drumblender.models.encoders import DummyParameterEncoder, ModalAmpParameters
 from drumblender.models.soundstream import SoundStreamAttentionEncoder, SoundStreamEncoder
 from drumblender.parameters import Modes, map_tensors, tensors_of
+from drumblender.signal import mix
 from drumblender.synths import ModalSynth, NoiseGenerator, TransientTCN
-from drumblender.tasks import DrumBlender, mix
+from drumblender.tasks import DrumBlender
 
 N = 1024
 

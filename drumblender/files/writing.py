@@ -1,0 +1,181 @@
+"""Writes takes under their names, all by one gain."""
+
+import contextlib
+import functools
+import io
+import math
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+import soundfile
+
+from drumblender.files.atomic import in_one_step
+from drumblender.files.audio import encode
+from drumblender.files.parallel import Workers
+from drumblender.files.takes import BLOCK, WHOLE, Take, forget
+
+_AUDIBLE = 1.005  # a change of level that is less cannot be heard
+_ROUNDED = 2.0**-13  # what rounding to 16 bits may make of three stems and their sum, and more
+_ENCODED = 0.05  # the part of its energy by which Vorbis differs when what it encodes is rounded
+_COMPARED = 1 << 20  # samples of Vorbis that are encoded to compare them
+
+# Draws a take whose full scale is given.
+Draw = Callable[[Take, float], None]
+
+
+def write_all(
+    groups: Sequence[Sequence[Take]],
+    normalize: str,
+    bits: int,
+    workers: Workers,
+    draw: Optional[Draw] = None,
+) -> Tuple[List[Optional[Exception]], List[str]]:
+    """Write groups of takes, all by one gain; what fails does not stop the others.
+
+    Args:
+        groups: takes that succeed or fail together.
+        normalize: see :func:`full_scales`.
+        bits: of the files.
+        workers: processes that write.
+        draw: makes a picture of each take that has inputs.
+
+    Returns:
+        What went wrong with each group, or None; and what to say about levels.
+    """
+    takes = [take for group in groups for take in group]
+    scales = full_scales(takes, normalize, bits)
+    scale_of = iter(scales)
+    tasks = [(group, [next(scale_of) for _ in group]) for group in groups]
+    errors = list(workers.map(functools.partial(_write_group, bits, draw), tasks))
+    return errors, describe_scales(takes, scales, normalize, bits)
+
+
+def _write_group(
+    bits: int, draw: Optional[Draw], task: Tuple[Sequence[Take], Sequence[float]]
+) -> Optional[Exception]:
+    """Write takes that belong together, and give what went wrong last."""
+    failure: Optional[Exception] = None
+    for take, scale in zip(*task):
+        try:
+            write_take(take, scale, bits)
+            for folder in {path.parent for path in take.stems.values()}:
+                # Parts of an earlier sound of this name that this one does not have.
+                known = set(stem_files(folder, take.destination).values())
+                for path in known - set(take.stems.values()):
+                    path.unlink(missing_ok=True)
+            if take.inputs and draw is not None:
+                draw(take, scale)
+        except Exception as error:
+            failure = error
+        finally:
+            forget(take)
+    return failure
+
+
+def stem_files(
+    folder: Path, output: Path, parts: Sequence[str] = ("modal", "noise", "transient")
+) -> Dict[str, Path]:
+    """Where the parts of an output go, by name.
+
+    Their format is that of their sum, unless it is lossy, because they shall add up.
+    """
+    suffix = ".wav" if output.suffix.lower() == ".ogg" else output.suffix
+    return {name: folder / f"{name}{suffix}" for name in parts}
+
+
+def full_scales(takes: Sequence[Take], normalize: str, bits: int) -> List[float]:
+    """The value that becomes full scale in each take: the same in all, but for "each".
+
+    Args:
+        takes: all that one command writes.
+        normalize: "no" scales down what integers cannot hold, "all" the loudest to full scale,
+            "each" every take to full scale.
+        bits: of the files; 32 are floats, which hold anything.
+    """
+    if normalize == "each":
+        return [take.loudest or 1.0 for take in takes]
+    loudest = max((take.loudest for take in takes), default=0.0)
+    scaled = loudest > 0
+    if normalize != "all":
+        scaled = any(take.loudest > 1 and not take.is_float(bits) for take in takes)
+    return [loudest if scaled else 1.0] * len(takes)
+
+
+def describe_scales(
+    takes: Sequence[Take], scales: Sequence[float], normalize: str, bits: int
+) -> List[str]:
+    """What a person should know about the level of what is written."""
+    if normalize != "no" or not takes:
+        return []
+    worst = max(takes, key=lambda take: take.loudest)
+    if worst.loudest <= _AUDIBLE:
+        return []
+    level = 20 * math.log10(worst.loudest)
+    if worst.is_float(bits):
+        loud = [take for take in takes if take.loudest > _AUDIBLE]
+        return [
+            f"{take.destination}: exceeds full scale by {20 * math.log10(take.loudest):.1f} dB."
+            for take in loud
+        ]
+    what = "it" if worst.loudest == worst.peak else "a stem of it"
+    if len(takes) == 1:
+        return [f"{worst.destination}: scaled by {-level:.1f} dB, as {what} exceeded full scale."]
+    return [
+        f"All {len(takes)} sounds were scaled by {-level:.1f} dB together, because "
+        f"{worst.destination}{'' if what == 'it' else ' (a stem of it)'} exceeded full scale."
+    ]
+
+
+def write_take(take: Take, full_scale: float, bits: int) -> None:
+    """Write a take and its stems under their names, together or not at all."""
+    names = {take.destination: WHOLE, **{path: name for name, path in take.stems.items()}}
+    shape = take.length, take.channels
+    with contextlib.ExitStack() as stack:
+        for path, name in names.items():
+            temporary = stack.enter_context(in_one_step(path))
+            blocks = take.blocks(name, full_scale)
+            encode(temporary, path, blocks, shape, take.sample_rate, bits)
+
+
+def add_up(stems: Sequence[Path], output: Path) -> bool:
+    """Whether the stems that lie somewhere are those of an output, as far as can be heard."""
+    try:
+        with contextlib.ExitStack() as stack:
+            files = [
+                stack.enter_context(soundfile.SoundFile(stack.enter_context(path.open("rb"))))
+                for path in (output, *stems)
+                if path.is_file()
+            ]
+            form = {(file.samplerate, file.channels, file.frames) for file in files}
+            if len(files) <= len(stems) or len(form) > 1:
+                return False
+            if output.suffix.lower() == ".ogg":
+                return _encoded_alike(
+                    files[0].samplerate, *(file.read(_COMPARED) for file in files)
+                )
+            for _ in range(0, files[0].frames, BLOCK):
+                whole, *parts = (file.read(BLOCK) for file in files)
+                if np.abs(whole - sum(parts)).max() > _ROUNDED:
+                    return False
+            return True
+    except (soundfile.SoundFileError, OSError):
+        return False
+
+
+def _encoded_alike(sample_rate: int, whole: np.ndarray, *parts: np.ndarray) -> bool:
+    """Whether parts add up to what a Vorbis file holds, which is other noise where there is noise.
+
+    The same noise comes of the same samples, though.
+    """
+    total = sum(parts)
+    channels = 1 if total.ndim == 1 else total.shape[1]
+    file = io.BytesIO()
+    with soundfile.SoundFile(file, "w", sample_rate, channels, "VORBIS", format="OGG") as sound:
+        for start in range(0, len(total), BLOCK):
+            sound.write(total[start : start + BLOCK])
+    file.seek(0)
+    again = soundfile.read(file)[0]
+    middle = slice(0, -BLOCK if len(whole) == _COMPARED else None)
+    energy, error = (np.var(x[middle]) for x in (whole, whole - again))
+    return bool(error <= _ENCODED * energy + _ROUNDED**2)

@@ -1,0 +1,35 @@
+"""Pictures of what is written."""
+
+import numpy as np
+import torch
+
+from drumblender.files.takes import Take
+from drumblender.signal import resample
+
+# A picture shows no more than this much of a recording.
+SHOWN_S = 60.0
+
+
+def draw(take: Take, full_scale: float) -> None:
+    """Write a picture of a take beside it, or of its beginning if it is long."""
+    from drumblender.plotting import plot_parts, save_figure
+
+    path, rate = take.destination, take.sample_rate
+    length = round(SHOWN_S * rate)
+    signals = []
+    for label, file, its_rate in take.inputs:
+        samples = torch.from_numpy(np.fromfile(file, np.float32))
+        signals.append((label, resample(samples, its_rate, rate)[:length]))
+    for name in take.recorded:
+        blocks, shown = [], 0
+        for block in take.blocks(name, full_scale):
+            blocks.append(block if block.ndim == 1 else block[:, 0])
+            shown += len(block)
+            if shown >= length:
+                break
+        samples = np.concatenate(blocks)[:length]
+        signals.append((name.capitalize() or "Output", torch.from_numpy(samples)))
+    title = path.name
+    if take.length > length:
+        title += f", the first {SHOWN_S:g} s"
+    save_figure(plot_parts(signals, rate, title), path.with_suffix(".png"))

@@ -1,0 +1,48 @@
+"""Sounds between two drums."""
+
+from dataclasses import replace
+
+from drumblender.errors import UsageError
+from drumblender.sound.sound import Sound, aligned
+
+
+def blend(a: Sound, b: Sound, amount: float) -> Sound:
+    """A sound between two drums.
+
+    Modes that belong together (:func:`~drumblender.parameters.matching.match_modes`) move,
+    frequencies on a logarithmic scale and amplitudes in dB; others fade; noise bands, the
+    transient's embedding, gains and brightness are interpolated. At 0 and at 1 it is ``a`` and
+    ``b`` themselves. In between the noise is drawn as that of ``a``, and the sound is as long as
+    the longer of the two, where matched modes of the shorter one ring out.
+
+    Args:
+        a: one sound.
+        b: another one, taken apart by the same model.
+        amount: 0 for ``a`` to 1 for ``b``.
+
+    Raises:
+        UsageError: for another amount, or sounds of two models.
+    """
+    if not 0 <= amount <= 1:
+        raise UsageError(f"An amount of {amount} is not between two sounds; give 0 to 1.")
+    one, other = aligned(a, b)
+    if amount in (0, 1):
+        return (a, b)[int(amount)]
+
+    def between(x: float, y: float) -> float:
+        return x + (y - x) * amount
+
+    ends = (a.timeline.recorded, b.timeline.recorded)
+    parameters = {
+        name: part.blend(one.parameters[name], other.parameters[name], amount, ends)
+        for name, part in a.engine.parts.items()
+    }
+    return replace(
+        one,
+        parameters=parameters,
+        timeline=replace(one.timeline, lead=round(between(a.timeline.lead, b.timeline.lead))),
+        gains={name: between(gain, b.gains[name]) for name, gain in a.gains.items()},
+        brightness=between(a.brightness, b.brightness),
+        name=f"{a.name} - {b.name}, {amount:g}",
+        recording=None,
+    )
