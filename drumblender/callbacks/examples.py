@@ -100,7 +100,7 @@ class SaveExamplesCallback(pl.Callback):
         num_samples = audio.shape[-1]
         frequencies, amplitudes, phases = params.unbind(1)
         sinusoids = modal_synth(frequencies, amplitudes, num_samples, phases[..., :1])
-        resynthesis = pl_module.synthesize(pl_module.encode(audio, params), num_samples).sum
+        resynthesis = pl_module(audio, params)
         target, resynthesis, sinusoids = (x.cpu() for x in (audio, resynthesis, sinusoids))
 
         for kind, sound in (("target", target), ("resynthesis", resynthesis)):
