@@ -26,6 +26,7 @@ LabeledSignals = Sequence[Tuple[str, Tensor]]
 DYNAMIC_RANGE = 80.0  # dB shown below the loudest point of a figure
 MIN_FREQUENCY = 20.0  # Hz, where spectrograms begin
 FREQUENCY_TICKS = (20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)  # Hz
+FRAMES = 480  # columns of a spectrogram
 COLOR_MAP = "magma"
 LINE_COLOR = "#51127c"  # a dark color of that map
 
@@ -142,8 +143,7 @@ def log_frequency_spectrogram(
     # Mean over a band = difference of the running integral over frequency at its edges. A band is
     # taken to be at least one bin wide, which amounts to linear interpolation between bins.
     bin_width = sample_rate / n_fft
-    octaves = math.log2(sample_rate / 2 / MIN_FREQUENCY)
-    edges = MIN_FREQUENCY * 2 ** torch.linspace(0, octaves, num_bands + 1, dtype=torch.float64)
+    edges = _band_edges(sample_rate, num_bands)
     centers = (edges[1:] * edges[:-1]).sqrt()
     half_widths = (edges.diff() / 2).clamp(min=bin_width / 2)
     integral = torch.cat([torch.zeros_like(power[:1]), power.cumsum(0)])
@@ -157,6 +157,12 @@ def log_frequency_spectrogram(
     density = integrate_to(centers + half_widths) - integrate_to(centers - half_widths)
     density = density / (2 * half_widths / bin_width).unsqueeze(1)
     return 10 * density.clamp(min=1e-20).log10().float()
+
+
+def _band_edges(sample_rate: float, num_bands: int) -> Tensor:
+    """Edges of bands of one ratio from 20 Hz to half the sample rate, in Hz (num_bands + 1,)."""
+    octaves = math.log2(sample_rate / 2 / MIN_FREQUENCY)
+    return MIN_FREQUENCY * 2 ** torch.linspace(0, octaves, num_bands + 1, dtype=torch.float64)
 
 
 def figure_to_image(figure: "Figure") -> "np.ndarray":
@@ -222,29 +228,35 @@ def _draw_spectrograms(
     figure: "Figure", axes: Iterable["Axes"], signals: LabeledSignals, sample_rate: float
 ) -> None:
     """Draw a spectrogram on each axis, with one color bar for all."""
-    levels = [log_frequency_spectrogram(x, sample_rate) for _, x in signals]
+    # As many cells as a picture shows, whatever the length.
+    hops = [min(max(len(x) // FRAMES, 1), 1024) for _, x in signals]
+    levels = [
+        log_frequency_spectrogram(x, sample_rate, hop_size=hop)
+        for (_, x), hop in zip(signals, hops)
+    ]
     # Silence alone would otherwise show rounding errors as if they were sound.
     top = max(max(level.max().item() for level in levels), -120.0)
-    low, high = math.log2(MIN_FREQUENCY), math.log2(sample_rate / 2)
     ticks = [f for f in FREQUENCY_TICKS if f <= sample_rate / 2]
     axes = list(axes)
     for axis, (label, x), level in zip(axes, signals, levels):
-        # The axis is linear in octaves, because images cannot stand on a logarithmic one.
-        image = axis.imshow(
+        seconds = len(x) / sample_rate
+        mesh = axis.pcolormesh(
+            torch.linspace(0, seconds, level.shape[1] + 1).numpy(),
+            _band_edges(sample_rate, len(level)).numpy(),
             (level - top).numpy(),
-            origin="lower",
-            aspect="auto",
-            extent=(0, len(x) / sample_rate, low, high),
             cmap=COLOR_MAP,
             vmin=-DYNAMIC_RANGE,
             vmax=0,
-            interpolation="bilinear",
+            rasterized=True,  # a PDF would hold every cell as a shape
         )
-        axis.set_yticks([math.log2(f) for f in ticks])
-        axis.set_yticklabels([f"{f // 1000}k" if f >= 1000 else str(f) for f in ticks])
+        axis.set_yscale("log")
+        axis.set_xlim(0, seconds)
+        axis.set_ylim(MIN_FREQUENCY, sample_rate / 2)
+        axis.set_yticks(ticks, [f"{f // 1000}k" if f >= 1000 else str(f) for f in ticks])
+        axis.minorticks_off()
         axis.set_title(label, loc="left", fontsize="medium")
     columns = axes[0].get_gridspec().ncols
-    figure.colorbar(image, ax=axes, label="Level (dB)", fraction=0.1 / columns, pad=0.03 / columns)
+    figure.colorbar(mesh, ax=axes, label="Level (dB)", fraction=0.1 / columns, pad=0.03 / columns)
 
 
 def plot_modes(
@@ -277,8 +289,8 @@ def plot_modes(
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.6, 1])
     _draw_spectrograms(figure, [above], signals, sample_rate)
     top = max(level.max().item(), -120.0) if level.numel() else 0.0
-    for f, db in zip(frequency.log2().numpy(), level.numpy()):
-        heard = (db > top - DYNAMIC_RANGE) & (f > math.log2(MIN_FREQUENCY))
+    for f, db in zip(frequency.numpy(), level.numpy()):
+        heard = (db > top - DYNAMIC_RANGE) & (f > MIN_FREQUENCY)
         if not heard.any():
             continue
         points = list(zip(time.numpy(), f))

@@ -257,7 +257,7 @@ def test_doctests_and_tables_are_shown_as_they_are():
 def test_the_readme_is_short_and_its_links_lead_somewhere():
     text = (REPOSITORY / "README.md").read_text()
     assert len(text.splitlines()) <= 120
-    assert 'pip install -e ".[modal]" && drumblender fit -c cfg/kick_single_kicktcn.yaml' in text
+    assert "pip install -e . && drumblender fit -c cfg/kick_single_kicktcn.yaml" in text
     assert 'pip install -e ".[dev,modal]" && pytest' in text
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):

@@ -71,13 +71,32 @@ def test_resynthesis_stands_below_the_target_on_the_same_axes_and_colors(kick):
     assert low_wave.get_title("left") == "Resynthesis"
     assert top_wave.get_xlim() == low_wave.get_xlim() == low_spectrum.get_xlim()
     assert top_wave.get_ylim() == low_wave.get_ylim()
-    images = [axis.get_images()[0] for axis in (top_spectrum, low_spectrum)]
+    images = [axis.collections[0] for axis in (top_spectrum, low_spectrum)]
     assert images[0].get_clim() == images[1].get_clim() == (-DYNAMIC_RANGE, 0)
     assert images[0].get_array().max() == pytest.approx(0.0, abs=1e-4)
     assert images[1].get_array().max() == pytest.approx(-6.02, abs=0.1)
     labels = [tick.get_text() for tick in low_spectrum.get_yticklabels()]
     assert {"20", "100", "1k", "10k"} <= set(labels)
     assert low_spectrum.get_xlabel() == "Time (s)"
+
+
+def test_a_tone_is_drawn_at_its_frequency_on_a_logarithmic_axis():
+    figure = plot_spectrograms([("tone", sine(440.0, 24_000, SAMPLE_RATE))], SAMPLE_RATE)
+    axis = figure.axes[0]
+    assert axis.get_yscale() == "log"
+    assert axis.get_ylim() == (20, SAMPLE_RATE / 2)
+    (mesh,) = axis.collections
+    corners, levels = mesh.get_coordinates(), mesh.get_array()
+    band = int(levels[:, levels.shape[1] // 2].argmax())
+    assert corners[band - 2, 0, 1] < 440 < corners[band + 3, 0, 1]
+    assert corners[0, -1, 0] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.2, 30])
+def test_pictures_have_about_as_many_columns_whatever_the_length(seconds):
+    x = torch.ones(int(seconds * 8000))
+    (mesh,) = plot_spectrograms([("a", x)], 8000).axes[0].collections
+    assert min(len(x), 230) <= mesh.get_array().shape[1] <= 2 * 480
 
 
 def test_silence_at_the_end_is_not_shown():
@@ -89,7 +108,7 @@ def test_silence_at_the_end_is_not_shown():
 def test_spectrograms_stand_in_columns():
     x = sine(200.0, 4_800, SAMPLE_RATE)
     figure = plot_spectrograms([(str(i), x) for i in range(3)], SAMPLE_RATE, columns=2)
-    visible = [axis for axis in figure.axes if axis.get_images()]
+    visible = [axis for axis in figure.axes if axis.get_title("left")]
     assert [axis.get_title("left") for axis in visible] == ["0", "1", "2"]
 
 

@@ -24,6 +24,7 @@ from typing import List, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.fft import next_fast_len
 from torch import Tensor, nn
 
 from drumblender.errors import UsageError
@@ -121,7 +122,7 @@ class CQT(nn.Module):
     def _through_spectrum(self, x: Tensor, before: Tensor, after: Tensor, num_frames: int) -> list:
         """Compute the bins of long kernels, as products with the spectrum."""
         needed = x.shape[-1] + 2 * self.reach
-        folded = _fast_fft_length(math.ceil(needed / self.hop_length))
+        folded = next_fast_len(math.ceil(needed / self.hop_length), real=True)
         total = folded * self.hop_length
         # Circular: what lies before the first sample stands at the end, so frame 0 is output 0.
         circular = torch.cat([x, x.new_zeros(len(x), total - needed + self.reach), before], -1)
@@ -268,16 +269,3 @@ def _hann_spectrum(theta: np.ndarray, length: np.ndarray) -> np.ndarray:
     other = np.where(near_zero, np.sin(a) * cos - np.cos(a) * sin, sin)
     spectrum = dirichlet * cos * np.sin(a) ** 2 / (other * (np.sin(a) * cos + np.cos(a) * sin))
     return spectrum * np.where(length % 2, cos - 1j * np.sign(theta) * sin, 1)
-
-
-def _fast_fft_length(minimum: int) -> int:
-    """Return the smallest product of powers of 2, 3 and 5 that is at least ``minimum``."""
-    best = 2 ** math.ceil(math.log2(max(minimum, 1)))
-    five = 1
-    while five < best:
-        three = five
-        while three < best:
-            best = min(best, three * 2 ** max(0, math.ceil(math.log2(minimum / three))))
-            three *= 3
-        five *= 5
-    return best
