@@ -130,8 +130,9 @@ def published_inputs():
 
 # Writes a byte for each step of a progress bar to the file descriptor that comes first.
 _PROGRAM = """
-import importlib, os, sys
+import importlib, os, signal, sys
 from tqdm import tqdm
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in background
 announce, module = int(sys.argv.pop(1)), sys.argv.pop(1)
 update = tqdm.update
 def announcing_update(bar, count=1):
@@ -179,8 +180,9 @@ class Announcing:
 
     def end(self):
         """Wait until every process of the group has let go of its output; gives the output."""
+        output = self.process.communicate(timeout=60)
         os.close(self._steps)
-        return self.process.communicate(timeout=60)
+        return output
 
 
 @pytest.fixture(scope="session")
