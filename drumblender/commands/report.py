@@ -43,6 +43,8 @@ def report_errors(command: Callable[[List[str]], None], argv: Optional[Sequence[
     args = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in args or is_debugging()
     args = [arg for arg in args if arg != "--debug"]
+    if os.getcwd() not in sys.path:  # last, so that nothing there hides what is installed
+        sys.path.append(os.getcwd())
     _print_anything()
     with _ended_by_signals(), _debugging(debug):
         try:
