@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from drumblender.config import load_config
+
 PAGES = Path(__file__).parents[2] / "docs/how-to"
 BLOCK = re.compile(r'^```(\w+) title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
@@ -45,17 +47,23 @@ class Reader:
 
     def train(self, page_config, experiment, library):
         """Train two steps with a page's configuration on a small model; gives the checkpoint."""
-        wanted = yaml.safe_load((self.folder / page_config).read_text())
         small = yaml.safe_load(experiment.read_text())
-        cfg = Path(small["base"]).parent
-        base = cfg / Path(wanted["base"]).name
+        cfg = Path(small.pop("base")).parent
+        if not (self.folder / "cfg").exists():
+            (self.folder / "cfg").symlink_to(cfg, target_is_directory=True)
+        # What the page says stays; other networks become small.
+        own, file = set(), page_config
+        while (self.folder / file).parent == self.folder:
+            wanted = yaml.safe_load((self.folder / file).read_text())
+            own.update(wanted["model"]["init_args"])
+            file = wanted["base"]
+        known = load_config(self.folder / page_config)["model"]["init_args"]
         networks = small["model"]["init_args"]
-        if base.name.startswith("01"):
-            networks = {name: args for name, args in networks.items() if "transient" not in name}
+        networks = {k: v for k, v in networks.items() if k in known and k not in own}
         small["trainer"]["max_steps"] = 2
         small["trainer"]["logger"]["init_args"]["save_dir"] = str(self.folder / "logs")
-        small.update(base=str(base), data=str(library / "data.yaml"))
-        small["model"]["init_args"] = {**networks, **wanted["model"]["init_args"]}
+        small.update(base=page_config, data=str(library / "data.yaml"))
+        small["model"]["init_args"] = networks
         (self.folder / "small.yaml").write_text(yaml.safe_dump(small))
         self.run("train", "fit", "-c", "small.yaml")
         (checkpoint,) = self.folder.glob("logs/*/version_0/checkpoints/last.ckpt")
