@@ -28,6 +28,8 @@ REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")])
 NOTEBOOK = REPOSITORY / "docs" / "tutorial.ipynb"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# A file that readers are told to write; test/how_to runs them.
+FILE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 # Programs in the documentation that are not of this package.
 OTHERS = {"apt-get", "export", "git", "ls", "mkdocs", "pip", "pre-commit", "pytest", "ruff"}
 OTHERS |= {"lint-imports", "cd", "tensorboard", ".ci/run", "python3", "source", "jupyter"}
@@ -195,7 +197,11 @@ def test_a_training_command_is_understood(arguments, tmp_path, monkeypatch, caps
     shutil.copy(REPOSITORY / "cfg/data/one_shots.yaml", tmp_path / "my_drums.yaml")
     text = (tmp_path / "my_drums.yaml").read_text().replace("base: ", "base: cfg/data/")
     (tmp_path / "my_drums.yaml").write_text(text)
+    for page in PAGES:
+        for name, code in FILE.findall(page.read_text()):
+            (tmp_path / name).write_text(code)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     if {"--print_config", "--help"} & set(arguments):
         arguments = [a for a in arguments if a not in ("--print_config", "--help")]
     arguments = [word for word in arguments if not word.startswith("FILE")]
@@ -260,7 +266,8 @@ def test_the_readme_is_short_and_its_links_lead_somewhere():
     assert "pip install -e . && drumblender fit -c cfg/kick_single_kicktcn.yaml" in text
     assert 'pip install -e ".[dev,modal]" && pytest' in text
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        text = FILE.sub("", page.read_text())
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
             if "://" not in target and "](" not in target:
                 assert (page.parent / target).exists() or "api/drumblender" in target, (
                     f"{page}: {target}"
