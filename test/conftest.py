@@ -8,14 +8,6 @@ import sys
 import zlib
 from pathlib import Path
 
-# Threads cost more than they bring where sounds are this short, above all beside other programs.
-# What tests start inherits it.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Hypothesis keeps what it knows of characters and modules in a folder that git does not see.
-os.environ.setdefault(
-    "HYPOTHESIS_STORAGE_DIRECTORY", str(Path(__file__).parent.parent / ".pytest_cache/hypothesis")
-)
-
 import numpy as np
 import pytest
 import soundfile

@@ -11,6 +11,8 @@ import soundfile
 import torch
 import yaml
 
+from drumblender.commands.train import main
+
 RATE, N = 16000, 4096
 # Lightning starts further processes by the name of the running program.
 PROGRAM = "import sys\nfrom drumblender.commands.train import main\nsys.exit(main())\n"
@@ -63,21 +65,22 @@ def experiment(tmp_path_factory, repository):
     return root / "experiment.yaml"
 
 
-def run(experiment, folder, *options):
-    """Run the command line as a user would; give what it printed."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, experiment.parent / "program.py", options[0], "-c", experiment]
-    log = [f"--trainer.logger.init_args.save_dir={experiment.parent / folder}"]
+def run(experiment, folder, command, *options):
+    """Run a command of training, in as many processes as the options say."""
+    log = f"--trainer.logger.init_args.save_dir={experiment.parent / folder}"
+    arguments = [command, "-c", str(experiment), log, *options]
+    if "--trainer.devices=2" not in options:
+        assert main(arguments) == 0
+        return
     result = subprocess.run(
-        [*command, *log, *options[1:]],
-        env=environment,
+        [sys.executable, experiment.parent / "program.py", *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         cwd=experiment.parent,
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 def metrics(folder, version):
@@ -92,7 +95,9 @@ def metrics(folder, version):
     }
 
 
-def test_two_processes_train_and_test_as_one_does(experiment):
+@pytest.mark.slow
+def test_two_processes_train_and_test_as_one_does(experiment, monkeypatch):
+    monkeypatch.chdir(experiment.parent)
     two = ("--trainer.strategy=ddp", "--trainer.devices=2")
     run(experiment, "one", "fit", "--data.init_args.batch_size=4")
     run(experiment, "two", "fit", *two)

@@ -279,6 +279,7 @@ def test_the_notebook_is_kept_without_what_it_prints():
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_and_plays():
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
@@ -291,6 +292,7 @@ def test_the_notebook_runs_and_plays():
     assert sum("<img" in html for html in players) >= 5
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path):
     pytest.importorskip("mkdocs")
     pytest.importorskip("mkdocstrings")

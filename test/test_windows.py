@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 DATASET, SYNTH = "drumblender.commands.dataset", "drumblender.commands.synth"
 
 
+@pytest.mark.slow
 def test_windows_can_import_preprocess_train_and_play(library, experiment, tmp_path):
     shutil.copytree(library / "raw", tmp_path / "raw")
     for path in (library / "data.yaml", experiment):

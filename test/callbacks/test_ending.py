@@ -51,6 +51,7 @@ WITHOUT_CHECKPOINT = {
 } | {"no time"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", OPTIONS)
 def test_a_run_that_leaves_out_what_the_callbacks_are_for_just_works(what, short, tmp_path):
     options = [f"--trainer.{option}" for option in OPTIONS[what]]
@@ -137,7 +138,6 @@ def stopper(short, tmp_path, monkeypatch):
 
 POINTS = [
     ("on_train_batch_start", 1, ""),
-    ("on_train_batch_end", 6, ""),
     ("on_train_batch_end", 8, ""),  # the last of an epoch
     ("on_before_optimizer_step", 5, ""),
     ("on_validation_batch_start", 8, ""),
@@ -148,6 +148,8 @@ POINTS = [
     ("on_train_batch_end", 6, "--trainer.val_check_interval=0.5"),
     ("on_train_batch_end", 3, "--trainer.accumulate_grad_batches=2"),
 ]
+POINTS = [pytest.param(*point, marks=pytest.mark.slow) for point in POINTS]
+POINTS.append(("on_train_batch_end", 6, ""))
 
 
 @pytest.fixture(scope="module")

@@ -378,6 +378,7 @@ def test_errors_are_one_sentence(args, code, words, models, tmp_path, monkeypatc
     assert not [p for p in tmp_path.rglob("*") if p.name.startswith("o.") or ".tmp" in p.name]
 
 
+@pytest.mark.slow
 def test_making_sound_imports_neither_lightning_nor_metrics(model, tmp_path):
     source = drum(tmp_path / "a.wav")
     code = (
@@ -396,6 +397,7 @@ def test_the_package_is_found_beside_a_clone_of_its_name(tmp_path):
     assert subprocess.run(command, cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.slow
 def test_processes_and_batches_give_what_one_after_the_other_gives(model, tmp_path):
     for i in range(64):
         drum(tmp_path / f"in/{i:02d}.wav", 100 + 5 * i, 0.05)
@@ -415,6 +417,7 @@ def test_processes_and_batches_give_what_one_after_the_other_gives(model, tmp_pa
             np.testing.assert_allclose(read(one), many, atol=8 * LSB)
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_a_request_is_said_once_by_many_processes(models, tmp_path, capfd):
     for i in range(64):
         drum(tmp_path / f"in/{i:02d}.wav", 100 + 5 * i, 0.05)
@@ -563,6 +566,7 @@ def test_what_is_finished_at_a_stop_is_written_by_one_gain(
     assert not list(tmp_path.rglob(".drumblender*"))
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_interrupted_keeps_what_is_finished(models, tmp_path, announcing):
     for i in range(120):
         drum(tmp_path / f"in/{i:03d}.wav", 100 + i, 0.5)
@@ -682,6 +686,7 @@ def test_a_lossy_file_of_32_bits_does_not_exceed_full_scale(models, tmp_path):
     assert np.abs(read(tmp_path / "out/c.ogg")).max() < 1.2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
 def test_a_folder_of_odd_names_and_no_files_is_resynthesized(model, tmp_path, capsys):
     folder = tmp_path / "in"
@@ -726,6 +731,7 @@ def test_a_pipe_is_refused_at_once(model, tmp_path, capsys):
     assert "fifo.wav is no regular file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_long_recording_takes_no_more_memory_than_a_short_one(models, tmp_path):
     pytest.importorskip("resource")
     rate = 8000

@@ -205,6 +205,7 @@ def test_a_run_goes_on_where_a_checkpoint_was_saved(experiment, checkpoint, libr
     assert (state["epoch"], state["global_step"]) == (2, 6)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_gives_what_an_uninterrupted_one_does(experiment, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # The scheduler acts on every loss that is no best, and acts before and after the interruption.

@@ -53,6 +53,7 @@ def test_the_data_section_of_an_experiment_will_do(project, capsys):
     assert main(["experiment.yaml", "--preprocess"]) == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_and_interrupted_goes_on_with_the_same_result(project, announcing):
     # So many that the last are far from done when the first are counted, on any machine.
     project.fill(packs=2, sounds=60)

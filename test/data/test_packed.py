@@ -262,6 +262,7 @@ def test_a_file_that_is_not_what_was_made_is_refused(published):
         packed.write(dataset, {"3.wav": (8044, 1)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_loading_processes_read_the_same(published, method):
     expected = [open_dataset(published)[i] for i in range(9)]

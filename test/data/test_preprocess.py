@@ -57,6 +57,7 @@ def test_a_dataset_without_analysis_has_audio_only(project):
     assert len(project.files()) == 2
 
 
+@pytest.mark.slow
 def test_any_number_of_processes_gives_the_same_bytes(project):
     project.fill(packs=4, sounds=17)
     run(project, num_workers=1)

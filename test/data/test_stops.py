@@ -84,6 +84,7 @@ def put_kit(project):
             tar.addfile(info, io.BytesIO(data))
 
 
+@pytest.mark.slow
 @BOTH
 def test_preprocessing_may_stop_anywhere(project, stop_everywhere, sig, step):
     project.fill(packs=1, sounds=1)
@@ -92,6 +93,7 @@ def test_preprocessing_may_stop_anywhere(project, stop_everywhere, sig, step):
     assert stop_everywhere(sig, step) >= 4
 
 
+@pytest.mark.slow
 @BOTH
 def test_an_update_may_stop_anywhere(project, stop_everywhere, sig, step):
     project.fill(packs=1, sounds=2)
@@ -115,6 +117,7 @@ def put_into_store(project, store, sounds=2):
     return expected
 
 
+@pytest.mark.slow
 @BOTH
 def test_downloading_and_unpacking_may_stop_anywhere(project, store, stop_everywhere, sig, step):
     put_into_store(project, store)
@@ -123,6 +126,7 @@ def test_downloading_and_unpacking_may_stop_anywhere(project, store, stop_everyw
     assert stop_everywhere(sig, step // 2, remove=remove) >= 4
 
 
+@pytest.mark.slow
 def test_downloading_a_raw_folder_may_stop_anywhere(project, store, client, stop_everywhere):
     project.fill(packs=2, sounds=2).configure(url=store.url, bucket="drums", prefix="lib/v1")
     for path in (project.folder / "raw").rglob("*.wav"):
@@ -144,6 +148,7 @@ def command(project, *args):
     )
 
 
+@pytest.mark.slow
 def test_a_command_that_is_killed_in_the_middle_of_a_download_goes_on_there(
     project, proxy, announcing
 ):
@@ -164,6 +169,7 @@ def test_a_command_that_is_killed_in_the_middle_of_a_download_goes_on_there(
     assert proxy.ranges() == [None, f"bytes={1 << 18}-"]
 
 
+@pytest.mark.slow
 def test_two_commands_at_once_download_once_and_one_says_that_it_waits(project, proxy):
     expected = put_into_store(project, proxy.store)
     proxy.requests.clear()
