@@ -164,8 +164,7 @@ def _problems(text: str) -> List[_Problem]:
             key, of_class = _KEY.match(content), _CLASS.match(content)
             if subtypes:
                 stack.append((indent, "base", subtypes[1]))
-            elif key or of_class:
-                match = key or of_class
+            elif match := key or of_class:
                 stack.append((indent, "key" if key else "class", match[1]))
                 content = content[match.end() :]
                 indent += 1
@@ -252,7 +251,7 @@ def _options(class_path: str) -> List[str]:
 
 
 def _subclasses(base: type) -> List[type]:
-    found = []
+    found: List[type] = []
     for cls in base.__subclasses__():
         found += [cls, *_subclasses(cls)]
     return found

@@ -27,6 +27,9 @@ class MeanOverItems(Metric):
     is_differentiable = False
     higher_is_better = False
     full_state_update = False
+    window: Tensor
+    total: Tensor
+    count: Tensor
 
     def __init__(self, n_fft: int, hop_size: int):
         super().__init__()
@@ -125,6 +128,9 @@ class MFCCError(MeanOverItems):
     >>> mfcc(noise, noise).item()
     0.0
     """
+
+    bands: Tensor
+    dct: Tensor
 
     def __init__(
         self,

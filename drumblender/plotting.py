@@ -255,7 +255,8 @@ def _draw_spectrograms(
         axis.set_yticks(ticks, [f"{f // 1000}k" if f >= 1000 else str(f) for f in ticks])
         axis.minorticks_off()
         axis.set_title(label, loc="left", fontsize="medium")
-    columns = axes[0].get_gridspec().ncols
+    grid = axes[0].get_gridspec()
+    columns = 1 if grid is None else grid.ncols
     figure.colorbar(mesh, ax=axes, label="Level (dB)", fraction=0.1 / columns, pad=0.03 / columns)
 
 

@@ -85,6 +85,7 @@ class Workers:
 
         def submit(count: int) -> None:
             for task in itertools.islice(tasks, count):
+                assert self._pool is not None  # it is made before anything is fed to it
                 waiting.add(self._pool.submit(function, task))
 
         # The first tasks start the processes. They inherit that Ctrl-C is ignored (it reaches the
@@ -105,6 +106,7 @@ def _start_worker() -> None:
     parent = multiprocessing.parent_process()
 
     def die_with_parent() -> None:
+        assert parent is not None  # workers are started by one
         parent.join()
         os._exit(1)
 

@@ -9,6 +9,7 @@ length passes through piece by piece.
 import contextlib
 import os
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, Mapping, Optional, Tuple
 
@@ -130,7 +131,7 @@ def record(
         with disk_errors(destination), contextlib.ExitStack() as stack:
             files = {n: stack.enter_context(path.open("wb")) for n, path in recorded.items()}
             for signals in _faded(pieces):
-                whole = sum(signals.values())
+                whole = reduce(np.add, signals.values())
                 channels = 1 if whole.ndim == 1 else whole.shape[1]
                 length += len(whole)
                 check_samples(destination, whole)

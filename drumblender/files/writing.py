@@ -168,7 +168,7 @@ def _encoded_alike(sample_rate: int, whole: np.ndarray, *parts: np.ndarray) -> b
 
     The same noise comes of the same samples, though.
     """
-    total = sum(parts)
+    total = functools.reduce(np.add, parts)
     channels = 1 if total.ndim == 1 else total.shape[1]
     file = io.BytesIO()
     with soundfile.SoundFile(file, "w", sample_rate, channels, "VORBIS", format="OGG") as sound:

@@ -27,8 +27,8 @@ def draw(take: Take, full_scale: float) -> None:
             shown += len(block)
             if shown >= length:
                 break
-        samples = np.concatenate(blocks)[:length]
-        signals.append((name.capitalize() or "Output", torch.from_numpy(samples)))
+        beginning = torch.from_numpy(np.concatenate(blocks)[:length])
+        signals.append((name.capitalize() or "Output", beginning))
     title = path.name
     if take.length > length:
         title += f", the first {SHOWN_S:g} s"

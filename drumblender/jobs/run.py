@@ -31,6 +31,7 @@ from drumblender.jobs.request import Job, Report, Request
 from drumblender.jobs.studio import Studio, first_channel
 from drumblender.sound.blending import blend
 from drumblender.sound.recording import Recording, TooLong, prepare
+from drumblender.sound.sound import Sound
 
 PathLike = Union[str, Path]
 # Sounds that go through the model together on a GPU.
@@ -144,7 +145,8 @@ def blend_files(
         try:
             for x, job in progress("Blends", len(blends), disable=not steps, iterable=blends):
                 between = blend(one, other, x)
-                reports += studio.produce([job], [between.name], lambda s=between: [s], inputs)
+                made = functools.partial(_as_they_are, [between])
+                reports += studio.produce([job], [between.name], made, inputs)
         except BaseException:
             _write_after_a_stop(request, reports, len(blends))
             raise
@@ -240,6 +242,11 @@ def _written(request: Request, reports: Sequence[Report], workers: Workers) -> L
     return [
         report if error is None else report.failed(error) for report, error in zip(reports, errors)
     ]
+
+
+def _as_they_are(sounds: List[Sound]) -> List[Sound]:
+    """Sounds that are made already, where a studio asks for them."""
+    return sounds
 
 
 def _write_after_a_stop(request: Request, reports: Sequence[Report], total: int) -> None:

@@ -181,7 +181,8 @@ class Studio:
                 yield round(count * hop * rate / its_rate), stems
                 count += 1
 
-        take = record(pieces(), product.path, product.stems, request.sample_rate, product.prefix)
+        take = record(pieces(), product.path, product.stems, 0, product.prefix)
+        # The rate of the recording is known when its first segment has been read.
         take = replace(take, sample_rate=request.sample_rate or its_rate)
         if request.plot:
             recorded = np.concatenate(shown)[: round(SHOWN_S * its_rate)]

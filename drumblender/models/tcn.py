@@ -87,6 +87,10 @@ class TCNBlock(nn.Module):
         with full_precision(x):  # The whole sound goes along here: 16 bits would be heard.
             x, y = at_least_float32(x), at_least_float32(y)
             if self.film is not None:
+                if embedding is None:
+                    raise ValueError(
+                        "A block with FiLM needs an embedding; give one of shape (B, E)."
+                    )
                 y = self.film(y, at_least_float32(embedding))
             if self.temporal_film is not None:
                 y = self.temporal_film(y)

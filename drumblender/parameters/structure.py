@@ -26,7 +26,7 @@ def map_tensors(function: Callable[..., Tensor], *values: Any) -> Any:
     first = values[0]
     if isinstance(first, Tensor):
         return function(*values)
-    if not dataclasses.is_dataclass(first):
+    if not dataclasses.is_dataclass(first) or isinstance(first, type):
         return first
     changed = {
         field.name: function(*(getattr(value, field.name) for value in values))

@@ -1,6 +1,7 @@
 """What a notebook shows of a sound."""
 
 import base64
+from functools import reduce
 from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ def figure_of(sound: "Sound") -> "Figure":
     from drumblender.plotting import plot_parts
 
     stems = sound.stems()
-    signals = [("Output", sum(stems.values()))]
+    signals = [("Output", reduce(np.add, stems.values()))]
     signals += [(name.capitalize(), stem) for name, stem in stems.items()]
     if sound.recording is not None:
         signals.insert(0, ("Input", sound.recording))

@@ -152,11 +152,11 @@ class _Grid(NamedTuple):
     """
 
     slope: float
-    count: Tensor
+    count: Tensor  # type: ignore[assignment]  # nobody counts its fields
     offset: Tensor
     middle: Tensor
     steps: Tensor
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]
 
 
 @lru_cache(maxsize=8)

@@ -8,7 +8,7 @@ parts, and :meth:`Blender.synthesize` turns parameters into what each part contr
 Blending is then nothing special: take the parameters of each part from another recording.
 """
 
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from torch import Tensor, nn
 
@@ -16,15 +16,14 @@ from drumblender.errors import UsageError
 from drumblender.parameters import Modes
 from drumblender.signal import mix
 from drumblender.synths import ModalSynth
+from drumblender.tasks.heard import Heard, output_of
 from drumblender.tasks.parts import (
     Generators,
-    Heard,
     ModalPart,
     NoisePart,
     Part,
     Player,
     TransientPart,
-    output_of,
 )
 from drumblender.tasks.wiring import Wiring, published_wiring
 
@@ -156,7 +155,7 @@ class Blender(nn.Module):
         Those of the published keywords are made of the modules that the model has at the moment, so
         that exchanging a module has its effect.
         """
-        found = []
+        found: List[Part] = []
         if self.modal_synth is not None:
             takes_audio = self.modal_autoencoder_accepts_audio
             found.append(ModalPart(self.modal_synth, self.modal_autoencoder, takes_audio))

@@ -80,9 +80,9 @@ def load_model(
     model.play_as_trained(state)
     data_args = (settings.get("data") or {}).get("init_args") or {}
     model.configuration = settings
-    network = accelerate(model.to(device).eval())
+    accelerate(model.to(device).eval())
     return TrainedModel(
-        network,
+        model,
         analysis_settings(data_args),
         data_args.get("num_samples", TrainedModel.num_samples),
     )

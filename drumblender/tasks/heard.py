@@ -1,0 +1,65 @@
+"""What a part is given of recordings, and how its network hears it."""
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from torch import Tensor, nn
+
+from drumblender.parameters import Modes
+from drumblender.signal import fit_length
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What is known of recordings when a part describes them.
+
+    Attributes:
+        audio: samples (B, 1, N).
+        modes: modes that the analysis measured, (B, 3, M, F) in ``modes.values``.
+        embedding: what an encoder that all parts share makes of the audio, or None.
+        padded_to: number of samples that networks hear in training. Shorter audio is followed by
+            silence up to there, because a pooled embedding depends on it.
+    """
+
+    audio: Tensor
+    modes: Modes
+    embedding: Optional[Tensor] = None
+    padded_to: int = 0
+
+    def through(self, network: nn.Module, *more: Any) -> Tensor:
+        """What a network makes of the audio, padded as in training.
+
+        A network may have a method ``forward_padded(audio, num_samples)`` that gives the same
+        without computing what it makes of silence again and again.
+        """
+        if self.audio.shape[-1] >= self.padded_to:
+            return output_of(network(self.audio, *more))
+        if not more and _has_shortcut(network):
+            shortcut: Any = network.forward_padded
+            return output_of(shortcut(self.audio, self.padded_to))
+        return output_of(network(fit_length(self.audio, self.padded_to), *more))
+
+
+def predict(encoder: nn.Module, takes_audio: bool, heard: Heard) -> Tensor:
+    """Let an encoder hear the audio, modulated by the shared embedding if it can be, or that."""
+    if takes_audio and getattr(encoder, "film_conditioning", False):
+        return heard.through(encoder, heard.embedding)
+    if takes_audio or heard.embedding is None:
+        return heard.through(encoder)
+    return output_of(encoder(heard.embedding))
+
+
+def output_of(result: Any) -> Tensor:
+    """The output of an encoder that gives (output, latent), or else what it gives."""
+    return result[0] if isinstance(result, (tuple, list)) else result
+
+
+def _has_shortcut(network: nn.Module) -> bool:
+    """Whether ``forward_padded`` does what the network's ``forward`` does.
+
+    It does not where a subclass has another forward, or where a hook waits for the call.
+    """
+    if network._forward_hooks or network._forward_pre_hooks:
+        return False
+    classes = [c for c in type(network).__mro__ if {"forward", "forward_padded"} & set(vars(c))]
+    return bool(classes) and "forward_padded" in vars(classes[0])
