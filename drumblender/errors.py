@@ -252,6 +252,7 @@ def _options(class_path: str) -> List[str]:
 
 def _subclasses(base: type) -> List[type]:
     found: List[type] = []
-    for cls in base.__subclasses__():
+    direct: List[type] = base.__subclasses__()
+    for cls in direct:
         found += [cls, *_subclasses(cls)]
     return found

@@ -88,9 +88,7 @@ class TCNBlock(nn.Module):
             x, y = at_least_float32(x), at_least_float32(y)
             if self.film is not None:
                 if embedding is None:
-                    raise ValueError(
-                        "A block with FiLM needs an embedding; give one of shape (B, E)."
-                    )
+                    raise ValueError("A block with FiLM needs an embedding; give one.")
                 y = self.film(y, at_least_float32(embedding))
             if self.temporal_film is not None:
                 y = self.temporal_film(y)
