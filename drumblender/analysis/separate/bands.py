@@ -19,19 +19,35 @@ class Bands(NamedTuple):
     Attributes:
         samples: complex64 (B, bands, n); band 0 is real, because a low tone that starts at once has
             no analytic envelope; the others are analytic.
-        centers: in rad/s (bands,), float64.
+        number: of each band (bands,), in their order.
+        centers: of all bands in rad/s, float64.
         time: of the samples in seconds (n,), float64.
     """
 
     samples: Tensor
+    number: Tensor
     centers: Tensor
     time: Tensor
 
+    def of(self, sound: Tensor, band: Tensor) -> Tensor:
+        """Samples of some sounds in some bands, by their numbers (G, n)."""
+        return self.samples[sound, torch.searchsorted(self.number, band)]
 
-def split(x: Tensor, sample_rate: int) -> Bands:
+
+def count_bands(sample_rate: int) -> int:
+    """Number of bands up to Nyquist."""
+    return math.ceil(sample_rate / 2 / WIDTH)
+
+
+def split(x: Tensor, sample_rate: int, number: Tensor) -> Bands:
     """Split signals (B, N) into bands, flat over 4/3 of their distance.
 
-    >>> bands = split(torch.ones(1, 48000), 48000)
+    Args:
+        x: signals.
+        sample_rate: in Hz.
+        number: of the bands that are wanted, in their order.
+
+    >>> bands = split(torch.ones(1, 48000), 48000, torch.arange(16))
     >>> bands.samples.shape, round(bands.samples[0, 0, 1500].real.item(), 2)
     (torch.Size([1, 16, 3000]), 1.0)
     """
@@ -41,14 +57,16 @@ def split(x: Tensor, sample_rate: int) -> Bands:
     half = round(WIDTH * padded / sample_rate)
     k = torch.arange(-half, half, device=x.device)
     taper = 0.5 - 0.5 * torch.cos(math.pi * (3 - 3 * k.abs() / half).clamp(0, 1))
-    shifts = torch.arange(math.ceil(sample_rate / 2 / WIDTH), device=x.device) * half
-    index = shifts[:, None] + k
+    index = number[:, None] * half + k
     inside = (index >= 0) & (index < spectrum.shape[-1])
     slices = 2 * inside * spectrum[:, index.clamp(0, spectrum.shape[-1] - 1)]
-    slices[:, 0] = torch.cat([spectrum[:, 1 : half + 1].flip(-1).conj(), spectrum[:, :half]], -1)
+    if len(number) and number[0] == 0:
+        lowest = spectrum[:, 1 : half + 1].flip(-1).conj(), spectrum[:, :half]
+        slices[:, 0] = torch.cat(lowest, -1)
     samples = torch.fft.ifft(torch.fft.ifftshift(slices * taper, dim=-1)) * (2 * half / padded)
     time = torch.arange(2 * half, dtype=torch.float64, device=x.device)
     heard = time * padded < x.shape[-1] * 2 * half
     time = time * (padded / (2 * half) / sample_rate)
-    centers = 2 * math.pi * shifts.double() * sample_rate / padded
-    return Bands(samples[..., heard], centers, time[heard])
+    every = torch.arange(count_bands(sample_rate), dtype=torch.float64, device=x.device)
+    centers = 2 * math.pi * half * every * sample_rate / padded
+    return Bands(samples[..., heard], number, centers, time[heard])

@@ -7,7 +7,7 @@ rate of false alarms.
 """
 
 import math
-from typing import Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -30,27 +30,42 @@ SKIP = 0.003
 _BINS = 2**15
 
 
+class Warped(NamedTuple):
+    """Low frequencies of white signals, on the time of a glide, at a part of the rate."""
+
+    signal: Tensor
+    factor: int
+
+
 def candidates(
-    white: Tensor, warped: Tensor, lasts: Tensor, modes: Damped, sample_rate: int, count: int
+    white: Tensor,
+    warped: Optional[Warped],
+    lasts: Tensor,
+    modes: Damped,
+    sample_rate: int,
+    count: int,
 ) -> Tuple[Tensor, Tensor]:
     """Frequencies in Hz and significances (B, count); 0 where there are fewer.
 
     Args:
         white: signal from the end of the click on, whitened; without the modes that are known.
-        warped: the same on the time of the glide, in which low modes have constant frequency.
+        warped: the same on the time of the glide, in which low modes have constant frequency; None
+            where nothing glides.
         lasts: number of samples until each sound ends (B,).
         modes: known already.
         sample_rate: in Hz.
         count: of candidates at most.
 
     Shape:
-        - white, warped: (B, N)
+        - white: (B, N)
     """
     step = sample_rate / 2 / _BINS
-    power = _significance(white, lasts, sample_rate)
-    if warped is not white:
+    power = _significance(white, lasts, sample_rate, _BINS)
+    if warped is not None:
         low = round(GLIDING / step)
-        power[..., :low] = _significance(warped, lasts, sample_rate)[..., :low]
+        signal, factor = warped
+        rate, bins = sample_rate / factor, _BINS // factor
+        power[..., :low] = _significance(signal, lasts // factor, rate, bins)[..., :low]
     best, which = power.max(1)
     is_peak = torch.zeros_like(best, dtype=torch.bool)
     for number, seconds in enumerate(LENGTHS):
@@ -73,24 +88,24 @@ def candidates(
     return hz, stat
 
 
-def _significance(white: Tensor, lasts: Tensor, sample_rate: int) -> Tensor:
-    """Power of each bin relative to noise, (B, windows, _BINS)."""
+def _significance(white: Tensor, lasts: Tensor, sample_rate: float, count: int) -> Tensor:
+    """Power of each bin relative to noise, (B, windows, count)."""
     found = []
     shorter = 0.0
     for seconds in LENGTHS:
-        length = min(int(seconds * sample_rate), 2 * _BINS)
+        length = min(int(seconds * sample_rate), 2 * count)
         # Of the windows that are longer than a sound, the shortest is enough.
         used = lasts > int(shorter * sample_rate)
         shorter = seconds
         if not used.any():
-            found.append(white.new_zeros(len(white), _BINS))
+            found.append(white.new_zeros(len(white), count))
             continue
         window = _window(lasts.clamp(8, length), min(length, white.shape[-1]))
-        bins = min(_BINS, 2 ** math.ceil(math.log2(2 * length)))
+        bins = min(count, 2 ** math.ceil(math.log2(length)))
         spectrum = torch.fft.rfft(white[:, :length] * window, 2 * bins)[:, :-1]
         power = spectrum.real.square() + spectrum.imag.square()
         power = torch.where(used[:, None], power / window.square().sum(1, keepdim=True), 0)
-        found.append(F.interpolate(power[:, None], _BINS, mode="linear")[:, 0])
+        found.append(F.interpolate(power[:, None], count, mode="linear")[:, 0])
     return torch.stack(found, 1)
 
 

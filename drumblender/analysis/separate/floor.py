@@ -21,7 +21,7 @@ SECONDS = 0.0213
 # Bins that are neighbors.
 GROUP = 16
 # Variance per sample that no floor is below: the rounding of 16 bits.
-LOWEST = 1e-10
+LOWEST = 2e-9
 
 
 class Floor(NamedTuple):
@@ -74,7 +74,7 @@ def noise_floor(x: Tensor, sample_rate: int) -> Floor:
     (0.01, 1.0)
     """
     size = 2 ** max(7, round(math.log2(SECONDS * sample_rate)))
-    hop = size // 4
+    hop = size // 2
     window = torch.hann_window(size, dtype=x.dtype, device=x.device)
     spectrum = torch.stft(x, size, hop, window=window, pad_mode="constant", return_complex=True)
     power = (spectrum.real.square() + spectrum.imag.square()) / window.square().sum()

@@ -25,6 +25,8 @@ AFTER, BEFORE = 0.010, 0.030
 RISE, MOST = 2.5, 30.0
 # Level below which nothing is heard to begin, relative to the loudest frame of all bands, in dB.
 AUDIBLE = -50.0
+# Where so little power is left of what was before, a sound ends.
+CUT = 1e-3
 # Onsets are at least so far apart, in seconds.
 APART = 0.04
 # The first onset is where the recording first exceeds this part of its peak.
@@ -93,7 +95,12 @@ def flux(x: Tensor, sample_rate: int) -> Tensor:
     padded = F.pad(power, (before, after))
     coming = F.avg_pool1d(padded, after, 1)[..., before : before + frames]
     past = F.max_pool1d(padded, before, 1)[..., :frames]
-    lowest = power.sum(1, keepdim=True).amax(-1, keepdim=True) * 10 ** (AUDIBLE / 10) / BANDS
+    whole = power.sum(1, keepdim=True)
+    lowest = whole.amax(-1, keepdim=True) * 10 ** (AUDIBLE / 10) / BANDS
     lowest = lowest.clamp(min=1e-20)
     rise = 10 * ((coming + lowest) / (past + lowest)).log10()
-    return rise.clamp(0, MOST).mean(1)
+    rise = rise.clamp(0, MOST).mean(1)
+    # Where a sound is cut its spectrum is wide, too.
+    loud = F.max_pool1d(F.pad(whole, (before, 0)), before, 1)[..., :frames]
+    left = -F.max_pool1d(-F.pad(whole, (0, before)), before, 1)[..., 1 : frames + 1]
+    return torch.where((left < CUT * loud)[:, 0], 0, rise)

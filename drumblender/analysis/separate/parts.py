@@ -70,7 +70,11 @@ def separate(audio: Tensor, settings: AnalysisSettings) -> Separated:
     num_samples = audio.shape[-1]
     with torch.no_grad():
         onsets = find_onsets(audio, settings.sample_rate)
-        modal = _modal(audio, onsets, settings)
+        # Of loudness 1 and without an offset, which are no matter of modes.
+        scale = audio.abs().amax(1, keepdim=True).clamp(min=1e-20)
+        modal = _modal((audio - audio.median(1, keepdim=True).values) / scale, onsets, settings)
+        modal[:, 1] *= scale[..., None]
+        modal[:, 1] *= modal[:, 1].amax(-1, keepdim=True) > 10 ** (settings.threshold / 20)
         tones = _played(modal, num_samples)
         helps = _helps(audio, tones, onsets, modal.shape[-1], settings.sample_rate)
         if not helps.all():
@@ -129,8 +133,6 @@ def _modal(audio: Tensor, onsets: Tensor, settings: AnalysisSettings) -> Tensor:
             spans[int(one.sound)] += _spans(one, num_frames, frame, settings)
     for sound, modes in spans.items():
         modal[sound] = arrange(modes, settings.num_modes, num_frames, frame).to(modal.device)
-    audible = modal[:, 1].amax(-1) > 10 ** (settings.threshold / 20)
-    modal = modal * audible[:, None, :, None]
     energy = modal[:, 1].square().sum(-1)
     order = energy.argsort(dim=1, descending=True, stable=True)[:, None, :, None]
     return modal.gather(2, order.expand_as(modal))
@@ -255,6 +257,9 @@ def _played(modal: Tensor, num_samples: int) -> Tensor:
 def _helps(audio: Tensor, tones: Tensor, onsets: Tensor, num_frames: int, rate: int) -> Tensor:
     """Whether tones explain something, from each onset to the next one, by frames (B, F)."""
     num_samples = audio.shape[-1]
+    if onsets.shape[1] == 1:
+        explained = audio.square().sum(1) >= (audio - tones).square().sum(1)
+        return explained[:, None].expand(-1, num_frames)
     begin = (onsets - LEAD).clamp(min=0) * rate
     begin[:, 0] = 0
     place = torch.arange(num_samples, dtype=torch.float64, device=audio.device)

@@ -14,18 +14,22 @@ from typing import List, NamedTuple, Tuple
 import torch
 from torch import Tensor
 
-from drumblender.analysis.separate.bands import RATE, WIDTH, Bands, split
+from drumblender.analysis.separate.bands import RATE, WIDTH, Bands, count_bands, split
 from drumblender.analysis.separate.damped import Damped
 from drumblender.analysis.separate.detect import SKIP
 from drumblender.analysis.separate.floor import Floor
 
 # Time constants of decay, in seconds: a shorter one is a click, a longer one does not end.
-SHORTEST, LONGEST = 0.006, 4.0
+SHORTEST, LONGEST = 0.006, 100.0
 _GUESSES = (0.008, 0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0)
 # Of the loudest noise in a band, the part below which weights rise no further.
 _CALM = 0.003
 # Damping of linear amplitudes, and of what is linearized at first.
 _LINEAR, _DAMPING = 1e-6, 1e-3
+# Numbers that are multiplied at once on a processor.
+_CACHED = 2**16
+# Samples that are computed from one exponential.
+BLOCK = 64
 # Steps at most: of frequency in Hz, of the logarithm of decays and of a glide.
 _HZ, _LOG = 3.0, 0.3
 
@@ -61,8 +65,10 @@ class Problem(NamedTuple):
     Attributes:
         target: samples of each band (G, n).
         weight: of their squared errors (G, n).
-        since: seconds since the onset, not negative, float64 (G, n).
-        carrier: phase by which the band is shifted down, float64 (G, n).
+        since: seconds since the onset, float64 (G, n).
+        step: seconds from one sample to the next.
+        onset: in seconds (G,).
+        center: frequency by which the band is shifted down, in rad/s (G,).
         is_real: whether the band is real (G,).
         there: which modes exist (G, P).
         glides: which follow the glide (G, P).
@@ -71,23 +77,39 @@ class Problem(NamedTuple):
     target: Tensor
     weight: Tensor
     since: Tensor
-    carrier: Tensor
+    step: float
+    onset: Tensor
+    center: Tensor
     is_real: Tensor
     there: Tensor
     glides: Tensor
 
     def waves(self, state: State) -> Tensor:
-        """Modes of amplitude 1, complex64 (G, n, P)."""
-        t, g = self.since, state.time[:, None]
+        """Modes of amplitude 1, complex64 (G, P, n)."""
+        if self.glides.any():
+            return self._gliding(state)
+        # An exponential of a long time is one of a multiple of BLOCK times one of less than that.
+        power = torch.complex(-state.rate, state.omega - self.center[:, None])
+        since = self.since[:, ::BLOCK].clamp(min=-2 * BLOCK / RATE)
+        turn = (self.center * self.onset)[:, None, None]
+        coarse = torch.exp(power[..., None] * since[:, None] - 1j * turn) * self.there[..., None]
+        within = torch.arange(BLOCK, dtype=torch.float64, device=since.device) * self.step
+        fine = torch.exp(power[..., None] * within)
+        wave = coarse.to(torch.complex64)[..., None] * fine.to(torch.complex64)[..., None, :]
+        return wave.flatten(2)[..., : self.target.shape[1]]
+
+    def _gliding(self, state: State) -> Tensor:
+        t, g = self.since.clamp(min=0), state.time[:, None]
         psi = t + state.depth[:, None] * g * (1 - torch.exp(-t / g))
-        clock = torch.where(self.glides[:, None], psi[..., None], t[..., None])
-        phase = state.omega[:, None] * clock - self.carrier[..., None]
-        envelope = torch.exp(-(state.rate[:, None] * t[..., None]).float()) * self.there[:, None]
+        clock = torch.where(self.glides[..., None], psi[:, None], t[:, None])
+        carrier = self.center[:, None] * (self.since + self.onset[:, None])
+        phase = state.omega[..., None] * clock - carrier[:, None]
+        envelope = torch.exp(-(state.rate[..., None] * t[:, None]).float()) * self.there[..., None]
         return torch.polar(envelope, torch.remainder(phase, 2 * math.pi).float())
 
     def error(self, wave: Tensor, state: State) -> Tensor:
         """Weighted squared error (G,)."""
-        left = self.target - (wave @ state.amplitude[..., None].to(wave.dtype))[..., 0]
+        left = self.target - (state.amplitude[:, None].to(wave.dtype) @ wave)[:, 0]
         squared = left.real.square() + left.imag.square() * ~self.is_real[:, None]
         return (squared * self.weight).sum(1)
 
@@ -107,26 +129,30 @@ def refine(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int, step
     Shape:
         - residual: (B, N)
     """
-    bands = split(residual, sample_rate)
-    group = group_modes(modes, len(bands.centers))
+    group = group_modes(modes, count_bands(sample_rate))
     if not group.there.numel():
         return modes
-    for part in by_size(group):
+    bands = split(residual, sample_rate, group.band.unique())
+    for part in by_size(group, modes):
         noise = noise_of(floor, part, bands, sample_rate)
         problem, state = pose(bands, part, modes, noise, SKIP)
         state, wave = _minimize(problem, state, steps)
         heard = (bands.time > modes.onset[part.sound, None] + SKIP) / noise
-        energy = ((wave.real.square() + wave.imag.square()) * heard[..., None]).sum(1)
+        energy = ((wave.real.square() + wave.imag.square()) * heard[:, None]).sum(2)
         # A band has RATE / sample_rate of the noise, at four times the power where it is analytic.
         share = sample_rate / (4 * RATE)
         modes = _put(modes, part, state, share * state.amplitude.abs().square() * energy)
     return modes
 
 
-def by_size(group: Group) -> List[Group]:
-    """The group in parts with about as many modes in each band, so that few rows are empty."""
+def by_size(group: Group, modes: Damped) -> List[Group]:
+    """The group in parts with about as many modes in each band, so that few rows are empty.
+
+    Bands with glides are apart, because their modes are slower to compute.
+    """
     sizes = group.there.sum(1)
-    classes = (2 * sizes.clamp(min=1).float().log2()).ceil().long()
+    glides = (modes.glides[group.sound[:, None], group.member] & group.there).any(1)
+    classes = 2 * (2 * sizes.clamp(min=1).float().log2()).ceil().long() + glides
     parts = []
     for number in torch.unique(classes).tolist():
         rows = (classes == number).nonzero()[:, 0]
@@ -180,10 +206,12 @@ def pose(
     counts = (since > skip) & (bands.time < modes.end[group.sound, None])
     weight = counts / (noise + _CALM * noise.amax(1, keepdim=True))
     problem = Problem(
-        target=bands.samples[group.sound, group.band],
+        target=bands.of(group.sound, group.band),
         weight=weight,
-        since=since.clamp(min=0),
-        carrier=bands.centers[group.band, None] * bands.time,
+        since=since,
+        step=float(bands.time[1] - bands.time[0]) if len(bands.time) > 1 else 1 / RATE,
+        onset=modes.onset[group.sound],
+        center=bands.centers[group.band],
         is_real=group.band == 0,
         there=group.there,
         glides=modes.glides[group.sound[:, None], group.member] & group.there,
@@ -192,7 +220,7 @@ def pose(
     if fresh.any():
         steady = problem.waves(state._replace(rate=torch.zeros_like(state.rate)))
         state = state._replace(rate=torch.where(fresh, 1 / _guess(problem, steady), state.rate))
-    known = (problem.waves(state) @ state.amplitude[..., None].to(torch.complex64))[..., 0]
+    known = (state.amplitude[:, None].to(torch.complex64) @ problem.waves(state))[:, 0]
     target = problem.target + known
     target = torch.where(problem.is_real[:, None], target.real + 0j, target)
     return problem._replace(target=target), state
@@ -201,110 +229,194 @@ def pose(
 def _guess(problem: Problem, steady: Tensor) -> Tensor:
     """The time constant at which each mode explains most (G, P)."""
     guesses = torch.tensor(_GUESSES, dtype=torch.float64, device=steady.device)
-    decay = torch.exp(-problem.since[..., None] / guesses).float()
-    weighted = decay * problem.weight[..., None]
-    down = steady.conj() * problem.target[..., None]
-    found = weighted.mT @ torch.cat([down.real, down.imag], 2)  # (G, guesses, 2 P)
+    since = problem.since.clamp(min=0).float()
+    decay = torch.exp(-since[:, None] / guesses[:, None].float())
+    weighted = decay * problem.weight[:, None]
+    down = steady.conj() * problem.target[:, None]
+    found = weighted @ torch.cat([down.real, down.imag], 1).mT  # (G, guesses, 2 P)
     power = found.square().unflatten(2, (2, -1)).sum(2)
-    gain = power / (decay * weighted).sum(1)[..., None].clamp(min=1e-20)
+    gain = power / (decay * weighted).sum(2)[..., None].clamp(min=1e-20)
     return guesses[gain.argmax(1)]
 
 
 def _minimize(problem: Problem, state: State, steps: int) -> Tuple[State, Tensor]:
     """The fitted state and its waves."""
+    moves = bool((problem.glides.any(1) & problem.is_real).any())
     wave = problem.waves(state)
-    state = state._replace(amplitude=_amplitudes(problem, wave))
+    products = _products(problem, wave, not moves and steps > 0)
+    state = state._replace(amplitude=_amplitudes(products, len(wave[0])))
     error = problem.error(wave, state)
     damping = torch.full_like(error, _DAMPING, dtype=torch.float64)
-    for _ in range(steps):
-        tried = _step(problem, state, wave, damping)
+    for number in range(steps):
+        step = _step_with_glide if moves else _step
+        tried = step(problem, state, wave, products, damping)
         tried_wave = problem.waves(tried)
-        tried = tried._replace(amplitude=_amplitudes(problem, tried_wave))
+        tried_products = _products(problem, tried_wave, not moves and number + 1 < steps)
+        tried = tried._replace(amplitude=_amplitudes(tried_products, len(wave[0])))
         tried_error = problem.error(tried_wave, tried)
         better = tried_error < error
         state = tried.where(better, state)
         wave = torch.where(better[:, None, None], tried_wave, wave)
+        if number + 1 < steps:
+            products = products.where(better, tried_products)
         error = torch.where(better, tried_error, error)
         damping = torch.where(better, 0.1 * damping, 30 * damping).clamp(1e-7, 10)
     return state, wave
 
 
-def _step(problem: Problem, state: State, wave: Tensor, damping: Tensor) -> State:
+class Products(NamedTuple):
+    """Of columns with each other and with the target, in complex128: what least squares needs.
+
+    Attributes:
+        own: with conjugates (G, C, C).
+        mirror: without, in real bands (G, C, C).
+        right: conjugates with the target (G, C).
+    """
+
+    own: Tensor
+    mirror: Tensor
+    right: Tensor
+
+    def where(self, here: Tensor, other: "Products") -> "Products":
+        """The other one in bands where ``here`` (G,), else this one."""
+        return Products(
+            *(torch.where(here.view(-1, *[1] * (a.dim() - 1)), b, a) for a, b in zip(self, other))
+        )
+
+    def first(self, count: int) -> "Products":
+        """Only of the first columns."""
+        return Products(
+            self.own[:, :count, :count], self.mirror[:, :count, :count], self.right[:, :count]
+        )
+
+    def scaled(self, by: Tensor) -> "Products":
+        """If columns were multiplied by (G, C)."""
+        down = by.conj()
+        return Products(
+            self.own * down[..., None] * by[:, None],
+            self.mirror * by[..., None] * by[:, None],
+            self.right * down,
+        )
+
+
+def multiply(problem: Problem, columns: Tensor) -> Products:
+    """Products of columns (G, C, n), weighted.
+
+    Analytic targets are columns times unknowns; real ones are the real part of that, whose normal
+    equations also hold products of columns without conjugation.
+    """
+    count, own, right = columns.shape[1], [], []
+    # On a processor, so many bands at once that their columns stay in its cache.
+    at_once = len(columns)
+    if columns.device.type == "cpu":
+        at_once = max(1, _CACHED // max(1, columns[0].numel()))
+    for rows in range(0, len(columns), at_once):
+        part = slice(rows, rows + at_once)
+        weighted = columns[part] * problem.weight[part, None]
+        target = problem.target[part, None].to(columns.dtype)
+        together = torch.cat([columns[part], target], 1)
+        made = (weighted.conj() @ together.mT).to(torch.complex128)
+        own.append(made[..., :count])
+        right.append(made[..., count])
+    own, right = torch.cat(own), torch.cat(right)
+    mirror = torch.zeros_like(own)
+    lowest = problem.is_real.nonzero()[:, 0]
+    if len(lowest):
+        real = columns[lowest]
+        weighted = real * problem.weight[lowest, None]
+        mirror[lowest] = 0.5 * (weighted @ real.mT).to(own.dtype)
+        own[lowest] *= 0.5
+    return Products(own, mirror, right)
+
+
+def _products(problem: Problem, wave: Tensor, with_slopes: bool) -> Products:
+    """Products of waves and, if asked for, of their slopes."""
+    if not with_slopes:
+        return multiply(problem, wave)
+    passed = problem.since.clamp(min=0).float()[:, None]
+    return multiply(problem, torch.cat([wave, wave * passed], 1))
+
+
+def _step(
+    problem: Problem, state: State, wave: Tensor, products: Products, damping: Tensor
+) -> State:
+    """Frequencies and decays after one step."""
+    count = state.omega.shape[1]
+    ridge = damping[:, None].expand(-1, 2 * count).clone()
+    ridge[:, :count] = _LINEAR
+    by = torch.cat([torch.ones_like(state.amplitude), state.amplitude], 1)
+    change = solve(products.scaled(by), ridge)[:, count:]
+    return _moved(state, change / _too_long(problem, state, change))
+
+
+def _step_with_glide(
+    problem: Problem, state: State, wave: Tensor, products: Products, damping: Tensor
+) -> State:
     """Frequencies, decays and, in the lowest band, the glide after one step."""
     count = state.omega.shape[1]
-    sounding = wave * state.amplitude[:, None].to(wave.dtype)
-    passed = problem.since.float()[..., None]
-    columns = [wave, sounding * passed]
     moves = problem.glides.any(1) & problem.is_real
-    if moves.any():
-        length, deep = state.time[:, None, None].float(), state.depth[:, None, None].float()
-        fall = torch.exp(-passed / length)
-        turning = 1j * sounding * (state.omega * problem.glides)[:, None].to(wave.dtype)
-        turning = turning.sum(2, keepdim=True) * moves[:, None, None]
-        columns.append(turning * length * (1 - fall))
-        columns.append(turning * deep * (length * (1 - fall) - passed * fall))
-    columns = torch.cat(columns, 2)
-    if moves.any():  # a glide and a frequency are all but the same for a while
-        columns = columns.to(torch.complex128)
-    ridge = damping[:, None].expand(-1, columns.shape[2]).clone()
+    sounding = wave * state.amplitude[..., None].to(wave.dtype)
+    passed = problem.since.clamp(min=0).float()[:, None]
+    length, deep = state.time[:, None, None].float(), state.depth[:, None, None].float()
+    fall = torch.exp(-passed / length)
+    turning = 1j * sounding * (state.omega * problem.glides)[..., None].to(wave.dtype)
+    turning = turning.sum(1, keepdim=True) * moves[:, None, None]
+    columns = [wave, sounding * passed, turning * length * (1 - fall)]
+    columns.append(turning * deep * (length * (1 - fall) - passed * fall))
+    # A glide and a frequency are all but the same for a while.
+    columns = torch.cat(columns, 1).to(torch.complex128)
+    ridge = damping[:, None].expand(-1, columns.shape[1]).clone()
     ridge[:, :count] = _LINEAR
-    solution = solve(problem, columns, ridge)
+    solution = solve(multiply(problem, columns), ridge)
     change = solution[:, count : 2 * count]
-    # Steps that are too long are made shorter, in their direction.
+    turn = solution[:, -2:].real * moves[:, None]
+    length = _too_long(problem, state, change)
+    whole = (turn.abs() / _LOG).amax(1).maximum(length.amax(1))
+    length = torch.where(moves[:, None], whole[:, None], length)
+    deeper, longer = (turn / whole[:, None]).unbind(1)
+    state = state._replace(
+        depth=(state.depth + deeper).clamp(-0.6, 8),
+        time=(state.time * longer.exp()).clamp(0.005, 0.4),
+    )
+    return _moved(state, change / length)
+
+
+def _too_long(problem: Problem, state: State, change: Tensor) -> Tensor:
+    """How many times longer than allowed each step is, at least 1 (G, P)."""
     length = (change.imag.abs() / (2 * math.pi * _HZ)).maximum(
         change.real.abs() / (0.5 * state.rate)
     )
-    length = torch.where(problem.there, length, 0).clamp(min=1)
-    if moves.any():
-        turn = solution[:, -2:].real * moves[:, None]
-        whole = (turn.abs() / _LOG).amax(1).maximum(length.amax(1))
-        length = torch.where(moves[:, None], whole[:, None], length)
-        deeper, longer = (turn / whole[:, None]).unbind(1)
-        state = state._replace(
-            depth=(state.depth + deeper).clamp(-0.6, 8),
-            time=(state.time * longer.exp()).clamp(0.005, 0.4),
-        )
-    change = change / length
+    return torch.where(problem.there, length, 0).clamp(min=1)
+
+
+def _moved(state: State, change: Tensor) -> State:
     omega = (state.omega + change.imag).clamp(min=2 * math.pi * 20)
     rate = (state.rate - change.real).clamp(1 / LONGEST, 1 / SHORTEST)
     return state._replace(omega=omega, rate=rate)
 
 
-def _amplitudes(problem: Problem, wave: Tensor) -> Tensor:
-    ridge = torch.full((1, wave.shape[2]), 1e-4, dtype=torch.float64, device=wave.device)
-    return solve(problem, wave, ridge)
+def _amplitudes(products: Products, count: int) -> Tensor:
+    ridge = torch.full((1, count), 1e-4, dtype=torch.float64, device=products.own.device)
+    return solve(products.first(count), ridge)
 
 
-def solve(problem: Problem, columns: Tensor, ridge: Tensor, relative: bool = True) -> Tensor:
-    """Weighted least squares with complex unknowns (G, C).
+def solve(products: Products, ridge: Tensor, relative: bool = True) -> Tensor:
+    """Least squares with complex unknowns (G, C).
 
     They are damped relative to the energies of their columns, or as they are.
 
-    Analytic targets are columns times unknowns; real ones are the real part of that, whose normal
-    equations also hold products of columns without conjugation.
-
     Shape:
-        - columns: (G, n, C)
         - ridge: (G, C)
     """
-    weighted = columns * problem.weight[..., None]
-    own = (weighted.mH @ columns).to(torch.complex128)
-    right = (weighted.mH @ problem.target[..., None].to(columns.dtype))[..., 0]
-    right = right.to(torch.complex128)
-    mirror = torch.zeros_like(own)
-    lowest = problem.is_real.nonzero()[:, 0]
-    if len(lowest):
-        mirror[lowest] = 0.5 * (weighted[lowest].mT @ columns[lowest]).to(own.dtype)
-        own[lowest] *= 0.5
-    plus, minus = own + mirror, own - mirror
+    plus, minus = products.own + products.mirror, products.own - products.mirror
     upper = torch.cat([plus.real, -plus.imag], 2)
     matrix = torch.cat([upper, torch.cat([minus.imag, minus.real], 2)], 1)
     scale = matrix.diagonal(dim1=1, dim2=2)
     tiny = torch.where(scale > 0, 1e-12 * scale.amax(1, keepdim=True), 1)
     ridge = torch.cat([ridge, ridge], 1)
     damped = matrix + torch.diag_embed((scale * ridge if relative else ridge) + tiny)
-    solution = torch.linalg.solve(damped, torch.cat([right.real, right.imag], 1))
-    return torch.complex(*solution.chunk(2, 1))
+    right = torch.cat([products.right.real, products.right.imag], 1)
+    return torch.complex(*torch.linalg.solve(damped, right).chunk(2, 1))
 
 
 def _put(modes: Damped, group: Group, state: State, stat: Tensor) -> Damped:

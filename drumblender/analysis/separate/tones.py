@@ -6,14 +6,14 @@ noise floor is measured without the modes that are known.
 
 import math
 from dataclasses import replace
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
 
 from drumblender.analysis.separate.bands import RATE, split
-from drumblender.analysis.separate.damped import Damped, play
-from drumblender.analysis.separate.detect import SKIP, candidates
+from drumblender.analysis.separate.damped import GLIDING, Damped, play
+from drumblender.analysis.separate.detect import SKIP, Warped, candidates
 from drumblender.analysis.separate.envelope import shape
 from drumblender.analysis.separate.floor import noise_floor
 from drumblender.analysis.separate.glide import find_glide, unwarped, warp
@@ -27,6 +27,8 @@ PRUNE = 13.0
 # Amplitude at the onset below which a mode is left out, relative to the peak of the recording.
 QUIET = 3e-4
 HOP = 64
+# Rate of a glide's low frequencies, relative to the highest of them.
+_OVERSAMPLED = 5
 # What is this much quieter than the peak (linear) is not heard at the end of a sound.
 INAUDIBLE = 3e-5
 # Samples that are looked at, at least.
@@ -61,8 +63,11 @@ def find_tones(
     depth, time = _glides(x, start, sample_rate)
     modes = replace(modes, depth=depth, time=time)
     residual = x
-    for number in range(ROUNDS):
+    done = torch.zeros_like(start, dtype=torch.bool)
+    for number in range(ROUNDS + 1):
         floor = noise_floor(residual, sample_rate)
+        if number == ROUNDS or done.all():
+            break
         white = _from(floor.white, start + round(SKIP * sample_rate))
         warped = _warped(white, modes, sample_rate)
         hz, stat = candidates(white, warped, lasts, modes, sample_rate, num_modes)
@@ -70,15 +75,20 @@ def find_tones(
             # A glide is refined with the loudest mode before others are looked for along it.
             loudest = stat == stat.amax(1, keepdim=True)
             stat = torch.where(loudest | (depth == 0)[:, None], stat, 0)
+        stat = torch.where(done[:, None], 0, stat)
         if not (stat > 0).any():
             break
         modes = _add(modes, hz, stat, num_modes)
+        is_new = modes.amplitude == 0
         steps = 5 * STEPS if number == 0 and depth.any() else STEPS
         modes = refine(residual, modes, floor, sample_rate, steps)
         loud = modes.amplitude.abs() > QUIET * peak[:, None]
-        modes = modes.keep((modes.stat > PRUNE) & loud)
+        here = (modes.stat > PRUNE) & loud
+        # Where a round adds nothing, another one does not, either.
+        done = ~(here & is_new).any(1)
+        modes = modes.keep(here)
         residual = x - play(modes, num_samples, num_frames, sample_rate)
-    return modes, shape(residual, modes, noise_floor(residual, sample_rate), sample_rate)
+    return modes, shape(residual, modes, floor, sample_rate)
 
 
 def _from(x: Tensor, first: Tensor) -> Tensor:
@@ -88,21 +98,27 @@ def _from(x: Tensor, first: Tensor) -> Tensor:
 
 
 def _glides(x: Tensor, start: Tensor, sample_rate: int) -> Tuple[Tensor, Tensor]:
-    low = split(x, sample_rate).samples[:, 0].real
+    low = split(x, sample_rate, start.new_zeros(1)).samples[:, 0].real
     first = (start / sample_rate * RATE).round().long() + round(SKIP * RATE)
     since = torch.arange(low.shape[-1], dtype=torch.float64, device=x.device) / RATE + SKIP
     return find_glide(_from(low, first), RATE, since)
 
 
-def _warped(white: Tensor, modes: Damped, sample_rate: int) -> Tensor:
+def _warped(white: Tensor, modes: Damped, sample_rate: int) -> Optional[Warped]:
+    """Low frequencies on the time of the glide, if there is one."""
     if not modes.depth.any():
-        return white
-    psi = torch.arange(white.shape[-1], dtype=torch.float64, device=white.device) / sample_rate
+        return None
+    factor = max(1, 2 ** math.floor(math.log2(sample_rate / (_OVERSAMPLED * GLIDING))))
+    half = math.ceil(white.shape[-1] / 2 / factor)
+    spectrum = torch.fft.rfft(white, 2 * half * factor)[:, : half + 1]
+    # Noise has variance 1 again.
+    low, rate = torch.fft.irfft(spectrum, 2 * half) / factor**0.5, sample_rate / factor
+    psi = torch.arange(low.shape[-1], dtype=torch.float64, device=white.device) / rate
     depth, time = modes.depth[:, None], modes.time[:, None]
     begun = SKIP + depth * time * (1 - torch.exp(-SKIP / time))
     t = unwarped(psi + begun, depth, time)
     slope = 1 + depth * torch.exp(-t / time)
-    return warp(white, t - SKIP, sample_rate) / slope.sqrt().to(white.dtype)
+    return Warped(warp(low, t - SKIP, rate) / slope.sqrt().to(white.dtype), factor)
 
 
 def _add(modes: Damped, hz: Tensor, stat: Tensor, num_modes: int) -> Damped:

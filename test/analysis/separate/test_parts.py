@@ -217,3 +217,51 @@ def test_noise_comes_back_with_its_levels():
     difference = 20 * (again / levels).log10()[loud]
     assert difference.mean().abs() < 1
     assert difference.abs().median() < 2
+
+
+@pytest.mark.parametrize("hz", [50, 440, 5000])
+def test_a_steady_tone_is_one_mode_without_noise_or_transient(hz):
+    x = 0.5 * torch.sin(2 * math.pi * hz * time())
+    parts = take_apart(x)
+    assert sdr(parts.tones[0], x) > 50
+    assert parts.onsets.tolist() == [[pytest.approx(0, abs=1e-3)]]
+    level = parts.modal[0, 1].amax(-1)
+    assert (level > 0.03 * level.max()).sum() == 1
+
+
+def test_an_impulse_is_only_a_transient():
+    x = torch.zeros(RATE, dtype=torch.float64)
+    x[1000] = 1
+    parts = take_apart(x)
+    assert not parts.modal.any()
+    torch.testing.assert_close(parts.transient[0], x.float(), atol=1e-4, rtol=0)
+
+
+def test_an_offset_is_no_tone_and_disturbs_none():
+    x = tone(200, 0.8)
+    parts = take_apart(0.1 + x)
+    assert sdr(parts.tones[0], x) > 30
+    assert not take_apart(torch.full((RATE,), 0.5, dtype=torch.float64)).modal.any()
+
+
+def test_a_shift_in_time_shifts_the_parts():
+    x = tone(180, 0.4) + 0.05 * noise(3) * 10 ** (-3 * time() / 0.3)
+    shift = 1000
+    later = take_apart(torch.cat([torch.zeros(shift), x])[: len(x)])
+    first = take_apart(x)
+    assert sdr(later.tones[0, shift:], first.tones[0, :-shift].double()) > 25
+    assert later.onsets[0, 0] - first.onsets[0, 0] == pytest.approx(shift / RATE, abs=1e-6)
+
+
+def test_the_same_recording_gives_the_same_parts():
+    x = tone(180, 0.4) + 0.05 * noise(3) * 10 ** (-3 * time() / 0.3)
+    for one, other in zip(take_apart(x), take_apart(x)):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("rate", [8000, 96000])
+def test_sources_of_low_and_high_rates_are_taken_apart(rate):
+    t = torch.arange(rate, dtype=torch.float64) / rate
+    x = 0.5 * torch.exp(-t / 0.2) * torch.sin(2 * math.pi * 440 * t + 0.5)
+    settings = AnalysisSettings(method="separating", hop_length=64, sample_rate=rate)
+    assert sdr(separate(x[None].float(), settings).tones[0], x) > 45
