@@ -14,17 +14,18 @@ Names are imported when they are first used, so that commands answer at once.
 """
 
 from importlib import import_module
+from typing import Any, List
 
 __version__ = "0.1.0"
 
 __all__ = ["Sound", "Voice", "__version__", "blend", "load"]
 
 
-def __dir__():
+def __dir__() -> List[str]:
     return sorted({*globals(), *__all__})
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in ("Sound", "Voice", "blend", "load"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("drumblender.sound"), name)

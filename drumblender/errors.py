@@ -11,7 +11,7 @@ import re
 import signal
 import traceback
 from importlib import import_module
-from typing import Any, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Iterable, List, NamedTuple, Optional, Tuple, Type
 
 DEBUG = "DRUMBLENDER_DEBUG"  # in the environment
 
@@ -161,7 +161,8 @@ def _problems(text: str) -> List[_Problem]:
         while content:
             while stack and stack[-1][0] >= indent and not _EMPTY.match(content):
                 stack.pop()
-            key, of_class = _KEY.match(content), _CLASS.match(content)
+            key = _KEY.match(content)
+            match = key or _CLASS.match(content)
             if subtypes:
                 stack.append((indent, "base", subtypes[1]))
             elif match := key or of_class:

@@ -6,7 +6,7 @@ modes. How the envelope points at the two ends of a segment weigh in it, and wha
 complex, is applied to the products with the basis.
 """
 
-from typing import List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
@@ -194,7 +194,7 @@ def _groups(
     counts = near.sum(-1) * own.any(-1)
     pairs = torch.cat([counts, last[:, None]], 1).tolist()
     part = -(-bands.power.shape[-1] // _FRAME_PARTS)
-    by_size = {}
+    by_size: Dict[Tuple[int, int], List[Tuple[int, int]]] = {}
     for sound, (*members, end) in enumerate(pairs):
         for band, count in enumerate(members):
             if count:
@@ -206,13 +206,15 @@ def _groups(
         at_once = max(1, limit // (count * (num_frames + 1) * 2 * RATE))
         for start in range(0, len(places), at_once):
             chunk = torch.tensor(places[start : start + at_once]).to(mean.device)
-            sound, band = chunk.unbind(1)
+            sounds, own_band = chunk.unbind(1)
             # Members first, in their order.
-            there, members = near[sound, band].long().sort(dim=-1, descending=True, stable=True)
+            there, members = (
+                near[sounds, own_band].long().sort(dim=-1, descending=True, stable=True)
+            )
             there, members = there[:, :count], members[:, :count]
             members = torch.where(there > 0, members, num_modes)
-            member_of = own[sound, band].gather(-1, members.clamp(max=num_modes - 1))
-            groups.append(_Group(sound, band, members, member_of & (there > 0), num_frames))
+            member_of = own[sounds, own_band].gather(-1, members.clamp(max=num_modes - 1))
+            groups.append(_Group(sounds, own_band, members, member_of & (there > 0), num_frames))
     return groups
 
 

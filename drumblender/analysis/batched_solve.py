@@ -77,7 +77,7 @@ def conjugate_gradients(problem: Problem, target: Tensor, penalties: Tensor, par
     s = problem.sounding
     inner = s[:, 2:] & s[:, :-2] if s.shape[1] > 2 else s[:, :0]
 
-    def normal(c):
+    def normal(c: Tensor) -> Tensor:
         out = problem.gather(problem.played(c), parts) + ridge * c
         if c.shape[1] > 2:
             bends = bend * inner * torch.diff(c, n=2, dim=1)
@@ -86,7 +86,7 @@ def conjugate_gradients(problem: Problem, target: Tensor, penalties: Tensor, par
             out[:, :-2] += bends
         return out
 
-    def dot(a, b):
+    def dot(a: Tensor, b: Tensor) -> Tensor:
         return (a * b).sum((1, 2, 3), keepdim=True)
 
     residual = problem.gather(target, parts)

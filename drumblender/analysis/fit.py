@@ -21,7 +21,7 @@ within frames and all frames are solved at once, by conjugate gradients, band by
 [1] Stylianou, "Harmonic plus noise models for speech", PhD thesis, ENST Paris, 1996, ch. 3.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Tuple
 
 import numpy as np
 
@@ -104,7 +104,9 @@ def fit_modes(x: np.ndarray, omega: np.ndarray, level: np.ndarray, first: int, l
     return Modes(omega, amplitude, phase + np.pi / 2)
 
 
-def _penalties(mean: np.ndarray, level: np.ndarray, frame_rate: float):
+def _penalties(
+    mean: np.ndarray, level: np.ndarray, frame_rate: float
+) -> Tuple[np.ndarray, np.ndarray]:
     """Return two penalties for each mode: on its envelope, and on the envelope's curvature.
 
     Both are weights of squares. An envelope may vary so fast that it reaches the next mode, or the

@@ -90,11 +90,11 @@ def conjugate_gradients(
     scale = basis.shape[1] * (2 / 3) * 0.5
     ridge, bend = (scale * ridge).astype(np.float32), (scale * bend).astype(np.float32)
 
-    def gather(y):
+    def gather(y: np.ndarray) -> np.ndarray:
         g = np.matmul(y[:, None], basis)[:, 0]
         return g[:-1, columns:] + g[1:, :columns]
 
-    def normal(c):
+    def normal(c: np.ndarray) -> np.ndarray:
         padded = np.zeros((frames + 2, columns), np.float32)
         padded[1:-1] = c
         ends = np.concatenate([padded[:-1], padded[1:]], -1)

@@ -6,7 +6,7 @@ covers a band about as wide as the frame rate. Chosen for coverage, modes explai
 sound.
 """
 
-from typing import Tuple
+from typing import List, Tuple
 
 import numpy as np
 
@@ -67,7 +67,8 @@ def choose_modes(
     center = moment / np.maximum(mass, 1e-30)
     power = peaks.amplitude**2
     loud = np.sqrt(np.concatenate([tracks.total(power), np.bincount(cell, power[free])]))
-    rows, levels = [], []
+    rows: List[np.ndarray] = []
+    levels: List[float] = []
     while len(rows) < count and mass.any():
         best = int(np.argmax(mass))
         if best < len(tracks.start):

@@ -52,7 +52,7 @@ class AnalysisSettings:
     fit: bool = True
     method: str = "coverage"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.method not in VERSIONS:
             raise UsageError(f"There is no method {self.method}; take {', '.join(VERSIONS)}.")
         if not self.fit and self.method == "separating":

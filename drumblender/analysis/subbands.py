@@ -5,6 +5,7 @@ more than a few hundred Hz apart do not see each other, and a band of 1.5 kHz ne
 sample where the signal has sixteen.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,8 @@ class Subbands(NamedTuple):
     frame: float
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True)
+class Plan:
     """Which bins of a spectrum make the bands, and with which weights.
 
     Attributes:

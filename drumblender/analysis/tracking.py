@@ -9,14 +9,15 @@ end: each is followed back from the frame in which it dies, and long-lived modes
     IEEE TASSP 34(4), 1986.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
 from drumblender.analysis.peaks import Peaks
 
 
-class Tracks(NamedTuple):
+@dataclass(frozen=True)
+class Tracks:
     """Tracks, each of which is a run of peaks in consecutive frames.
 
     Track i consists of the peaks ``peaks[start[i] : start[i] + length[i]]``, in order of time.

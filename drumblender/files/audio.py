@@ -1,7 +1,7 @@
 """Audio files to write, WAV, FLAC or OGG, whole or not at all; and the first channel of any."""
 
 from pathlib import Path
-from typing import BinaryIO, Iterable, Optional, Tuple, Union
+from typing import Any, BinaryIO, Iterable, Optional, Tuple, Union
 
 import numpy as np
 import soundfile
@@ -40,7 +40,7 @@ def check_name(path: PathLike, bits: int = 24) -> None:
         raise UsageError(f"{path}: FLAC holds 16 or 24 bits, not 32; write a WAV file.")
 
 
-def check_samples(path: PathLike, samples) -> None:
+def check_samples(path: PathLike, samples: np.ndarray) -> None:
     """Raise where samples are not numbers."""
     if not np.isfinite(samples).all():
         raise DrumblenderError(
@@ -136,7 +136,7 @@ class _Target:
         self._file = file
         self._error: Optional[BaseException] = None
 
-    def write(self, data) -> int:
+    def write(self, data: Any) -> int:
         if self._error is None:
             try:
                 return self._file.write(data)

@@ -44,7 +44,7 @@ class Workers:
     def __enter__(self) -> "Workers":
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
@@ -72,7 +72,7 @@ class Workers:
                 yield from map(function, tasks)
             return
         try:
-            yield from self._feed(function, iter(tasks))
+            yield from self._feed(self._pool, function, iter(tasks))
         except BrokenProcessPool as error:
             self.__exit__()
             raise DrumblenderError(
@@ -80,7 +80,9 @@ class Workers:
                 f"with less than --num_workers {self.count}."
             ) from error
 
-    def _feed(self, function: Callable[[Any], Any], tasks: Iterator[Any]) -> Iterator[Any]:
+    def _feed(
+        self, pool: ProcessPoolExecutor, function: Callable[[Any], Any], tasks: Iterator[Any]
+    ) -> Iterator[Any]:
         waiting: Set[Future] = set()
 
         def submit(count: int) -> None:

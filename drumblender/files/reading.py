@@ -95,10 +95,11 @@ class AudioFile:
             stack.callback(self.close)
             self._check_header()
             stack.pop_all()
-        self.sample_rate: int = self._sound.samplerate
-        self.channels: int = self._sound.channels
+        self.sample_rate: int = self._decoder.samplerate
+        self.channels: int = self._decoder.channels
         promises = [self._promised, *(other.frames for other in self._more)]
-        self.frames: Optional[int] = None if None in promises else sum(promises)
+        known = [frames for frames in promises if frames is not None]
+        self.frames: Optional[int] = sum(known) if len(known) == len(promises) else None
 
     def blocks(self, size: int = _BLOCK, frames: Optional[int] = None) -> Iterator[np.ndarray]:
         """Read on, block by block.
@@ -129,6 +130,11 @@ class AudioFile:
                 self._sound.close()
             self._sound = None
 
+    @property
+    def _decoder(self) -> _Sound:
+        assert self._sound is not None, "closed"
+        return self._sound
+
     def _read(self, count: int) -> np.ndarray:
         """The next samples; fewer only where the recording ends."""
         pieces, left = [], count
@@ -151,7 +157,7 @@ class AudioFile:
             count = min(count, left)
         try:
             with self._quiet():
-                piece = self._sound.read(count, dtype="float32", always_2d=True)
+                piece = self._decoder.read(count, dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
             self._check_disk()
             if self._promised is None or left > 0:
@@ -184,7 +190,7 @@ class AudioFile:
         except soundfile.SoundFileError as error:
             self._check_disk()
             raise Unreadable(self.path, f"is broken or no audio ({_words(error)})") from error
-        claimed = stream.frames or self._sound.frames
+        claimed = stream.frames or self._decoder.frames
         is_plausible = claimed <= _FRAMES_PER_BYTE * self._size
         self._promised: Optional[int] = claimed if is_plausible else None
         self._done_here = 0
@@ -194,7 +200,7 @@ class AudioFile:
         self.close()
         stream, *self._more = self._more
         self._open(stream)
-        if (self._sound.samplerate, self._sound.channels) != (self.sample_rate, self.channels):
+        if (self._decoder.samplerate, self._decoder.channels) != (self.sample_rate, self.channels):
             what = "changes its sample rate or number of channels in the middle"
             raise Unreadable(self.path, what, "split it")
 
@@ -215,27 +221,27 @@ class AudioFile:
         )
 
     def _check_header(self) -> None:
-        rate, channels = self._sound.samplerate, self._sound.channels
+        rate, channels = self._decoder.samplerate, self._decoder.channels
         if not _SAMPLE_RATES[0] <= rate <= _SAMPLE_RATES[1]:
             what = f"has an impossible sample rate ({rate} Hz)"
             raise Unreadable(self.path, what, _EXPORT)
         if channels > _MOST_CHANNELS:
             what = f"has an impossible number of channels ({channels})"
             raise Unreadable(self.path, what, _EXPORT)
-        if self._sound.format in _FORMATS_WITH_NOTES:
+        if self._decoder.format in _FORMATS_WITH_NOTES:
             self._check_notes()
-        if not self._sound.frames:
+        if not self._decoder.frames:
             raise self._empty()
 
     def _check_notes(self) -> None:
         """Raise where libsndfile has noticed that samples are missing and goes on without."""
-        notes = self._sound.extra_info
+        notes = self._decoder.extra_info
         length = _NOTED_LENGTH.search(notes)
         if length and (length[3] or int(length[1]) > int(length[2])):
             raise self._cut("is truncated")
         frames = _NOTED_FRAMES.findall(notes)
         if frames:
-            there, whole = self._sound.frames, int(frames[-1])
+            there, whole = self._decoder.frames, int(frames[-1])
             if there < whole:
                 raise self._cut(f"is truncated ({there} of {whole} samples)")
 

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import BinaryIO, Optional
+from typing import Any, BinaryIO, Optional
 
 _FARTHEST = 1 << 62  # more does not fit into the numbers of libsndfile
 
@@ -55,7 +55,7 @@ class View:
     def tell(self) -> int:
         return self._position
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         head, stream = self._stream.head, self._stream
         count = max(0, min(len(buffer), self._size - self._position))
         data = head[self._position : self._position + count]

@@ -7,6 +7,7 @@ length passes through piece by piece.
 """
 
 import contextlib
+import functools
 import os
 from dataclasses import dataclass
 from functools import reduce

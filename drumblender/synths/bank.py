@@ -11,9 +11,10 @@ them whole, and autocast does not change what they compute.
 """
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
-from typing import NamedTuple, Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import numpy as np
 import torch
@@ -55,7 +56,7 @@ def bank(freqs: Tensor, amps: Tensor, phase: Optional[Tensor], num_samples: int)
 
 
 @bank.register_fake
-def _(freqs, amps, phase, num_samples):
+def _(freqs: Tensor, amps: Tensor, phase: Optional[Tensor], num_samples: int) -> Tensor:
     return amps.new_empty(amps.shape[0], num_samples)
 
 
@@ -107,17 +108,24 @@ def bank_backward(
 
 
 @bank_backward.register_fake
-def _(grad, freqs, amps, phase, needs_angles, needs_amps):
+def _(
+    grad: Tensor,
+    freqs: Tensor,
+    amps: Tensor,
+    phase: Optional[Tensor],
+    needs_angles: bool,
+    needs_amps: bool,
+) -> Tuple[Tensor, Tensor, Tensor]:
     of_phase = (freqs if phase is None else phase).new_empty(*freqs.shape[:2], 1)
     return freqs.new_empty(freqs.shape), amps.new_empty(amps.shape), of_phase
 
 
-def _setup(ctx, inputs, output):
+def _setup(ctx: Any, inputs: Tuple[Any, ...], output: Tensor) -> None:
     """Keep what the derivative needs."""
     ctx.save_for_backward(*inputs[:3])
 
 
-def _backward(ctx, grad):
+def _backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
     """Gradients of the arguments of :func:`bank`."""
     freqs, amps, phase = ctx.saved_tensors
     needs_freqs, needs_amps, needs_phase, _ = ctx.needs_input_grad
@@ -135,7 +143,8 @@ def _backward(ctx, grad):
 bank.register_autograd(_backward, setup_context=_setup)
 
 
-class _Grid(NamedTuple):
+@dataclass(frozen=True)
+class _Grid:
     """Where frames, segments between them, and blocks within those lie on the time axis.
 
     With segments s = 0 .. F (half a frame before the first center, between centers, half a frame
