@@ -11,7 +11,7 @@ import re
 import signal
 import traceback
 from importlib import import_module
-from typing import Any, Iterable, List, NamedTuple, Optional, Tuple, Type
+from typing import Any, Iterable, List, NamedTuple, Optional, Tuple
 
 DEBUG = "DRUMBLENDER_DEBUG"  # in the environment
 
@@ -165,7 +165,7 @@ def _problems(text: str) -> List[_Problem]:
             match = key or _CLASS.match(content)
             if subtypes:
                 stack.append((indent, "base", subtypes[1]))
-            elif match := key or of_class:
+            elif match:
                 stack.append((indent, "key" if key else "class", match[1]))
                 content = content[match.end() :]
                 indent += 1

@@ -7,7 +7,6 @@ length passes through piece by piece.
 """
 
 import contextlib
-import functools
 import os
 from dataclasses import dataclass
 from functools import reduce

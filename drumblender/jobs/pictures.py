@@ -18,8 +18,8 @@ def draw(take: Take, full_scale: float) -> None:
     length = round(SHOWN_S * rate)
     signals = []
     for label, file, its_rate in take.inputs:
-        recorded = torch.from_numpy(np.fromfile(file, np.float32))
-        signals.append((label, resample(recorded, its_rate, rate)[:length]))
+        samples = torch.from_numpy(np.fromfile(file, np.float32))
+        signals.append((label, resample(samples, its_rate, rate)[:length]))
     for name in take.recorded:
         blocks, shown = [], 0
         for block in take.blocks(name, full_scale):

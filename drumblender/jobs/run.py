@@ -12,7 +12,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Iterator, List, Optional, Sequence, Set, Tuple, Union
+from typing import Iterator, List, Optional, Sequence, Set, Tuple, Union
 
 import torch
 
@@ -264,8 +264,3 @@ def _print_written(report: Report) -> None:
     for take in report.takes if report.error is None else ():
         info = f"{take.length / take.sample_rate:.2f} s at {take.sample_rate} Hz"
         print(printable(f"{take.destination}: {info}"))
-
-
-def _always(sound: Sound) -> Callable[[], Sequence[Sound]]:
-    """A function that gives a sound, which is there already."""
-    return lambda: [sound]

@@ -161,11 +161,11 @@ class _Grid:
     """
 
     slope: float
-    count: Tensor  # type: ignore[assignment]  # nobody counts its fields
+    count: Tensor
     offset: Tensor
     middle: Tensor
     steps: Tensor
-    index: Tensor  # type: ignore[assignment]
+    index: Tensor
 
 
 @lru_cache(maxsize=8)
