@@ -66,7 +66,7 @@ def measure(packed, files, batch_size: int, workers) -> str:
     if hasattr(os, "posix_fadvise"):
         fields = files.file_fields()
         forget([files.path(index, field) for index in order for field in fields])
-        forget([packed.pack.path])
+        forget([packed.packed.path])
         rows["one item, cold"] = [[item_ms(d, order) for d in (files, packed)]]
     lines = [f"{len(packed)} sounds; ms per item, and items per s.", ""]
     lines += ["| | a file per sound | packed | ratio |", "|---|---|---|---|"]
@@ -86,9 +86,9 @@ def main() -> None:
     torch.set_num_threads(1)
     data = _datamodule(str(args.config))
     packed, files = data.dataset(), data.dataset()
-    if packed.pack is None:
+    if packed.packed is None:
         parser.error(f"{data.data_dir} has no pack: run drumblender-dataset {args.config} --pack")
-    files.pack = None
+    files.packed = None
     print(measure(packed, files, args.batch_size, args.num_workers))
 
 

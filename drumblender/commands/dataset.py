@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
 def _dataset(argv: List[str]) -> None:
     args = _parser().parse_args(argv)
     if args.init:
-        from drumblender.data.begin import write_configuration
+        from drumblender.data.library.begin import write_configuration
 
         return print(write_configuration(Path(args.config), Path(args.init), args.force, args.type))
     if args.type:
@@ -104,20 +104,22 @@ def _dataset(argv: List[str]) -> None:
         raise UsageError("--shard makes no whole dataset; merge all shards first, with --merge.")
     data = _datamodule(args.config)
 
-    from drumblender.data import archives
-    from drumblender.data import preprocess as build
+    from drumblender.data.build.preprocess import preprocess_features
+    from drumblender.data.build.shards import merge
+    from drumblender.data.sources.upload import upload
+    from drumblender.files.archives import check_name
 
     if args.archive:
-        archives.check_name(Path(args.archive))
+        check_name(Path(args.archive))
     if args.upload:
         _check_upload(data, Path(args.upload), args.archive, args.force)
     where = (data.data_dir, data.meta_file, data.settings)
     if args.preprocess:
         data.preprocess(args.num_workers, args.device, shard)
     if args.preprocess_features:
-        print(build.preprocess_features(*where, args.num_workers, args.device))
+        print(preprocess_features(*where, args.num_workers, args.device))
     if args.merge:
-        print(build.merge(*where))
+        print(merge(*where))
     only_upload = args.upload and not (args.archive or args.verify or args.pack or args.stats)
     if not (args.preprocess or args.preprocess_features or args.merge or only_upload):
         data.prepare_data()
@@ -126,9 +128,11 @@ def _dataset(argv: List[str]) -> None:
     if args.verify:
         _verify(data, args.num_workers)
     if args.stats:
-        from drumblender.data import stats
+        from drumblender.data.build import stats
 
-        summary = stats.summarize(data)
+        kwargs = data.dataset_kwargs
+        split = {name: kwargs[name] for name in ("split_strategy", "seed") if name in kwargs}
+        summary = stats.summarize(data.dataset(), **split)
         picture = data.data_dir.with_name(data.data_dir.name + ".png")
         stats.write_picture(summary, picture)
         print(f"{summary}\n\n{picture} shows it.")
@@ -137,7 +141,7 @@ def _dataset(argv: List[str]) -> None:
         print(f"{args.archive}: {files} files of {data.data_dir}.")
     if args.upload:
         store = data.object_store()
-        print(f"Uploaded {store.upload(Path(args.upload), args.force)} to {store.bucket}.")
+        print(f"Uploaded {upload(store, Path(args.upload), args.force)} to {store.bucket}.")
     if not shard and not only_upload:
         print(data.describe())
 
@@ -148,7 +152,9 @@ def _check_upload(data, path: Path, archive: Optional[str], force: bool) -> None
     if not path.is_file() and (archive is None or Path(archive) != path):
         raise UsageError(f"{path} is not there to upload; write it first with --archive {path}.")
     if not force:
-        store.refuse_existing(path.name)
+        from drumblender.data.sources.upload import refuse_existing
+
+        refuse_existing(store, path.name)
 
 
 def _parse_shard(text: Optional[str]) -> Optional[Tuple[int, int]]:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis, separate
-from drumblender.data.recording import wav_bytes
 from drumblender.errors import DrumblenderError
 from drumblender.files import atomic
+from drumblender.files.audio import wav_bytes
 from drumblender.files.reading import open_recording
 from drumblender.files.text import fitting, printable
 from drumblender.plotting import plot_modes, save_figure

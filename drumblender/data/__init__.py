@@ -7,10 +7,10 @@ Lightning.
 from importlib import import_module
 
 _HOMES = {
-    "AudioDataset": "audio",
-    "AudioWithParametersDataset": "audio",
-    "AudioDataModule": "lightning",
-    "ModalDataModule": "lightning",
+    "AudioDataset": "dataset",
+    "AudioWithParametersDataset": "dataset",
+    "AudioDataModule": "datamodule",
+    "ModalDataModule": "datamodule",
 }
 
 __all__ = sorted(_HOMES)

@@ -37,7 +37,7 @@ from drumblender.errors import DrumblenderError
 from drumblender.files import atomic
 from drumblender.files.progress import progress
 
-PACK_FILE = "packed.safetensors"
+PACKED_FILE = "packed.safetensors"
 _FORMAT = "drumblender pack 1"
 _DATA_START = 4096  # in the file; the header is padded to it
 _TYPES = {"F32": np.float32, "I64": np.int64, "U8": np.uint8}
@@ -57,7 +57,7 @@ class Unfit(Exception):
     """A pack that does not hold a dataset as it is now; the message is the reason."""
 
 
-class Pack:
+class PackedSounds:
     """Reads sounds of a pack; can be pickled, and used by processes that are forked or spawned.
 
     Args:
@@ -186,13 +186,13 @@ class Pack:
             view, start = view[count:], start + count
 
 
-def find(dataset: Any) -> Optional[Pack]:
+def find(dataset: Any) -> Optional[PackedSounds]:
     """The pack of a dataset; None when there is none, and with a warning when it does not fit."""
-    path = dataset.data_dir / PACK_FILE
+    path = dataset.data_dir / PACKED_FILE
     if not path.exists():
         return None
     try:
-        return Pack(path, dataset)
+        return PackedSounds(path, dataset)
     except Unfit as reason:
         from pytorch_lightning.utilities import rank_zero_warn
 
@@ -213,7 +213,7 @@ def write(dataset: Any, known: Mapping[str, Sequence[int]]) -> Path:
     Raises:
         DrumblenderError: when a file is missing, broken or not what it was, or the disk is full.
     """
-    path = dataset.data_dir / PACK_FILE
+    path = dataset.data_dir / PACKED_FILE
     fields = dataset.file_fields()
     size = len(dataset), len(fields)
     index = {name: np.zeros((*size, *more), np.int64) for name, more in _INDEX.items()}
@@ -239,7 +239,7 @@ def write(dataset: Any, known: Mapping[str, Sequence[int]]) -> Path:
                 bar.update()
             _finish(file, total, {**index, "names": json.dumps(names)}, dataset, fields)
         try:
-            damaged = Pack(temporary, dataset).damaged()
+            damaged = PackedSounds(temporary, dataset).damaged()
         except Unfit as reason:
             raise DrumblenderError(
                 f"{path} could not be made, because {reason}; run the same command again."
@@ -253,11 +253,11 @@ def write(dataset: Any, known: Mapping[str, Sequence[int]]) -> Path:
 
 def verify(dataset: Any) -> List[str]:
     """What is wrong with the pack of a dataset, one sentence each."""
-    path = dataset.data_dir / PACK_FILE
+    path = dataset.data_dir / PACKED_FILE
     if not path.exists():
         return []
     try:
-        damaged = Pack(path, dataset).damaged()
+        damaged = PackedSounds(path, dataset).damaged()
     except (Unfit, DrumblenderError) as error:
         return [f"{path} is of no use: {error}; {_REMEDY}."]
     return [f"{path} is damaged where {dataset.keys[index]} is; {_REMEDY}." for index in damaged]

@@ -1,5 +1,6 @@
 """Audio files to write, WAV, FLAC or OGG, whole or not at all; and the first channel of any."""
 
+import struct
 from pathlib import Path
 from typing import Any, BinaryIO, Iterable, Optional, Tuple, Union
 
@@ -164,3 +165,19 @@ def write_audio(path: Path, audio: Tensor, sample_rate: int) -> None:
         if peak > 1.005:  # less cannot be heard
             print(f"{path}: scaled by {-20 * np.log10(peak):.1f} dB, as it exceeded full scale.")
     write_samples(path, audio.numpy(), sample_rate)
+
+
+def wav_bytes(audio: Tensor, sample_rate: int) -> bytes:
+    """The bytes of a mono WAV file of 32-bit floats; the same sound always gives the same bytes.
+
+    Integers would clip a resampled recording, which may exceed full scale. The file is written here
+    because libsndfile puts the time into the header of such a file.
+
+    Shape:
+        - audio: (N,)
+    """
+    data = audio.numpy().astype("<f4").tobytes()
+    fmt = struct.pack("<4sIHHIIHHH", b"fmt ", 18, 3, 1, sample_rate, 4 * sample_rate, 4, 32, 0)
+    fact = struct.pack("<4sII", b"fact", 4, len(audio))
+    chunks = fmt + fact + struct.pack("<4sI", b"data", len(data)) + data
+    return struct.pack("<4sI4s", b"RIFF", 4 + len(chunks), b"WAVE") + chunks

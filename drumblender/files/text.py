@@ -10,7 +10,7 @@ import json
 import os
 import re
 import unicodedata
-from typing import Any, Iterable
+from typing import Any, Iterable, Sequence
 
 # Characters that break a line, move the cursor, turn the direction of writing or are half of one.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -48,6 +48,23 @@ def some(names: Iterable[str], most: int = 8) -> str:
     names = sorted(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return printable(", ".join(names[:most]) + more)
+
+
+def align(lines: Sequence[Sequence[str]], names: int = 1) -> str:
+    """Rows of a table with columns of the same width, the first of them to the left.
+
+    >>> print(align([["", "n"], ["kick", "12"]]))
+           n
+    kick  12
+    """
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return "\n".join(
+        "  ".join(
+            text.ljust(width) if column < names else text.rjust(width)
+            for column, (text, width) in enumerate(zip(line, widths))
+        ).rstrip()
+        for line in lines
+    )
 
 
 def fitting(stem: str, ending: str) -> str:

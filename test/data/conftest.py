@@ -14,7 +14,8 @@ import pytest
 import soundfile
 import yaml
 
-from drumblender.data import storage, transfer
+from drumblender.data.sources import credentials, transfer
+from drumblender.data.sources.store import Store
 
 RATE = 8000
 NUM_SAMPLES = 4000
@@ -129,10 +130,10 @@ def server():
 def store(server, client, monkeypatch, tmp_path):
     """A bucket of that server, credentials in the environment."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(storage.ACCESS_KEY, ACCESS)
-    monkeypatch.setenv(storage.SECRET_KEY, SECRET)
+    monkeypatch.setenv(credentials.ACCESS_KEY, ACCESS)
+    monkeypatch.setenv(credentials.SECRET_KEY, SECRET)
     client.create_bucket(Bucket=BUCKET)
-    yield storage.Store(server, BUCKET)
+    yield Store(server, BUCKET)
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
         keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
         if keys:
@@ -157,5 +158,5 @@ def proxy(store, monkeypatch):
     """A proxy in front of the server, which does what is wrong as it is told; no pauses."""
     monkeypatch.setattr(transfer, "_PAUSE_S", 0.0)
     with proxies.proxy_to(store.url) as proxy:
-        proxy.store = storage.Store(proxy.address, BUCKET)
+        proxy.store = Store(proxy.address, BUCKET)
         yield proxy

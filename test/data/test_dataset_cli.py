@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from drumblender.commands.dataset import main
-from drumblender.data.build import read_journal
+from drumblender.data.build.journal import read_journal
 
 SCRIPT = "import sys; from drumblender.commands.dataset import main; sys.exit(main())"
 COMMAND = [sys.executable, "-c", SCRIPT]

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from drumblender.commands.dataset import main
 from drumblender.data import AudioDataModule, AudioDataset, AudioWithParametersDataset, packed
-from drumblender.data.packed import PACK_FILE
+from drumblender.data.packed import PACKED_FILE
 from drumblender.errors import DrumblenderError
 
 RATE, NUM_SAMPLES = 8000, 4000
@@ -51,10 +51,10 @@ def same(a, b):
 
 def test_a_pack_holds_the_exact_values_of_the_files(published):
     files = open_dataset(published)
-    assert files.pack is None
+    assert files.packed is None
     pack(published)
     dataset = open_dataset(published)
-    assert dataset.pack is not None
+    assert dataset.packed is not None
     for index in range(9):
         assert same(dataset[index], files[index])
 
@@ -69,7 +69,7 @@ def test_splits_audio_alone_and_a_number_of_modes_come_from_the_pack(published):
     pack(published)
     for files, options in zip(before, cases):
         dataset = open_dataset(published, **options)
-        assert dataset.pack is not None
+        assert dataset.packed is not None
         assert dataset.keys == files.keys
         for index in range(len(files)):
             assert same([*dataset[index]], [*files[index]])
@@ -120,31 +120,31 @@ def swap_files(folder):
 
 
 def cut(folder):
-    os.truncate(folder / PACK_FILE, 50000)
+    os.truncate(folder / PACKED_FILE, 50000)
 
 
 def overwrite_header(folder):
-    with (folder / PACK_FILE).open("r+b") as file:
+    with (folder / PACKED_FILE).open("r+b") as file:
         file.write(b"x" * 100)
 
 
 def change_header(name, field, value):
     def change(folder):
-        content = (folder / PACK_FILE).read_bytes()
+        content = (folder / PACKED_FILE).read_bytes()
         header = json.loads(content[8:4096])
         header[name][field] = value
         text = json.dumps(header).encode().ljust(4088)
-        (folder / PACK_FILE).write_bytes(content[:8] + text + content[4096:])
+        (folder / PACKED_FILE).write_bytes(content[:8] + text + content[4096:])
 
     return change
 
 
 def overwrite_index(folder):
-    content = (folder / PACK_FILE).read_bytes()
+    content = (folder / PACKED_FILE).read_bytes()
     begin = json.loads(content[8:4096])["begin"]["data_offsets"]
     damaged = bytearray(content)
     damaged[4096 + begin[0] : 4096 + begin[1]] = b"\x7f" * (begin[1] - begin[0])
-    (folder / PACK_FILE).write_bytes(damaged)
+    (folder / PACKED_FILE).write_bytes(damaged)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def overwrite_index(folder):
         (swap_files, "the metadata of sound 0 is newer"),
         (cut, "it is cut"),
         (overwrite_header, "it is broken"),
-        (lambda folder: (folder / PACK_FILE).write_bytes(b""), "it is broken"),
+        (lambda folder: (folder / PACKED_FILE).write_bytes(b""), "it is broken"),
     ],
 )
 def test_an_outdated_pack_is_not_used_and_the_warning_says_why(published, change, reason):
@@ -170,12 +170,12 @@ def test_an_outdated_pack_is_not_used_and_the_warning_says_why(published, change
     change(published)
     with pytest.warns(UserWarning, match=rf"packed.* is not used, because .*{reason}.* --pack"):
         dataset = open_dataset(published)
-    assert dataset.pack is None
+    assert dataset.packed is None
     assert dataset[0][0].shape == (1, NUM_SAMPLES)
 
     if change is not add_a_sound:
         pack(published)
-        assert open_dataset(published).pack is not None
+        assert open_dataset(published).packed is not None
 
 
 def test_an_unused_pack_of_another_rate_leaves_the_error_to_the_files(published):
@@ -192,7 +192,7 @@ def test_new_labels_do_not_outdate_a_pack(published):
     metadata = json.loads((published / "meta.json").read_text())
     metadata["sound 0"]["instrument"] = "snare"
     (published / "meta.json").write_text(json.dumps(metadata))
-    assert open_dataset(published, instruments=["snare"]).pack is not None
+    assert open_dataset(published, instruments=["snare"]).packed is not None
 
 
 def test_files_that_were_packed_may_go(published):
@@ -245,15 +245,15 @@ def test_a_stop_leaves_the_pack_that_was_there(published, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         packed.write(dataset, {})
     assert path.read_bytes() == before
-    assert [p.name for p in published.glob("packed*")] == [PACK_FILE]
+    assert [p.name for p in published.glob("packed*")] == [PACKED_FILE]
 
 
 def test_what_a_killed_run_left_does_no_harm(published):
-    (published / f"{PACK_FILE}.tmp").write_bytes(b"half" * 100000)
+    (published / f"{PACKED_FILE}.tmp").write_bytes(b"half" * 100000)
     expected = open_dataset(published)[0]
     pack(published)
     assert same(open_dataset(published)[0], expected)
-    assert [p.name for p in published.glob("packed*")] == [PACK_FILE]
+    assert [p.name for p in published.glob("packed*")] == [PACKED_FILE]
 
 
 def test_a_file_that_is_not_what_was_made_is_refused(published):
@@ -311,7 +311,7 @@ def test_the_command_packs_verifies_and_does_nothing_twice(project, capsys):
     assert main([str(project.config), "--pack"]) == 0  # makes the dataset first
     output = capsys.readouterr().out
     assert "packed.safetensors: 6 sounds" in output
-    path = project.data_dir / PACK_FILE
+    path = project.data_dir / PACKED_FILE
     before = path.stat()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -354,7 +354,7 @@ def test_a_damaged_dataset_is_not_packed(project, capsys):
     assert main([str(project.config), "--pack"]) == 1
 
     assert "has changed since it was made" in capsys.readouterr().err
-    assert not (project.data_dir / PACK_FILE).exists()
+    assert not (project.data_dir / PACKED_FILE).exists()
 
 
 def test_an_archive_does_not_hold_everything_twice(project):
@@ -363,7 +363,7 @@ def test_an_archive_does_not_hold_everything_twice(project):
     project.fill(packs=1, sounds=3)
     assert main([str(project.config), "--pack", "--archive", "drums.tar.gz"]) == 0
     with tarfile.open("drums.tar.gz") as archive:
-        assert not [name for name in archive.getnames() if PACK_FILE in name]
+        assert not [name for name in archive.getnames() if PACKED_FILE in name]
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def test_loading_processes_follow_machine_and_pack(
             return 10000
 
     monkeypatch.setattr("torch.cuda.is_available", lambda: on_gpu)
-    monkeypatch.setattr("drumblender.data.lightning.available_cores", lambda: cores)
+    monkeypatch.setattr("drumblender.data.loading.available_cores", lambda: cores)
     data = AudioDataModule(str(published), "meta.json", RATE, NUM_SAMPLES, dataset_class=Long)
     data.setup("fit")
     loader = data.val_dataloader()

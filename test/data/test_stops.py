@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from drumblender.commands.dataset import main
-from drumblender.data import storage
+from drumblender.data.sources import credentials
 
 CRASH = Path(__file__).parent / "crash.py"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -66,7 +66,7 @@ def stop_everywhere(commander, project):
     return stop
 
 
-KEYS = (storage.ACCESS_KEY, storage.SECRET_KEY)
+KEYS = (credentials.ACCESS_KEY, credentials.SECRET_KEY)
 # Not at every change: DRUMBLENDER_TEST_EVERY_STOP does that, in minutes.
 BOTH = pytest.mark.parametrize(
     ("sig", "step"), [(signal.SIGKILL, 9), (signal.SIGINT, 13)], ids=["kill", "ctrl-c"]

@@ -1,0 +1,189 @@
+"""Datasets of preprocessed one-shots: what is on disk, as tensors.
+
+Files are read one by one (see :mod:`.reader`), or from one packed file where there is one (see
+:mod:`.packed`).
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from drumblender.data import packed, splits
+from drumblender.data.reader import load_audio, load_features, read_metadata
+from drumblender.errors import DrumblenderError, EmptySplit, UsageError
+
+PathLike = Union[str, Path]
+
+
+class AudioDataset(Dataset):
+    """Preprocessed one-shots.
+
+    Args:
+        data_dir: folder of the dataset.
+        meta_file: its metadata, relative to ``data_dir``.
+        sample_rate: that every file has, in Hz.
+        num_samples: that every file has.
+        split: ``train``, ``val`` or ``test``; all sounds when None.
+        seed: of the split.
+        split_strategy: ``random``, or ``sample_pack`` for splits that share no sample pack.
+        sample_types: keep only these (``acoustic``, ``electronic``).
+        instruments: keep only these (``kick``, ``snare``, ...).
+
+    Attributes:
+        packed: the packed file that is read; None when there is none that fits, and single files
+            are read.
+
+    Shape:
+        - Item: (1, num_samples), float32
+
+    Raises:
+        DrumblenderError: when a file is missing, broken, or of another rate or length.
+        UsageError: when the filters or the split leave nothing.
+    """
+
+    def __init__(
+        self,
+        data_dir: PathLike,
+        meta_file: PathLike,
+        sample_rate: int,
+        num_samples: int,
+        split: Optional[str] = None,
+        seed: int = 0,
+        split_strategy: str = "random",
+        sample_types: Optional[List[str]] = None,
+        instruments: Optional[List[str]] = None,
+    ):
+        if split is not None and split not in splits.SPLITS:
+            raise UsageError(f"split is {split!r}; choose one of {', '.join(splits.SPLITS)}.")
+        self.data_dir = Path(data_dir)
+        self.sample_rate = sample_rate
+        self.num_samples = num_samples
+        self.metadata = read_metadata(self.data_dir / meta_file)
+        self.keys = splits.select(self.metadata, sample_types, instruments)
+        if split is not None:
+            self.keys = splits.split(self.metadata, self.keys, split_strategy, seed)[split]
+        if not self.keys:
+            raise EmptySplit(
+                f"The {split} split of {self.data_dir / meta_file} is empty with "
+                f"split_strategy {split_strategy!r}; it takes three or more "
+                f"{'sample packs' if split_strategy == 'sample_pack' else 'sounds'}, "
+                "so add some, filter less, or use the other strategy."
+            )
+        self.packed = packed.find(self)
+        if self.packed is None:
+            self._check_files_exist()
+        # What is wrong with one file is mostly wrong with all: say so now and in this process.
+        self[0]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.audio(index)
+
+    def audio(self, index: int) -> Tensor:
+        """The waveform of one sound, (1, num_samples)."""
+        return self.read(index, "filename")
+
+    def read(self, index: int, field: str) -> Tensor:
+        """What the file of one sound that the metadata names under ``field`` holds."""
+        return self.load(index, field) if self.packed is None else self.packed.read(index, field)
+
+    def load(self, index: int, field: str) -> Tensor:
+        """As :meth:`read`, of the file itself."""
+        return load_audio(self.path(index, field), self.sample_rate, self.num_samples)
+
+    def path(self, index: int, field: str) -> Path:
+        """The file that the metadata of one sound names under ``field``."""
+        return self.data_dir / self.metadata[self.keys[index]][field]
+
+    def file_fields(self) -> Tuple[str, ...]:
+        """The metadata fields that name files which have to be there."""
+        return ("filename",)
+
+    def _check_files_exist(self) -> None:
+        # One listing per folder: a million calls of stat are slow on a network disk.
+        listings: Dict[Path, set] = {}
+        for index, key in enumerate(self.keys):
+            for field in self.file_fields():
+                if not isinstance(self.metadata[key].get(field), str):
+                    raise DrumblenderError(
+                        f"The metadata of {self.data_dir} names no {field!r} for {key!r}; run "
+                        "drumblender-dataset with --preprocess_features to add modal features, "
+                        "or prepare the dataset anew."
+                    )
+                path = self.path(index, field)
+                folder = path.parent
+                if folder not in listings:
+                    listings[folder] = set(os.listdir(folder)) if folder.is_dir() else set()
+                if path.name not in listings[folder]:
+                    raise DrumblenderError(
+                        f"{path} is missing; remove {self.data_dir} and prepare it again with "
+                        "drumblender-dataset."
+                    )
+
+
+class AudioWithParametersDataset(AudioDataset):
+    """Preprocessed one-shots with the modal parameters measured from them.
+
+    Args:
+        data_dir: and all others as in :class:`AudioDataset`.
+        parameter_key: the metadata field that names the feature file.
+        expected_num_modes: pad with silent modes, or cut, to this number; as stored when None.
+
+    Shape:
+        - Item: audio (1, num_samples) and parameters (3, modes, frames), both float32; the
+          rows are frequency (rad/sample), amplitude and phase (rad)
+    """
+
+    def __init__(
+        self,
+        data_dir: PathLike,
+        meta_file: PathLike,
+        sample_rate: int,
+        num_samples: int,
+        split: Optional[str] = None,
+        seed: int = 0,
+        split_strategy: str = "random",
+        sample_types: Optional[List[str]] = None,
+        instruments: Optional[List[str]] = None,
+        parameter_key: str = "feature_file",
+        expected_num_modes: Optional[int] = None,
+    ):
+        self.parameter_key = parameter_key
+        self.expected_num_modes = expected_num_modes
+        super().__init__(
+            data_dir,
+            meta_file,
+            sample_rate,
+            num_samples,
+            split=split,
+            seed=seed,
+            split_strategy=split_strategy,
+            sample_types=sample_types,
+            instruments=instruments,
+        )
+
+    def __getitem__(self, index: int) -> Tuple[Tensor, Tensor]:
+        return self.audio(index), self.parameters(index)
+
+    def parameters(self, index: int) -> Tensor:
+        """The modal parameters of one sound, (3, modes, frames)."""
+        parameters = self.read(index, self.parameter_key)
+        if self.expected_num_modes is not None:
+            missing = self.expected_num_modes - parameters.shape[1]
+            # A negative padding cuts.
+            parameters = F.pad(parameters, (0, 0, 0, missing))
+        return parameters
+
+    def load(self, index: int, field: str) -> Tensor:
+        if field == self.parameter_key:
+            return load_features(self.path(index, field))
+        return super().load(index, field)
+
+    def file_fields(self) -> Tuple[str, ...]:
+        return (*super().file_fields(), self.parameter_key)

@@ -1,0 +1,16 @@
+"""A raw folder as a whole: whether it holds recordings, and whether all of them have come."""
+
+from pathlib import Path
+
+UNFINISHED = ".drumblender-download.json"  # in a raw folder while it is downloaded
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether the download of a raw folder was begun and not finished."""
+    return (folder / UNFINISHED).exists()
+
+
+def is_there(folder: Path) -> bool:
+    """Whether a raw folder holds files; if it was downloaded, whether it holds all of them."""
+    visible = folder.is_dir() and any(path.name[0] != "." for path in folder.iterdir())
+    return visible and not is_unfinished(folder)

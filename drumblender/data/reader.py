@@ -1,0 +1,144 @@
+"""Reading the files of a dataset: metadata, audio and features.
+
+On disk a dataset is ``<data_dir>/<meta_file>``, a JSON object of key -> {``filename``, ``type``,
+``sample_pack_key``, ``instrument``, ``feature_file``}, with paths relative to ``data_dir``; mono
+WAV files that all have the same rate and length; and feature files, float32 tensors
+(3, modes, frames) written by ``torch.save``.
+"""
+
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any, Dict, List, Mapping
+
+import soundfile
+import torch
+from torch import Tensor
+
+from drumblender.errors import DrumblenderError
+from drumblender.files.paths import leads_outside
+from drumblender.files.text import printable
+
+Metadata = Dict[str, Dict[str, Any]]
+
+_LABELS = ("type", "sample_pack_key", "instrument", "duplicate_of")
+_FILE_FIELDS = ("filename", "feature_file")
+# Soundfile takes no text that holds a name which is no UTF-8, and on Windows nothing but text.
+_NAME = os.fspath if os.name == "nt" else os.fsencode
+
+
+def read_metadata(path: Path) -> Metadata:
+    """Read the metadata of a preprocessed dataset.
+
+    Raises:
+        DrumblenderError: when there is none, or it has another form or no sound.
+    """
+    if not path.is_file():
+        raise DrumblenderError(
+            f"There is no dataset at {path}; prepare it with drumblender-dataset CONFIG."
+        )
+    try:
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DrumblenderError(
+            f"{path} is not valid JSON ({error}); prepare the dataset again."
+        ) from error
+    if not is_metadata(metadata):
+        raise DrumblenderError(
+            f"{path} is not the metadata of a dataset, an object of key -> "
+            "{filename, type, sample_pack_key, instrument, feature_file}; "
+            "if it is raw metadata, preprocess it with drumblender-dataset CONFIG --preprocess."
+        )
+    if not metadata:
+        raise DrumblenderError(f"{path} lists no sound at all; prepare the dataset again.")
+    return metadata
+
+
+def is_metadata(content: Any) -> bool:
+    """Whether JSON has the form of a dataset's metadata, which may be empty.
+
+    >>> is_metadata({"a": {"filename": "a.wav"}}), is_metadata({"a": {"filename": 5}})
+    (True, False)
+    """
+    return isinstance(content, dict) and all(
+        isinstance(item, dict)
+        and _is_path(item.get("filename"))
+        and (item.get("feature_file") is None or _is_path(item["feature_file"]))
+        and not any(isinstance(item.get(label), (list, dict)) for label in _LABELS)
+        for item in content.values()
+    )
+
+
+def _is_path(name: Any) -> bool:
+    """Whether a value can be the path of a file."""
+    try:
+        return isinstance(name, str) and b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+
+
+def load_audio(path: Path, sample_rate: int, num_samples: int) -> Tensor:
+    """Read a mono file that has to have the given rate and length.
+
+    Shape:
+        - Output: (1, num_samples), float32
+    """
+    try:
+        samples, rate = soundfile.read(_NAME(path), dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError, TypeError) as error:
+        raise DrumblenderError(
+            f"{path} is missing or broken ({error}); prepare the dataset again."
+        ) from error
+    if samples.shape[1] != 1:
+        raise DrumblenderError(
+            f"{path} has {samples.shape[1]} channels; prepare the dataset again, as mono."
+        )
+    for name, found, expected in (
+        ("sample_rate", rate, sample_rate),
+        ("num_samples", len(samples), num_samples),
+    ):
+        if found != expected:
+            raise DrumblenderError(
+                f"{path} has {name} {found} but the configuration says {expected}; "
+                f"set {name} to {found}, or prepare the dataset again in another data_dir."
+            )
+    return torch.from_numpy(samples.T.copy())
+
+
+def load_features(path: Path) -> Tensor:
+    """Read modal parameters (3, modes, frames)."""
+    try:
+        parameters = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+        raise DrumblenderError(
+            f"{path} is missing or broken ({str(error).splitlines()[0] if str(error) else 'empty'})"
+            "; compute it again with drumblender-dataset CONFIG --preprocess_features."
+        ) from error
+    if not isinstance(parameters, Tensor) or parameters.dim() != 3 or parameters.shape[0] != 3:
+        raise DrumblenderError(
+            f"{path} holds no tensor (3, modes, frames); compute it again with "
+            "drumblender-dataset CONFIG --preprocess_features."
+        )
+    return parameters.float()
+
+
+def files_of(item: Mapping[str, Any]) -> List[str]:
+    """Names of the files that the metadata of one sound names."""
+    return [item[name] for name in _FILE_FIELDS if item.get(name) is not None]
+
+
+def refuse_outside(path: Path, metadata: Metadata) -> None:
+    """Refuse metadata that names files outside of the dataset, which would be written anew.
+
+    Args:
+        path: of the metadata, for the message.
+        metadata: the metadata.
+    """
+    for item in metadata.values():
+        for name in files_of(item):
+            if leads_outside(name):
+                raise DrumblenderError(
+                    f"{path} names {printable(name)}, which lies outside of the dataset; do "
+                    "not use this dataset, or move that file into it."
+                )
