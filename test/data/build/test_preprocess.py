@@ -575,7 +575,7 @@ def test_debugging_shows_where_a_skipped_file_went_wrong(project, monkeypatch, c
             raise ZeroDivisionError("of a library")
         return read(path, *args)
 
-    monkeypatch.setattr(build, "read_with_length", fail)
+    monkeypatch.setattr(recipes, "read_with_length", fail)
     report = run(project)
     quiet = capsys.readouterr().err
     shutil.rmtree(project.data_dir)
