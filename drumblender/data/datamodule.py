@@ -132,7 +132,7 @@ class AudioDataModule(pl.LightningDataModule):
         """Make the dataset of the raw folder, which is downloaded if it is not there.
 
         Args:
-            options: of :func:`~drumblender.data.preprocess.preprocess`.
+            options: of :func:`~drumblender.data.build.preprocess.preprocess`.
             list_left_out: tell what the raw metadata does not name. Who trains chose a dataset
                 that may be a selection; who makes one wants to know.
         """

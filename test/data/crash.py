@@ -20,7 +20,7 @@ from pathlib import Path
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.utime"}
 OUTPUT = "output.txt"
 # What every run would import for itself, which takes a hundred times as long as the run.
-FORKED = ("drumblender.commands.dataset", "drumblender.data.lightning", "drumblender.config")
+FORKED = ("drumblender.commands.dataset", "drumblender.data.datamodule", "drumblender.config")
 
 
 def run(argv, sig=0, at=0, limit=None):

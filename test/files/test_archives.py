@@ -250,7 +250,7 @@ def test_any_bytes_are_a_kit_or_a_refusal(content):
         (Path(name) / "x.h2drumkit").write_bytes(content)
         try:
             found = dict(
-                archives.read_kit(
+                archives.read_some(
                     Path(name) / "x.h2drumkit", lambda path: path.name == "drumkit.xml", problems
                 )
             )

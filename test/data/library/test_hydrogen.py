@@ -7,7 +7,7 @@ import strategies
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from drumblender.data.hydrogen import instruments
+from drumblender.data.library.hydrogen import instruments
 
 KIT = """<?xml version="1.0" encoding="UTF-8"?>
 <drumkit_info xmlns="http://www.hydrogen-music.org/drumkit"><name>Kit</name><instrumentList>

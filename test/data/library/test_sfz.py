@@ -6,7 +6,7 @@ import strategies
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from drumblender.data.sfz import read_sfz, sfz_regions
+from drumblender.data.library.sfz import read_sfz, sfz_regions
 
 KIT = b"""// A kit
 #define $KICK 36
