@@ -209,6 +209,7 @@ def contents(folder):
     }
 
 
+@pytest.mark.slow
 def test_a_raw_folder_of_many_objects_goes_on_and_skips_what_is_whole(
     proxy, client, recordings, tmp_path
 ):
