@@ -15,6 +15,8 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO, Callable, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
+from tqdm import tqdm
+
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.atomic import in_one_step
 from drumblender.files.compression import GZIP_NAMES, ZSTD_NAMES, compressed, plain
@@ -168,7 +170,7 @@ def _files(
         total = count = 0
         while True:
             member = tar.next()
-            tar.members.clear()  # which would keep them all
+            tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
             if member is None:
                 break
             if member.size < 0:
@@ -186,7 +188,9 @@ def _files(
                 continue
             if problems is not None:
                 problems.pop(name, None)  # the last of one name counts
-            yield name, member.size, tar.extractfile(member), raw.tell()
+            content = tar.extractfile(member)
+            assert content is not None  # as it is a regular file
+            yield name, member.size, content, raw.tell()
         if any(bounded.last):  # tarfile takes a damaged header for the end if it is not the first
             raise tarfile.ReadError("a damaged header")
         # The checksum of the compressed stream stands at its end, behind the last member.
@@ -219,7 +223,7 @@ class _Room:
             )
 
 
-def _bar(archive: Path):
+def _bar(archive: Path) -> tqdm:
     """A progress bar that counts the bytes of an archive."""
     return progress(f"Unpack {printable(archive.name)}", archive.stat().st_size, **BYTES)
 

@@ -4,7 +4,7 @@ import contextlib
 import gzip
 import os
 import sys
-from typing import IO, Iterator
+from typing import IO, Any, Iterator
 
 GZIP_NAMES = (".tar.gz", ".tgz")
 ZSTD_NAMES = (".tar.zst", ".tzst")
@@ -13,7 +13,7 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 @contextlib.contextmanager
-def compressed(raw: IO[bytes], name: str) -> Iterator[IO[bytes]]:
+def compressed(raw: IO[bytes], name: str) -> Iterator[Any]:
     """A stream that compresses what is written to it, in the way that a name's ending says.
 
     The bytes depend on nothing but the content.
@@ -38,7 +38,7 @@ def compressed(raw: IO[bytes], name: str) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def plain(raw: IO[bytes]) -> IO[bytes]:
+def plain(raw: IO[bytes]) -> Any:
     """A stream of the content of a file, whatever that is compressed with."""
     start = raw.read(6)
     raw.seek(0)
@@ -57,7 +57,7 @@ def plain(raw: IO[bytes]) -> IO[bytes]:
     return contextlib.nullcontext(raw)
 
 
-def _zstd():
+def _zstd() -> Any:
     """The module for Zstandard, which Python has since 3.14; a backport brings it to others."""
     if sys.version_info >= (3, 14):
         from compression import zstd
