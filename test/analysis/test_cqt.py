@@ -67,6 +67,7 @@ def test_it_equals_nnaudio_for_other_lengths_rates_hops_and_resolutions(num_samp
     assert relative_error(x, *settings) < 2e-5
 
 
+@pytest.mark.slow
 def test_a_quiet_peak_beside_a_loud_tone_does_not_move():
     settings = (48000, 256, 20.0, 240, 24)
     x = (sine(60.0, 96000, 48000) + 1e-4 * sine(5000.0, 96000, 48000))[None]

@@ -84,6 +84,7 @@ def events(trainer):
     return accumulator.Reload()
 
 
+@pytest.mark.slow
 def test_audio_and_spectrograms_of_every_stage_reach_tensorboard(tmp_path):
     trainer = make_trainer(tmp_path, [LogAudioCallback()])
     run_all_stages(trainer)
@@ -116,6 +117,7 @@ def test_what_exceeds_full_scale_is_scaled_and_not_clipped(tmp_path):
     np.testing.assert_allclose(audio, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_each_stage_can_be_left_out(tmp_path, stage):
     callback = LogAudioCallback(stage != "train", stage != "validation", stage != "test")
@@ -125,6 +127,7 @@ def test_each_stage_can_be_left_out(tmp_path, stage):
     assert set(pictures) == {f"{name}/spectrogram" for name in STAGES if name != stage}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log_on_epoch_end", [False, True])
 def test_an_epoch_with_fewer_batches_than_wanted_is_logged_whole(tmp_path, log_on_epoch_end):
     callback = LogAudioCallback(n_batches=5, log_on_epoch_end=log_on_epoch_end)
@@ -154,6 +157,7 @@ def test_training_is_logged_when_there_are_enough_batches_or_at_the_end(
     assert [event.step for event in events(trainer).Images("train/spectrogram")] == [step]
 
 
+@pytest.mark.slow
 def test_every_epoch_is_logged_or_every_nth(tmp_path):
     callback = LogAudioCallback(every_n_epochs=2, on_test=False, max_audio_samples=1)
     trainer = make_trainer(tmp_path, [callback], max_epochs=4)
@@ -163,6 +167,7 @@ def test_every_epoch_is_logged_or_every_nth(tmp_path):
     assert [event.step for event in log.Images("validation/spectrogram")] == [1, 3]
 
 
+@pytest.mark.slow
 def test_the_sanity_check_is_not_logged(tmp_path):
     trainer = make_trainer(tmp_path, [LogAudioCallback()], num_sanity_val_steps=2)
     run_all_stages(trainer)
@@ -181,6 +186,7 @@ def test_without_a_logger_that_takes_audio_there_is_a_warning_and_the_run_goes_o
         run_all_stages(trainer, batches=1)
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_between_epochs(tmp_path):
     callback = LogAudioCallback(n_batches=10)
     run_all_stages(make_trainer(tmp_path, [callback]))
@@ -329,6 +335,7 @@ def test_examples_that_exceed_full_scale_are_scaled_and_it_is_said(tmp_path, cap
     assert "scaled by" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_without_a_checkpoint_the_examples_are_of_the_last_weights(tmp_path, capsys):
     callback = SaveExamplesCallback(output_dir=str(tmp_path / "mine"))
     fit_a_real_model(tmp_path, callback, checkpoint=False, max_epochs=1)

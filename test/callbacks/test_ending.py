@@ -65,12 +65,14 @@ def test_a_run_that_leaves_out_what_the_callbacks_are_for_just_works(what, short
         assert "last.ckpt" in {path.name for path in found}
 
 
+@pytest.mark.slow
 def test_the_last_checkpoint_is_of_the_last_step(short, tmp_path):
     assert main([*short, "--trainer.max_steps=3"]) == 0  # an epoch and a half
     (last,) = tmp_path.rglob("last.ckpt")
     assert torch.load(last, weights_only=True)["global_step"] == 3
 
 
+@pytest.mark.slow
 def test_a_library_too_small_for_validation_trains_without(short, tmp_path, library):
     raw = tmp_path / "raw"
     raw.mkdir()
@@ -138,6 +140,7 @@ def stopper(short, tmp_path, monkeypatch):
 
 POINTS = [
     ("on_train_batch_start", 1, ""),
+    ("on_train_batch_end", 6, ""),
     ("on_train_batch_end", 8, ""),  # the last of an epoch
     ("on_before_optimizer_step", 5, ""),
     ("on_validation_batch_start", 8, ""),
@@ -148,8 +151,6 @@ POINTS = [
     ("on_train_batch_end", 6, "--trainer.val_check_interval=0.5"),
     ("on_train_batch_end", 3, "--trainer.accumulate_grad_batches=2"),
 ]
-POINTS = [pytest.param(*point, marks=pytest.mark.slow) for point in POINTS]
-POINTS.append(("on_train_batch_end", 6, ""))
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +168,7 @@ def uninterrupted(experiment, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("hook", "step", "option"), POINTS)
 def test_a_stopped_training_says_how_to_go_on_and_then_gives_what_a_whole_one_does(
     hook, step, option, stopper, uninterrupted, tmp_path, capfd

@@ -391,6 +391,7 @@ def test_making_sound_imports_neither_lightning_nor_metrics(model, tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_the_package_is_found_beside_a_clone_of_its_name(tmp_path):
     (tmp_path / "drumblender").mkdir()
     command = [sys.executable, "-c", "import drumblender; drumblender.load"]
@@ -626,6 +627,7 @@ def test_whatever_one_file_raises_the_others_go_on(models, tmp_path, monkeypatch
     assert "in prepare" in capsys.readouterr().err.split("KeyError: 'x'")[0]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_without_noise_or_promise(models, tmp_path):
     resource = pytest.importorskip("resource")
     drum(tmp_path / "in/long.wav", seconds=5)

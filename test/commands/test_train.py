@@ -71,6 +71,7 @@ def test_a_saved_configuration_runs_again(trained, tmp_path, monkeypatch):
     assert main(command) == 0
 
 
+@pytest.mark.slow
 def test_a_published_model_is_tested_on_another_dataset(
     reference, published_checkpoint, tmp_path, monkeypatch, capsys
 ):
@@ -197,6 +198,7 @@ def test_help_answers_without_importing_what_takes_seconds(command):
     assert "usage: drumblender" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_a_checkpoint_was_saved(experiment, checkpoint, library, tmp_path):
     command = ["fit", "-c", str(experiment), "--ckpt_path", str(checkpoint)]
     assert main([*command, "--trainer.max_epochs=3", f"--trainer.logger.save_dir={tmp_path}"]) == 0

@@ -194,6 +194,7 @@ def test_two_commands_at_once_download_once_and_one_says_that_it_waits(project, 
     assert not list(project.folder.glob(".*.part*"))
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_leaves_nothing_half(project, store, commander):
     expected = put_into_store(project, store)
     for size, what in ((4000, "v1.tar.gz cannot be written"), (15000, "cannot be unpacked")):

@@ -156,6 +156,7 @@ OPERATIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operations_keep_what_they_promise_to_compilers(name):
     """PyTorch's own checks: schema, shapes and strides of the fake, derivatives when traced."""
@@ -479,6 +480,7 @@ def test_floating_point_operations_are_counted_as_those_of_the_plain_model():
         assert counts[0] == counts[1] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [True, False])
 def test_compiled_networks_compute_the_same_in_one_graph(training):
     for net, embedding in zip(networks(), (torch.randn(2, 4), None)):

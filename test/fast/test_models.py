@@ -52,6 +52,7 @@ def assert_alike(actual, expected):
         torch.testing.assert_close(a, b, atol=1e-5 * scale, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_compiled_model_has_the_gradients_of_the_plain_one_in_one_graph(model, inputs):
     expected = step(model, model, inputs)
     quick = accelerate(copy.deepcopy(model))
@@ -60,6 +61,7 @@ def test_a_compiled_model_has_the_gradients_of_the_plain_one_in_one_graph(model,
     torch.compiler.reset()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_gradient", [True, False])
 def test_an_exported_model_carries_the_fast_operations_and_computes_the_same(
     with_gradient, model, inputs

@@ -270,6 +270,7 @@ def test_activation_checkpointing_changes_memory_and_nothing_else(batch):
         torch.testing.assert_close(actual[name], expected[name], rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_a_compiled_model_computes_the_same_and_keeps_its_names(batch, monkeypatch):
     # Everything but the C++ compiler, which takes minutes for a model this small.
     compile_fast = functools.partialmethod(nn.Module.compile, backend="aot_eager")

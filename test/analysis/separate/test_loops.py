@@ -22,6 +22,7 @@ def decibel(x):
     return 10 * math.log10(float(np.square(np.asarray(x)).sum()) + 1e-20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "seconds", "sdr", "leakage"),
     [("two notes", 1.5, 20, 5), ("beat", 2, 20, -5), ("ghost notes", 2, 14, -8)],
@@ -105,6 +106,7 @@ def test_each_onset_has_a_transient():
     assert not transient[elsewhere].any()
 
 
+@pytest.mark.slow
 def test_more_strokes_than_rows_still_sound():
     hits = drums.strokes("percussion", 101, 3)
     true = drums.render_loop(hits, 3)
@@ -113,6 +115,7 @@ def test_more_strokes_than_rows_still_sound():
     assert decibel(true.tones) - decibel(parts.tones[0] - true.tones) > 6
 
 
+@pytest.mark.slow
 def test_a_drum_is_the_same_beside_a_loop():
     drum = drums.render(drums.draw("tom", 100), 0).mix
     loop = drums.render_loop(drums.strokes("two notes", 101, 2), 2).mix

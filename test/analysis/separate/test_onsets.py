@@ -34,6 +34,7 @@ def test_every_stroke_of_a_loop_is_found_and_nothing_else(name, missed):
     assert (distance.min(0) < 0.02).all()
 
 
+@pytest.mark.slow
 def test_ghost_notes_and_rolls_are_found():
     for name in ("ghost notes", "roll"):
         hits = drums.strokes(name, 101, 2.5)
