@@ -76,3 +76,11 @@ def reader(tmp_path):
         return Reader(tmp_path, page)
 
     return make
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Each of the how-tos trains."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)

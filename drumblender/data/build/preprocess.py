@@ -102,7 +102,9 @@ def preprocess(
         features = audio
         if settings.analysis is not None:
             recipes = [
-                growing.recipe(key, f"{FILES}/{key}.pt", growing.folder / made.recipe.name, made.stamp)
+                growing.recipe(
+                    key, f"{FILES}/{key}.pt", growing.folder / made.recipe.name, made.stamp
+                )
                 for key, made in audio.items()
             ]
             features = growing.run(feature_maker(workers, device), recipes, "Modal analysis")
