@@ -86,3 +86,24 @@ def test_tests_wait_for_events_instead_of_looking_again_and_again(repository):
 )
 def test_what_waits_by_the_clock_is_found(code):
     assert list(waits_by_the_clock(code))
+
+
+# Tests of what no single module does.
+OF_MANY = set(
+    "test_distributed test_documentation test_golden test_style test_windows "
+    "analysis/separate/test_loops callbacks/test_callbacks config/test_config "
+    "data/test_dataset_cli data/test_stops fast/test_models signal/test_signal "
+    "sound/test_edits".split()
+)
+
+
+def test_tests_lie_where_their_modules_do(repository):
+    strays = set()
+    for path in (repository / "test").rglob("test_*.py"):
+        place = path.relative_to(repository / "test").with_suffix("")
+        module = repository / "drumblender" / place.with_name(place.name[len("test_") :])
+        if place.parts[0] != "how_to" and not (
+            module.with_suffix(".py").exists() or module.is_dir()
+        ):
+            strays.add(place.as_posix())
+    assert strays == OF_MANY
