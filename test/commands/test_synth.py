@@ -384,8 +384,8 @@ def test_making_sound_imports_neither_lightning_nor_metrics(model, tmp_path):
     code = (
         "import sys; from drumblender.commands.synth import main\n"
         f"assert main({[str(model), str(source), str(tmp_path / 'o.wav')]!r}) == 0\n"
-        "heavy = {'pytorch_lightning', 'torchmetrics', 'matplotlib', 'scipy.signal', 'tensorboard'}\n"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+        "big = {'pytorch_lightning', 'torchmetrics', 'matplotlib', 'scipy.signal', 'tensorboard'}\n"
+        "assert not big & set(sys.modules), big & set(sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
