@@ -87,7 +87,7 @@ def main() -> None:
     data = _datamodule(str(args.config))
     packed, files = data.dataset(), data.dataset()
     if packed.packed is None:
-        parser.error(f"{data.data_dir} has no pack: run drumblender-dataset {args.config} --pack")
+        parser.error(f"{args.config} needs --pack first, of drumblender-dataset")
     files.packed = None
     print(measure(packed, files, args.batch_size, args.num_workers))
 

@@ -7,10 +7,14 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
 
 from drumblender.commands.report import Parser, report_errors
 from drumblender.errors import DrumblenderError, UsageError, condense
+
+if TYPE_CHECKING:
+    from drumblender.data.sources.store import Store
+    from drumblender.data.target import Target
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -104,56 +108,59 @@ def _dataset(argv: List[str]) -> None:
         raise UsageError("--shard makes no whole dataset; merge all shards first, with --merge.")
     data = _datamodule(args.config)
 
+    from drumblender.data.build.packing import pack
     from drumblender.data.build.preprocess import preprocess_features
     from drumblender.data.build.shards import merge
+    from drumblender.data.build.stats import describe
+    from drumblender.data.sources.archive import write_archive
+    from drumblender.data.sources.base import prepare, recordings_among
     from drumblender.data.sources.upload import upload
     from drumblender.files.archives import check_name
 
+    target = data.target
     if args.archive:
         check_name(Path(args.archive))
     if args.upload:
-        _check_upload(data, Path(args.upload), args.archive, args.force)
-    where = (data.data_dir, data.meta_file, data.settings)
+        _check_upload(data.places.store(), Path(args.upload), args.archive, args.force)
+    where = (target.data_dir, target.meta_file, target.settings)
     if args.preprocess:
-        data.preprocess(args.num_workers, args.device, shard)
+        recordings = recordings_among(data.sources, target)
+        print(recordings.preprocess(target, args.num_workers, args.device, shard))
     if args.preprocess_features:
         print(preprocess_features(*where, args.num_workers, args.device))
     if args.merge:
         print(merge(*where))
     only_upload = args.upload and not (args.archive or args.verify or args.pack or args.stats)
     if not (args.preprocess or args.preprocess_features or args.merge or only_upload):
-        data.prepare_data()
+        prepare(target, data.sources)
     if args.pack:
-        print(data.pack())
+        print(pack(target))
     if args.verify:
-        _verify(data, args.num_workers)
+        _verify(target, args.num_workers)
     if args.stats:
         from drumblender.data.build import stats
 
-        kwargs = data.dataset_kwargs
-        split = {name: kwargs[name] for name in ("split_strategy", "seed") if name in kwargs}
-        summary = stats.summarize(data.dataset(), **split)
-        picture = data.data_dir.with_name(data.data_dir.name + ".png")
+        summary = stats.summarize(target)
+        picture = target.data_dir.with_name(target.data_dir.name + ".png")
         stats.write_picture(summary, picture)
         print(f"{summary}\n\n{picture} shows it.")
     if args.archive:
-        files = data.write_archive(Path(args.archive))
-        print(f"{args.archive}: {files} files of {data.data_dir}.")
+        files = write_archive(target, Path(args.archive))
+        print(f"{args.archive}: {files} files of {target.data_dir}.")
     if args.upload:
-        store = data.object_store()
+        store = data.places.store()
         print(f"Uploaded {upload(store, Path(args.upload), args.force)} to {store.bucket}.")
     if not shard and not only_upload:
-        print(data.describe())
+        print(describe(target))
 
 
-def _check_upload(data, path: Path, archive: Optional[str], force: bool) -> None:
+def _check_upload(store: "Store", path: Path, archive: Optional[str], force: bool) -> None:
     """Refuse now what an upload would refuse after hours of preprocessing and packing."""
-    store = data.object_store()
+    from drumblender.data.sources.upload import refuse_existing
+
     if not path.is_file() and (archive is None or Path(archive) != path):
         raise UsageError(f"{path} is not there to upload; write it first with --archive {path}.")
     if not force:
-        from drumblender.data.sources.upload import refuse_existing
-
         refuse_existing(store, path.name)
 
 
@@ -195,11 +202,14 @@ def _datamodule(path: str):
     return data
 
 
-def _verify(data, num_workers: Optional[int]) -> None:
-    problems = data.verify(num_workers)
+def _verify(target: "Target", num_workers: Optional[int]) -> None:
+    """Print what is wrong with a dataset, and fail if anything is."""
+    from drumblender.data.build.packing import verify_all
+
+    problems = verify_all(target, num_workers)
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
         raise DrumblenderError(
-            f"{len(problems)} problems in {data.data_dir}; remove it and prepare it again."
+            f"{len(problems)} problems in {target.data_dir}; remove it and prepare it again."
         )

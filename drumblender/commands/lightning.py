@@ -249,9 +249,9 @@ class DrumblenderCLI(LightningCLI):
     def _offer_bundled(self, error: DrumblenderError) -> None:
         """Offer the sounds that everyone has, where those that were asked for cannot be had."""
         data = self.datamodule
-        if not isinstance(data, AudioDataModule) or data.is_prepared():
+        if not isinstance(data, AudioDataModule) or data.target.is_there():
             return
-        bundled = "one_shots" in data.meta_file or not _BUNDLED.is_file()
+        bundled = "one_shots" in data.target.meta_file or not _BUNDLED.is_file()
         if _was_in(error, "prepare_data") and not bundled:
             raise type(error)(
                 f"{str(error).rstrip('.')}; or take the sounds that come with Drumblender: "
@@ -264,7 +264,7 @@ class DrumblenderCLI(LightningCLI):
             return
         folder, option = self.trainer.default_root_dir, "--trainer.default_root_dir DIR"
         if _was_in(error, "prepare_data"):
-            folder, option = self.datamodule.data_dir, "--data.init_args.data_dir DIR"
+            folder, option = self.datamodule.target.data_dir, "--data.init_args.data_dir DIR"
         elif self.trainer.loggers:
             folder = self.trainer.loggers[0].save_dir or folder
             option = "--trainer.logger.init_args.save_dir DIR"

@@ -95,7 +95,7 @@ def extract(archive: Path, folder: Path) -> None:
         DrumblenderError: when the archive is damaged or unsafe, or the disk is full.
     """
     with _explained(archive, folder.parent), _bar(archive) as bar:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         room = _Room(archive, folder)
         for name, size, source, position in _files(archive):
             room.take(size)

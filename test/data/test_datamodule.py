@@ -7,6 +7,7 @@ from jsonargparse import ArgumentParser
 from drumblender.commands.report import explain
 from drumblender.config import load_config
 from drumblender.data import AudioDataModule, AudioWithParametersDataset, ModalDataModule
+from drumblender.data.sources.archive import write_archive
 from drumblender.errors import DrumblenderError, UsageError
 
 
@@ -81,7 +82,7 @@ def test_one_batch_needs_no_loading_process_unless_asked(project):
 
 
 def test_analysis_settings_are_those_of_the_configuration(project):
-    settings = datamodule(project.config).settings.analysis
+    settings = datamodule(project.config).target.settings.analysis
 
     assert (settings.sample_rate, settings.hop_length, settings.n_bins) == (8000, 100, 48)
     assert settings.threshold == -80.0  # the default
@@ -95,8 +96,8 @@ def test_published_configurations_describe_a_datamodule(reference):
     data = parser.instantiate_classes(parser.parse_object({"data": config})).data
 
     assert isinstance(data, ModalDataModule)
-    assert data.dataset_class is AudioWithParametersDataset
-    assert data.settings.analysis.num_modes == 64
+    assert data.target.dataset_class is AudioWithParametersDataset
+    assert data.target.settings.analysis.num_modes == 64
 
 
 def test_preparing_prefers_the_dataset_then_its_archive_then_the_raw_folder(project, capsys):
@@ -105,7 +106,7 @@ def test_preparing_prefers_the_dataset_then_its_archive_then_the_raw_folder(proj
     data.prepare_data()
     assert "3 done" in capsys.readouterr().out
     expected = project.files()
-    data.write_archive(project.folder / "drums.tar.gz")
+    write_archive(data.target, project.folder / "drums.tar.gz")
 
     data.prepare_data()
     assert capsys.readouterr().out == ""
@@ -121,7 +122,7 @@ def test_an_archive_that_lacks_a_file_is_refused(project):
     data = datamodule(project.config)
     data.prepare_data()
     next(project.data_dir.glob("audio/*.pt")).unlink()
-    data.write_archive(project.folder / "drums.tar.gz")
+    write_archive(data.target, project.folder / "drums.tar.gz")
     shutil.rmtree(project.data_dir)
 
     with pytest.raises(DrumblenderError, match="is missing"):

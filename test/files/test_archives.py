@@ -11,7 +11,8 @@ import strategies
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from drumblender.data.sources.archive import unpack
+from drumblender.data.sources.archive import LocalArchive
+from drumblender.data.sources.base import put_in_place
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files import archives
 
@@ -24,6 +25,10 @@ def folder(tmp_path):
     (folder / "audio" / "a.wav").write_bytes(os.urandom(1000))
     (folder / "journal").write_text("of this machine")
     return folder
+
+
+def unpack(archive, data_dir, meta_file, check):
+    put_in_place(LocalArchive(archive), data_dir, meta_file, check)
 
 
 def accept(folder):

@@ -3,6 +3,7 @@
 matplotlib is imported where it is used, because a table should not wait for it.
 """
 
+import contextlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping
 
 import numpy as np
 
-from drumblender.data.dataset import AudioDataset
 from drumblender.data.library.names import INSTRUMENTS, UNKNOWN
 from drumblender.data.settings import CUT, read_settings
 from drumblender.data.splits import SPLITS, split
+from drumblender.data.target import Target
+from drumblender.errors import UsageError
 from drumblender.files import atomic
 from drumblender.files.fonts import any_script
 from drumblender.files.parallel import available_cores
@@ -102,15 +104,11 @@ class Summary:
         return sorted(packs, key=lambda pack: (-sizes[pack], pack))[:_MOST_PACKS]
 
 
-def summarize(dataset: AudioDataset, split_strategy: str = "random", seed: int = 0) -> Summary:
-    """Listen to all sounds of a dataset.
-
-    Args:
-        dataset: the sounds that pass the filters of a configuration.
-        split_strategy: how it is split.
-        seed: the seed of the split.
-    """
-    parts = split(dataset.metadata, dataset.keys, split_strategy, seed)
+def summarize(target: Target) -> Summary:
+    """Listen to all sounds of a dataset that pass its filters."""
+    dataset, options = target.open(), target.dataset_kwargs
+    strategy, seed = options.get("split_strategy", "random"), options.get("seed", 0)
+    parts = split(dataset.metadata, dataset.keys, strategy, seed)
 
     def seconds(index: int) -> float:
         loud = np.flatnonzero(np.abs(dataset.audio(index).numpy().ravel()) > AUDIBLE)
@@ -127,6 +125,17 @@ def summarize(dataset: AudioDataset, split_strategy: str = "random", seed: int =
     metadata = {key: dataset.metadata[key] for key in dataset.keys}
     cut = (read_settings(dataset.data_dir) or {}).get(CUT, {})
     return Summary(str(dataset.data_dir), metadata, parts, dict(zip(dataset.keys, durations)), cut)
+
+
+def describe(target: Target) -> str:
+    """How many sounds a dataset has, and how many are in each split."""
+    total = len(target.open())
+    sizes = dict.fromkeys(SPLITS, 0)
+    for name in SPLITS:
+        with contextlib.suppress(UsageError):  # too few sounds for this split
+            sizes[name] = len(target.open(name))
+    parts = ", ".join(f"{name} {size}" for name, size in sizes.items())
+    return f"{target.data_dir}: {total} sounds ({parts})."
 
 
 def write_picture(summary: Summary, path: Path) -> None:

@@ -1,45 +1,84 @@
-"""Archives of datasets."""
+"""Archives of datasets: in the working directory, on the web, or in an object store."""
 
-import shutil
-from pathlib import Path, PurePosixPath
-from typing import Callable
+from pathlib import Path
+from typing import Optional
 
-from drumblender.errors import DrumblenderError, UsageError
-from drumblender.files.archives import extract
+from drumblender.data.build.journal import JOURNAL_FILE
+from drumblender.data.packed import PACKED_FILE
+from drumblender.data.sources.base import Source
+from drumblender.data.sources.checksums import check_sha256
+from drumblender.data.sources.places import Places
+from drumblender.data.sources.web import download_public
+from drumblender.data.target import Target
+from drumblender.files.archives import DamagedArchive, create_archive, extract
 
 
-def unpack(archive: Path, data_dir: Path, meta_file: str, check: Callable[[Path], None]) -> None:
-    """Unpack the archive of a dataset into ``data_dir``, which must not hold anything yet.
-
-    Whether the archive has a top folder or not, ``meta_file`` ends up in ``data_dir`` itself.
+class LocalArchive(Source):
+    """An archive in the working directory.
 
     Args:
-        archive: tar file, plain or compressed (gzip, Zstandard, bzip2, xz).
-        data_dir: where the dataset shall be.
-        meta_file: file that marks the folder of the dataset inside the archive.
-        check: called with the unpacked folder; raises when that is not a whole dataset.
+        path: the archive.
+        sha256: checksum that it has to have, if the configuration says one.
     """
-    if data_dir.exists() and any(data_dir.iterdir()):
-        raise UsageError(
-            f"{data_dir} holds files but no {meta_file}; correct meta_file, set another data_dir, "
-            "or remove that folder."
-        )
-    temporary = data_dir.with_name(data_dir.name + ".unpack")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        extract(archive, temporary)
-        found = sorted(temporary.rglob(meta_file), key=lambda path: len(path.parts))
-        if not found:
-            raise DrumblenderError(
-                f"{archive} holds no {meta_file}, so it is not the archive of this dataset; "
-                "correct archive or meta_file in the configuration."
-            )
-        root = found[0]
-        for _ in PurePosixPath(meta_file).parts:
-            root = root.parent
-        check(root)
-        if data_dir.exists():  # an empty folder, which not every system replaces
-            data_dir.rmdir()
-        root.rename(data_dir)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+    kind = "archive"
+
+    def __init__(self, path: Path, sha256: Optional[str] = None):
+        self.path = path
+        self.sha256 = sha256
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def applies(self, target: Target) -> bool:
+        return self.path.is_file()
+
+    def remedy(self, target: Target) -> str:
+        return f"the archive {self.path} in the working directory"
+
+    def fetch(self, folder: Path) -> None:
+        check_sha256(self.path, self.sha256)
+        extract(self.path, folder)
+
+
+class RemoteArchive(LocalArchive):
+    """An archive that is downloaded to the working directory, if it is not there yet.
+
+    Args:
+        path: where it is downloaded to.
+        places: where it comes from.
+    """
+
+    def __init__(self, path: Path, places: Places):
+        super().__init__(path, places.sha256)
+        self.places = places
+
+    def applies(self, target: Target) -> bool:
+        return bool(self.places.archive_url) or self.places.is_store()
+
+    def fetch(self, folder: Path) -> None:
+        if self.path.is_file():  # downloaded by the process that this one waited for
+            return super().fetch(folder)
+        if self.places.archive_url:
+            download_public(self.places.archive_url, self.path, self.sha256)
+        else:
+            self.places.store().download(str(self.places.archive), self.path, self.sha256)
+        try:
+            extract(self.path, folder)
+        except DamagedArchive:
+            self.path.unlink()  # so that the next run gets what is there by then
+            raise
+
+
+def write_archive(target: Target, path: Path) -> int:
+    """Write a dataset to an archive.
+
+    The bytes tell neither the name of the folder nor anything of this machine's raw files. The
+    packed file is left out, because it holds everything again.
+
+    Returns:
+        The number of files in the archive.
+    """
+    top = Path(target.meta_file).stem
+    leave_out = (JOURNAL_FILE, PACKED_FILE, f"{PACKED_FILE}.tmp")
+    return create_archive(target.data_dir, path, top, leave_out)

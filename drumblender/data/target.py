@@ -1,0 +1,70 @@
+"""The dataset that a configuration describes, whether it is there or not."""
+
+import inspect
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Optional, Type
+
+from drumblender.data.dataset import AudioDataset
+from drumblender.data.settings import DatasetSettings, read_settings, refuse_other
+from drumblender.errors import UsageError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Target:
+    """The dataset that a configuration describes.
+
+    Attributes:
+        data_dir: folder of the dataset.
+        meta_file: name of its metadata, and of the raw metadata, if there is some.
+        settings: the settings that it has to have.
+        dataset_class: class that reads it.
+        dataset_kwargs: further arguments of that class.
+        raw_dir: the raw folder, where the dataset is made of recordings.
+        raw_meta_file: raw metadata, where it is not ``meta_file`` in the raw folder.
+    """
+
+    data_dir: Path
+    meta_file: str
+    settings: DatasetSettings
+    dataset_class: Type[AudioDataset] = AudioDataset
+    dataset_kwargs: Dict[str, Any] = field(default_factory=dict)
+    raw_dir: Optional[Path] = None
+    raw_meta_file: Optional[Path] = None
+
+    def is_there(self) -> bool:
+        """Whether the dataset stands in ``data_dir``."""
+        return (self.data_dir / self.meta_file).is_file()
+
+    def check_settings(self) -> None:
+        """Refuse a dataset that was made with other settings."""
+        stored = read_settings(self.data_dir)
+        if stored is not None:
+            refuse_other(self.data_dir, stored, self.settings, any_version=True)
+
+    def open(self, split: Optional[str] = None) -> AudioDataset:
+        """Open one split, or all sounds that pass the filters."""
+        known = inspect.signature(self.dataset_class).parameters
+        unknown = [name for name in self.dataset_kwargs if name not in known]
+        if unknown and not any(p.kind == p.VAR_KEYWORD for p in known.values()):
+            raise UsageError(
+                f"data.init_args.dataset_kwargs: {self.dataset_class.__name__} has no option "
+                f"{unknown[0]}{did_you_mean(unknown[0], known)}"
+            )
+        return self._open(self.data_dir, split=split, **self.dataset_kwargs)
+
+    def open_whole(self, folder: Optional[Path] = None) -> AudioDataset:
+        """Open all sounds, whatever the filters are.
+
+        Args:
+            folder: where the dataset is, if it is not in ``data_dir`` yet.
+
+        Raises:
+            DrumblenderError: when the folder does not hold the whole dataset.
+        """
+        filters = {"sample_types": None, "instruments": None}
+        return self._open(folder or self.data_dir, **{**self.dataset_kwargs, **filters})
+
+    def _open(self, folder: Path, **options: Any) -> AudioDataset:
+        rate, length = self.settings.sample_rate, self.settings.num_samples
+        return self.dataset_class(folder, self.meta_file, rate, length, **options)
