@@ -33,7 +33,7 @@ def last_model_path(trainer: pl.Trainer) -> str:
 
 def sample_rate_of(trainer: pl.Trainer) -> int:
     """The sample rate of the datamodule in Hz, or 48 000 when it does not say."""
-    return getattr(getattr(trainer.datamodule, "settings", None), "sample_rate", 48_000)
+    return getattr(trainer.datamodule, "sample_rate", 48_000)
 
 
 def position(trainer: pl.Trainer, count: int) -> int:

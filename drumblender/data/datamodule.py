@@ -92,6 +92,11 @@ class AudioDataModule(pl.LightningDataModule):
         return DatasetSettings(sample_rate, num_samples)
 
     @property
+    def sample_rate(self) -> int:
+        """Sample rate of the audio, in Hz."""
+        return self.target.settings.sample_rate
+
+    @property
     def sources(self) -> List[Source]:
         """What the dataset may be made of; the first that applies is taken."""
         return known_sources(self.places) if self.source is None else [self.source]

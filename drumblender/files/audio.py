@@ -6,12 +6,10 @@ from typing import Any, BinaryIO, Iterable, Optional, Tuple, Union
 
 import numpy as np
 import soundfile
-import torch
 from torch import Tensor
 
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.atomic import in_one_step
-from drumblender.files.reading import read_channels
 
 PathLike = Union[str, Path]
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
@@ -24,12 +22,6 @@ SUFFIXES = tuple(
 _HIGHEST_RATE = {"OGG": 192_000, "FLAC": 655_350}
 _LARGEST_WAV = 0xFFFFF000  # bytes of samples: 32 bits tell their number, and a header comes on top
 _BLOCK = 1 << 16  # libsndfile's Vorbis encoder puts all that it is given on the stack
-
-
-def read_audio(path: PathLike) -> Tuple[Tensor, int]:
-    """First channel (N,) and sample rate of an audio file."""
-    samples, rate = read_channels(path)
-    return torch.from_numpy(samples[:, 0].copy()), rate
 
 
 def check_name(path: PathLike, bits: int = 24) -> None:

@@ -300,6 +300,7 @@ def duration(path: PathLike) -> float:
 
 
 def _opened(path: Path) -> BinaryIO:
+    """Open a regular file."""
     with _disk(path):
         try:
             mode = path.stat().st_mode
@@ -322,11 +323,8 @@ def _disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Unreadable(
-            path,
-            f"cannot be read ({error.strerror or error})",
-            "check the path and its permissions",
-        ) from error
+        what = f"cannot be read ({error.strerror or error})"
+        raise Unreadable(path, what, "check the path and its permissions") from error
 
 
 def _words(error: Exception) -> str:

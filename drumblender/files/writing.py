@@ -29,6 +29,7 @@ def write_all(
     normalize: str,
     bits: int,
     workers: Workers,
+    parts: Sequence[str],
     draw: Optional[Draw] = None,
 ) -> Tuple[List[Optional[Exception]], List[str]]:
     """Write groups of takes, all by one gain; what fails does not stop the others.
@@ -38,6 +39,7 @@ def write_all(
         normalize: see :func:`full_scales`.
         bits: of the files.
         workers: processes that write.
+        parts: names of parts whose stems an earlier sound of the same name may have left.
         draw: makes a picture of each take that has inputs.
 
     Returns:
@@ -47,12 +49,15 @@ def write_all(
     scales = full_scales(takes, normalize, bits)
     scale_of = iter(scales)
     tasks = [(group, [next(scale_of) for _ in group]) for group in groups]
-    errors = list(workers.map(functools.partial(_write_group, bits, draw), tasks))
+    errors = list(workers.map(functools.partial(_write_group, bits, parts, draw), tasks))
     return errors, describe_scales(takes, scales, normalize, bits)
 
 
 def _write_group(
-    bits: int, draw: Optional[Draw], task: Tuple[Sequence[Take], Sequence[float]]
+    bits: int,
+    parts: Sequence[str],
+    draw: Optional[Draw],
+    task: Tuple[Sequence[Take], Sequence[float]],
 ) -> Optional[Exception]:
     """Write takes that belong together, and give what went wrong last."""
     failure: Optional[Exception] = None
@@ -61,7 +66,7 @@ def _write_group(
             write_take(take, scale, bits)
             for folder in {path.parent for path in take.stems.values()}:
                 # Parts of an earlier sound of this name that this one does not have.
-                known = set(stem_files(folder, take.destination).values())
+                known = set(stem_files(folder, take.destination, parts).values())
                 for path in known - set(take.stems.values()):
                     path.unlink(missing_ok=True)
             if take.inputs and draw is not None:
@@ -73,9 +78,7 @@ def _write_group(
     return failure
 
 
-def stem_files(
-    folder: Path, output: Path, parts: Sequence[str] = ("modal", "noise", "transient")
-) -> Dict[str, Path]:
+def stem_files(folder: Path, output: Path, parts: Sequence[str]) -> Dict[str, Path]:
     """Where the parts of an output go, by name.
 
     Their format is that of their sum, unless it is lossy, because they shall add up.

@@ -9,6 +9,7 @@ from drumblender.files.audio import SUFFIXES, check_name
 from drumblender.files.listing import files_below
 from drumblender.files.writing import add_up, stem_files
 from drumblender.jobs.request import Job, Request
+from drumblender.sound.controls import KNOWN_PARTS
 
 PathLike = Union[str, Path]
 
@@ -97,7 +98,9 @@ def check_overwriting(jobs: Sequence[Job], sources: Sequence[Path], variations: 
             names = [f"{number:0{len(str(variations))}d}" for number in numbers]
             products = [numbered(job.destination, job.stems, name) for name in names]
         for output, folder in products:
-            stems = list(stem_files(folder, output).values()) if folder is not None else []
+            stems = (
+                list(stem_files(folder, output, KNOWN_PARTS).values()) if folder is not None else []
+            )
             for path in (output, *stems):
                 if path.resolve() in read:
                     raise UsageError(f"{path} would overwrite a recording; give another OUTPUT.")

@@ -30,6 +30,7 @@ from drumblender.jobs.plan import check_overwriting, numbered
 from drumblender.jobs.request import Job, Report, Request
 from drumblender.jobs.studio import Studio, first_channel
 from drumblender.sound.blending import blend
+from drumblender.sound.controls import KNOWN_PARTS
 from drumblender.sound.recording import Recording, TooLong, prepare
 from drumblender.sound.sound import Sound
 
@@ -235,7 +236,12 @@ def _guarded(studio: Studio, batch: Sequence[Tuple[Job, Recording]]) -> List[Rep
 def _written(request: Request, reports: Sequence[Report], workers: Workers) -> List[Report]:
     """Write what was made, all by one gain; gives reports with what failed now."""
     errors, lines = write_all(
-        [report.takes for report in reports], request.normalize, request.bits, workers, draw
+        [report.takes for report in reports],
+        request.normalize,
+        request.bits,
+        workers,
+        KNOWN_PARTS,
+        draw,
     )
     for line in lines:
         print(printable(line))

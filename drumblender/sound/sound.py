@@ -25,7 +25,7 @@ from drumblender.files.audio import check_samples, write_samples
 from drumblender.parameters import map_tensors
 from drumblender.parameters.time_maps import stretch_after
 from drumblender.signal import fit_length, mix, resample, tilt_filter
-from drumblender.sound.controls import CONTROLS, method_of
+from drumblender.sound.controls import CONTROLS, KNOWN_PARTS, method_of
 from drumblender.sound.engine import Engine, channels_of
 from drumblender.sound.timeline import Timeline
 from drumblender.tasks.blender import Stems
@@ -148,7 +148,7 @@ class Sound:
             parts: of parts by name, in dB and on top: ``with_gain(-3, noise=-6)``.
         """
         for name, decibels in parts.items():
-            if decibels != 0 or name not in ("modal", "noise", "transient"):
+            if decibels != 0 or name not in KNOWN_PARTS:
                 self.need(name)
         gains = {
             name: linear * 10 ** ((gain + parts.get(name, 0.0)) / 20)

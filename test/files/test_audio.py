@@ -4,7 +4,8 @@ import soundfile
 import torch
 
 from drumblender.errors import DrumblenderError
-from drumblender.files.audio import read_audio, write_audio
+from drumblender.files.audio import write_audio
+from drumblender.files.reading import read_channels
 
 
 def test_what_exceeds_full_scale_is_scaled_and_said(tmp_path, capsys):
@@ -21,8 +22,8 @@ def test_values_that_are_not_numbers_are_not_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_first_channel_is_read(tmp_path):
-    soundfile.write(tmp_path / "stereo.wav", np.array([[0.5, 0.1], [-0.5, 0.1]]), 22050)
-    audio, rate = read_audio(tmp_path / "stereo.wav")
+def test_every_channel_is_read(tmp_path):
+    soundfile.write(tmp_path / "stereo.wav", np.array([[0.5, 0.25], [-0.5, 0.25]]), 22050)
+    samples, rate = read_channels(tmp_path / "stereo.wav")
     assert rate == 22050
-    assert audio.tolist() == [0.5, -0.5]
+    assert samples.tolist() == [[0.5, 0.25], [-0.5, 0.25]]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import strategies
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from drumblender.files.reading import Unreadable, duration, open_recording, read_channels
@@ -313,6 +313,8 @@ def test_any_bytes_are_a_recording_or_a_sentence(kind, data):
     st.integers(0, 2**32 - 1),
 )
 def test_what_was_written_is_read(kind, channels, rate, frames, seed):
+    # FLAC's header holds rates above 16 bits in tens of Hz only.
+    assume(kind != "FLAC" or rate < 2**16 or rate % 10 == 0)
     samples = np.random.default_rng(seed).integers(-(2**15), 2**15, (frames, channels), np.int16)
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "x.wav"

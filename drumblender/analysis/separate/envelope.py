@@ -14,15 +14,8 @@ from torch import Tensor
 from drumblender.analysis.separate.bands import RATE, count_bands, split
 from drumblender.analysis.separate.damped import Damped
 from drumblender.analysis.separate.floor import Floor
-from drumblender.analysis.separate.refine import (
-    Problem,
-    Products,
-    group_modes,
-    multiply,
-    noise_of,
-    pose,
-    solve,
-)
+from drumblender.analysis.separate.problem import Problem, group_modes, noise_of
+from drumblender.analysis.separate.refine import Products, multiply, pose, solve
 
 # Knots of the curves: first a few ms apart, then at equal steps of the logarithm of time.
 EARLY, PER_E, KNOTS = 0.004, 2.0, 12

@@ -9,15 +9,23 @@ Levenberg and Marquardt [1]. Times at which the noise is loud count less.
 
 import math
 from dataclasses import replace
-from typing import List, NamedTuple, Tuple
+from typing import NamedTuple, Tuple
 
 import torch
 from torch import Tensor
 
-from drumblender.analysis.separate.bands import RATE, WIDTH, Bands, count_bands, split
+from drumblender.analysis.separate.bands import RATE, Bands, count_bands, split
 from drumblender.analysis.separate.damped import Damped
 from drumblender.analysis.separate.detect import SKIP
 from drumblender.analysis.separate.floor import Floor
+from drumblender.analysis.separate.problem import (
+    Group,
+    Problem,
+    State,
+    by_size,
+    group_modes,
+    noise_of,
+)
 
 # Time constants of decay, in seconds: a shorter one is a click, a longer one does not end.
 SHORTEST, LONGEST = 0.006, 100.0
@@ -28,90 +36,8 @@ _CALM = 0.003
 _LINEAR, _DAMPING = 1e-6, 1e-3
 # Numbers that are multiplied at once on a processor.
 _CACHED = 2**16
-# Samples that are computed from one exponential.
-BLOCK = 64
 # Steps at most: of frequency in Hz, of the logarithm of decays and of a glide.
 _HZ, _LOG = 3.0, 0.3
-
-
-class Group(NamedTuple):
-    """Bands with modes, G of all sounds: which sound and band, and the modes (G, P) in each."""
-
-    sound: Tensor
-    band: Tensor
-    member: Tensor
-    there: Tensor
-
-
-class State(NamedTuple):
-    """What is fitted in each band: modes (G, P), and the glide (G,)."""
-
-    omega: Tensor
-    rate: Tensor
-    amplitude: Tensor
-    depth: Tensor
-    time: Tensor
-
-    def where(self, here: Tensor, other: "State") -> "State":
-        """This state in bands where ``here`` (G,), else the other one."""
-        return State(
-            *(torch.where(here.view(-1, *[1] * (a.dim() - 1)), a, b) for a, b in zip(self, other))
-        )
-
-
-class Problem(NamedTuple):
-    """What it is fitted to.
-
-    Attributes:
-        target: samples of each band (G, n).
-        weight: of their squared errors (G, n).
-        since: seconds since the onset, float64 (G, n).
-        step: seconds from one sample to the next.
-        onset: in seconds (G,).
-        center: frequency by which the band is shifted down, in rad/s (G,).
-        is_real: whether the band is real (G,).
-        there: which modes exist (G, P).
-        glides: which follow the glide (G, P).
-    """
-
-    target: Tensor
-    weight: Tensor
-    since: Tensor
-    step: float
-    onset: Tensor
-    center: Tensor
-    is_real: Tensor
-    there: Tensor
-    glides: Tensor
-
-    def waves(self, state: State) -> Tensor:
-        """Modes of amplitude 1, complex64 (G, P, n)."""
-        if self.glides.any():
-            return self._gliding(state)
-        # An exponential of a long time is one of a multiple of BLOCK times one of less than that.
-        power = torch.complex(-state.rate, state.omega - self.center[:, None])
-        since = self.since[:, ::BLOCK].clamp(min=-2 * BLOCK / RATE)
-        turn = (self.center * self.onset)[:, None, None]
-        coarse = torch.exp(power[..., None] * since[:, None] - 1j * turn) * self.there[..., None]
-        within = torch.arange(BLOCK, dtype=torch.float64, device=since.device) * self.step
-        fine = torch.exp(power[..., None] * within)
-        wave = coarse.to(torch.complex64)[..., None] * fine.to(torch.complex64)[..., None, :]
-        return wave.flatten(2)[..., : self.target.shape[1]]
-
-    def _gliding(self, state: State) -> Tensor:
-        t, g = self.since.clamp(min=0), state.time[:, None]
-        psi = t + state.depth[:, None] * g * (1 - torch.exp(-t / g))
-        clock = torch.where(self.glides[..., None], psi[:, None], t[:, None])
-        carrier = self.center[:, None] * (self.since + self.onset[:, None])
-        phase = state.omega[..., None] * clock - carrier[:, None]
-        envelope = torch.exp(-(state.rate[..., None] * t[:, None]).float()) * self.there[..., None]
-        return torch.polar(envelope, torch.remainder(phase, 2 * math.pi).float())
-
-    def error(self, wave: Tensor, state: State) -> Tensor:
-        """Weighted squared error (G,)."""
-        left = self.target - (state.amplitude[:, None].to(wave.dtype) @ wave)[:, 0]
-        squared = left.real.square() + left.imag.square() * ~self.is_real[:, None]
-        return (squared * self.weight).sum(1)
 
 
 def refine(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int, steps: int) -> Damped:
@@ -143,43 +69,6 @@ def refine(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int, step
         share = sample_rate / (4 * RATE)
         modes = _put(modes, part, state, share * state.amplitude.abs().square() * energy)
     return modes
-
-
-def by_size(group: Group, modes: Damped) -> List[Group]:
-    """The group in parts with about as many modes in each band, so that few rows are empty.
-
-    Bands with glides are apart, because their modes are slower to compute.
-    """
-    sizes = group.there.sum(1)
-    glides = (modes.glides[group.sound[:, None], group.member] & group.there).any(1)
-    classes = 2 * (2 * sizes.clamp(min=1).float().log2()).ceil().long() + glides
-    parts = []
-    for number in torch.unique(classes).tolist():
-        rows = (classes == number).nonzero()[:, 0]
-        count = int(sizes[rows].max())
-        member, there = group.member[rows, :count], group.there[rows, :count]
-        parts.append(Group(group.sound[rows], group.band[rows], member, there))
-    return parts
-
-
-def noise_of(floor: Floor, group: Group, bands: Bands, sample_rate: int) -> Tensor:
-    """Noise in each band of a group over time (G, n), float32."""
-    low, high = (((group.band + s) * WIDTH * 2 / sample_rate).clamp(0, 1) for s in (-0.5, 0.5))
-    return floor.along(group.sound, low, high, bands.time * sample_rate).float()
-
-
-def group_modes(modes: Damped, bands: int, everything: bool = False) -> Group:
-    """Modes by bands; only bands with new or gliding modes, unless ``everything`` is asked for."""
-    home = (modes.omega / (2 * math.pi * WIDTH)).round().long().clamp(0, bands - 1)
-    sounds = torch.arange(len(home), device=home.device)[:, None]
-    key = torch.where(modes.stat > 0, home + bands * sounds, -1)
-    found = torch.unique(key if everything else key[(modes.amplitude == 0) | modes.glides])
-    found = found[found >= 0]
-    sound = found // bands
-    is_member = key[sound] == found[:, None]
-    count = int(is_member.sum(1).max()) if len(found) else 0
-    there, member = is_member.to(torch.uint8).sort(dim=1, descending=True, stable=True)
-    return Group(sound, found % bands, member[:, :count], there[:, :count] > 0)
 
 
 def pose(
