@@ -14,6 +14,7 @@ from torch import Tensor
 
 from drumblender.fast import rows
 from drumblender.signal import full_precision
+from drumblender.signal.operations import operation
 
 # Forward and backward together, folding is faster from this dilation on.
 LEAST_FOLDED = 4
@@ -111,7 +112,7 @@ class Layout(NamedTuple):
         return weight.unsqueeze(-1) if self.is_folded else weight
 
 
-@torch.library.custom_op("drumblender::conv", mutates_args=())
+@operation
 def conv(
     x: Tensor,
     weight: Tensor,
@@ -160,7 +161,7 @@ def conv(
         return y.new_empty(0).set_(y)
 
 
-@conv.register_fake
+@torch.library.register_fake("drumblender::conv")
 def _(x, weight, bias, left, right, dilation, stride, elu, in_rows):
     y = Layout(left, right, dilation, stride, weight.shape[-1]).empty(x, weight)
     return y if in_rows is None else rows.empty(y)
@@ -187,7 +188,7 @@ def _backward(ctx, grad):
         return (*grads, grad.sum((0, 2)) if needs_bias else None, *(None,) * 6)
 
 
-conv.register_autograd(_backward, setup_context=_setup)
+torch.library.register_autograd("drumblender::conv", _backward, setup_context=_setup)
 
 
 def elu_backward(grad: Tensor, result: Tensor) -> Tensor:

@@ -14,9 +14,10 @@ from torch.autograd.function import once_differentiable
 from drumblender.fast import rows
 from drumblender.fast.convolution import Layout, elu_backward
 from drumblender.signal import full_precision
+from drumblender.signal.operations import operation
 
 
-@torch.library.custom_op("drumblender::elu_unit", mutates_args=())
+@operation
 def elu_unit(
     x: Tensor,
     weight: Tensor,
@@ -56,7 +57,7 @@ def elu_unit(
         return _mixed(h, mix, mix_bias).add_(x), h
 
 
-@elu_unit.register_fake
+@torch.library.register_fake("drumblender::elu_unit")
 def _(x, weight, bias, mix, mix_bias, left, right, dilation, in_rows):
     y = x.new_empty(x.shape)
     return (y, y.new_empty(y.shape)) if in_rows is None else (rows.empty(y), x.new_empty(0))
@@ -95,7 +96,7 @@ def _backward(ctx, grad, _):
     return grad_x, grad_weight, grad_bias, grad_mix, grad_mix_bias, *(None,) * 4
 
 
-elu_unit.register_autograd(_backward, setup_context=_setup)
+torch.library.register_autograd("drumblender::elu_unit", _backward, setup_context=_setup)
 
 
 def _mixed(h: Tensor, mix: Tensor, mix_bias: Tensor) -> Tensor:

@@ -14,9 +14,10 @@ from torch.autograd.function import once_differentiable
 from drumblender.fast import rows
 from drumblender.fast.convolution import Layout
 from drumblender.signal import full_precision
+from drumblender.signal.operations import operation
 
 
-@torch.library.custom_op("drumblender::film_block", mutates_args=())
+@operation
 def film_block(
     x: Tensor,
     weight: Tensor,
@@ -91,7 +92,7 @@ def film_block(
         return y, u, own_mean, own_variance
 
 
-@film_block.register_fake
+@torch.library.register_fake("drumblender::film_block")
 def _(x, weight, bias, gamma, beta, mix, mix_bias, mean, variance, *rest):
     _, _, _, normalize, _, dtype, in_rows = rest
     y = x.new_empty(x.shape[0], weight.shape[0], x.shape[-1])
@@ -160,7 +161,7 @@ def _gradients(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
     return grad_x, grad_weight, grad_bias, grad_gamma, grad_beta, grad_mix, grad.sum((0, 2))
 
 
-film_block.register_autograd(_backward, setup_context=_setup)
+torch.library.register_autograd("drumblender::film_block", _backward, setup_context=_setup)
 
 
 def _in_rows(

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from drumblender.signal import exact_products, full_precision
+from drumblender.signal.operations import operation
 from drumblender.synths import bank_torch
 
 # Samples per block at most: the phase turns by no more than 32 pi to either side of the middle,
@@ -28,7 +29,7 @@ from drumblender.synths import bank_torch
 BLOCK = 64
 
 
-@torch.library.custom_op("drumblender::bank", mutates_args=())
+@operation
 def bank(freqs: Tensor, amps: Tensor, phase: Optional[Tensor], num_samples: int) -> Tensor:
     """Play a bank of sinusoids, with the formula of :func:`drumblender.synths.modal_synth`.
 
@@ -55,12 +56,12 @@ def bank(freqs: Tensor, amps: Tensor, phase: Optional[Tensor], num_samples: int)
         return y.view(len(amps), -1)[:, grid.index]
 
 
-@bank.register_fake
+@torch.library.register_fake("drumblender::bank")
 def _(freqs: Tensor, amps: Tensor, phase: Optional[Tensor], num_samples: int) -> Tensor:
     return amps.new_empty(amps.shape[0], num_samples)
 
 
-@torch.library.custom_op("drumblender::bank_backward", mutates_args=())
+@operation
 def bank_backward(
     grad: Tensor,
     freqs: Tensor,
@@ -107,7 +108,7 @@ def bank_backward(
         return of_freqs.to(freqs.dtype), of_amps, of_phase
 
 
-@bank_backward.register_fake
+@torch.library.register_fake("drumblender::bank_backward")
 def _(
     grad: Tensor,
     freqs: Tensor,
@@ -140,7 +141,13 @@ def _backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
     )
 
 
-bank.register_autograd(_backward, setup_context=_setup)
+def _refuse(ctx: Any, *grads: Tensor) -> None:
+    """Derivatives of derivatives are not written; none is better than a wrong one."""
+    raise RuntimeError("drumblender::bank_backward has no autograd formula.")
+
+
+torch.library.register_autograd("drumblender::bank", _backward, setup_context=_setup)
+torch.library.register_autograd("drumblender::bank_backward", _refuse)
 
 
 @dataclass(frozen=True)
