@@ -5,6 +5,11 @@ Lightning.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # so that type checkers know what the names are
+    from drumblender.data.datamodule import AudioDataModule, ModalDataModule
+    from drumblender.data.dataset import AudioDataset, AudioWithParametersDataset
 
 _HOMES = {
     "AudioDataset": "dataset",
@@ -13,10 +18,10 @@ _HOMES = {
     "ModalDataModule": "datamodule",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = ["AudioDataModule", "AudioDataset", "AudioWithParametersDataset", "ModalDataModule"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -49,7 +49,16 @@ class AudioDataModule(pl.LightningDataModule):
         sha256: checksum of the archive.
         raw_meta_file: raw metadata, where it is not ``meta_file`` in the raw folder.
         source: where the dataset or its recordings come from, in place of all the above.
+
+    Attributes:
+        train_dataset: the split to train on. ``setup`` opens the splits that a stage needs.
+        val_dataset: the split to validate on; None where it is empty.
+        test_dataset: the split to test on.
     """
+
+    train_dataset: AudioDataset
+    val_dataset: Optional[AudioDataset]
+    test_dataset: AudioDataset
 
     def __init__(
         self,

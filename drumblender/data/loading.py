@@ -48,14 +48,14 @@ class _TrainingLoader(DataLoader):
     def state_dict(self) -> Dict[str, int]:
         if self.trainer is None or not isinstance(self.sampler, _TrainingSampler):
             return {}
-        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.state_dict()["processed"]
         begun = done < self.trainer.num_training_batches
         return {"epoch": self.sampler.epoch, "batches": done if begun else 0}
 
     def load_state_dict(self, state: Dict[str, int]) -> None:
         if state.get("batches") and isinstance(self.sampler, _TrainingSampler):
             self.sampler.set_epoch(state["epoch"])
-            self.sampler.skipped = state["batches"] * self.batch_size
+            self.sampler.skipped = state["batches"] * (self.batch_size or 1)
 
 
 def loader_of(

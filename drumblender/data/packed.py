@@ -27,7 +27,7 @@ import threading
 import weakref
 import zlib
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, BinaryIO, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -89,8 +89,8 @@ class PackedSounds:
         rows = {key: (row, dict(zip(fields, files))) for row, (key, *files) in enumerate(names)}
         chosen = []
         for key in dataset.keys:
-            row, files = rows.get(key, (None, None))
-            if row is None or any(dataset.metadata[key].get(f) != files[f] for f in wanted):
+            row, files = rows.get(key, (-1, {}))
+            if row < 0 or any(dataset.metadata[key].get(f) != files[f] for f in wanted):
                 raise Unfit(f"the metadata of {key} is newer")
             chosen.append(row)
         columns = [fields.index(field) for field in wanted]
@@ -125,7 +125,7 @@ class PackedSounds:
             index
             for index in range(len(self._begin))
             if any(
-                zlib.crc32(self.read(index, field).numpy()) != self._crc[index, column]
+                zlib.crc32(self.read(index, field).numpy().data) != self._crc[index, column]
                 for field, column in self._column.items()
             )
         ]
@@ -172,7 +172,7 @@ class PackedSounds:
                 raise DrumblenderError(f"{self.path} is gone: {error}; {_REMEDY}.") from error
             if self._status() != self._identity:
                 raise DrumblenderError(f"{self.path} was replaced while in use; start again.")
-        view, file = memoryview(buffer), self._file
+        view, file = buffer.data, self._file
         while len(view):
             try:
                 # A position of its own for each read: forked processes share the file's.
@@ -233,11 +233,11 @@ def write(dataset: Any, known: Mapping[str, Sequence[int]]) -> Path:
                     data = tensor.contiguous().numpy().astype("<f4", copy=False)
                     index["shape"][row, column] = (-1,) * (3 - data.ndim) + data.shape
                     index["begin"][row, column] = total
-                    index["crc"][row, column] = zlib.crc32(data)
+                    index["crc"][row, column] = zlib.crc32(data.data)
                     file.write(data.data)
                     total += data.size
                 bar.update()
-            _finish(file, total, {**index, "names": json.dumps(names)}, dataset, fields)
+            _finish(file, total, {**index, "names": json.dumps(names)}, dataset)
         try:
             damaged = PackedSounds(temporary, dataset).damaged()
         except Unfit as reason:
@@ -266,12 +266,12 @@ def verify(dataset: Any) -> List[str]:
 _INDEX = {"begin": (), "shape": (3,), "stamp": (2,), "crc": ()}
 
 
-def _finish(file, total: int, tensors: Dict[str, Any], dataset: Any, fields) -> None:
+def _finish(file: BinaryIO, total: int, tensors: Dict[str, Any], dataset: Any) -> None:
     """Write what says where things are, and the header."""
     header: Dict[str, Any] = {
         "__metadata__": {
             "format": _FORMAT,
-            "fields": json.dumps(list(fields)),
+            "fields": json.dumps(list(dataset.file_fields())),
             "sample_rate": str(dataset.sample_rate),
         }
     }

@@ -7,7 +7,7 @@ filtered dataset holds its share.
 """
 
 import hashlib
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence
 
 from drumblender.errors import UsageError
 
@@ -150,7 +150,7 @@ def _fill(free: Sequence[str], packs: Mapping[str, Sequence[str]], target: float
     return chosen
 
 
-def _shuffled(names: Sequence[str], seed: int) -> List[str]:
+def _shuffled(names: Iterable[str], seed: int) -> List[str]:
     return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())
 
 

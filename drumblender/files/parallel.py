@@ -8,7 +8,7 @@ import signal
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Set
+from typing import Any, Callable, Dict, Generator, Iterator, Optional, Sequence, Set
 
 import torch
 
@@ -56,7 +56,9 @@ class Workers:
                 process.terminate()
             self.__exit__()
 
-    def map(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
+    def map(
+        self, function: Callable[[Any], Any], tasks: Sequence[Any]
+    ) -> Generator[Any, None, None]:
         """Call a function on every task; yield results as they come, in any order.
 
         Args:

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Callable, Iterator, List, Sequence, Union
+from typing import Callable, List, Sequence, Union
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from drumblender.analysis.modal import CQTModalAnalysis
 from drumblender.data.build.one_shot import Unusable
 from drumblender.data.build.recipe import (
     Outcome,
+    Outcomes,
     Recipe,
     attempt,
     feature_bytes,
@@ -27,7 +28,7 @@ from drumblender.files.parallel import Workers, available_cores
 _BATCH = 256
 
 
-def feature_maker(workers: Workers, device: str) -> Callable[[Sequence[Recipe]], Iterator[Outcome]]:
+def feature_maker(workers: Workers, device: str) -> Callable[[Sequence[Recipe]], Outcomes]:
     """The function that carries out recipes of feature files.
 
     Args:
@@ -39,7 +40,7 @@ def feature_maker(workers: Workers, device: str) -> Callable[[Sequence[Recipe]],
     return functools.partial(_make_features_in_batches, device)
 
 
-def _make_features_in_batches(device: str, recipes: Sequence[Recipe]) -> Iterator[Outcome]:
+def _make_features_in_batches(device: str, recipes: Sequence[Recipe]) -> Outcomes:
     """Measure features in this process, on a device that processes would only fight over.
 
     Threads read the next batch and write the last one while the device works.
@@ -47,7 +48,9 @@ def _make_features_in_batches(device: str, recipes: Sequence[Recipe]) -> Iterato
     if not recipes:
         return
     kind = torch.device(device).type
-    analysis = CQTModalAnalysis(recipes[0].settings.analysis, batched=kind != "mps")
+    settings = recipes[0].settings.analysis
+    assert settings is not None  # or there would be no features to make
+    analysis = CQTModalAnalysis(settings, batched=kind != "mps")
     label = device if kind == "cpu" else kind
     batches = [recipes[i : i + _BATCH] for i in range(0, len(recipes), _BATCH)]
     with ThreadPoolExecutor(available_cores()) as pool:
@@ -55,7 +58,8 @@ def _make_features_in_batches(device: str, recipes: Sequence[Recipe]) -> Iterato
         def read(batch: Sequence[Recipe]) -> List[Future]:
             return [pool.submit(lambda r: reuse(r) or stored_audio(r), recipe) for recipe in batch]
 
-        ahead, writing = read(batches[0]), []
+        ahead = read(batches[0])
+        writing: List[Future] = []
         for batch, following in zip(batches, [*batches[1:], []]):
             found = [future.result() for future in ahead]
             ahead = read(following)

@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from drumblender.data.build.journal import (
     JOURNAL_FILE,
@@ -24,7 +24,7 @@ from drumblender.data.build.journal import (
     journal_line,
     read_journal,
 )
-from drumblender.data.build.recipe import Outcome, Recipe
+from drumblender.data.build.recipe import Outcome, Outcomes, Recipe
 from drumblender.data.build.report import SKIPPED_FILE, BuildReport
 from drumblender.data.library.names import UNKNOWN
 from drumblender.data.reader import Metadata, files_of
@@ -104,7 +104,7 @@ class GrowingDataset:
 
     def run(
         self,
-        function: Callable[[Sequence[Recipe]], Iterator[Outcome]],
+        function: Callable[[Sequence[Recipe]], Outcomes],
         recipes: Sequence[Recipe],
         what: str,
     ) -> Dict[str, Outcome]:
@@ -149,8 +149,9 @@ class GrowingDataset:
     def _note_devices(self, outcome: Outcome) -> None:
         """Store the name of the device on which a feature was measured."""
         devices = {outcome.device} if outcome.device else set()
-        if outcome.reused and outcome.recipe.before[0] != self.folder:
-            devices = self._devices_of(outcome.recipe.before[0])
+        before = outcome.recipe.before
+        if outcome.reused and before is not None and before[0] != self.folder:
+            devices = self._devices_of(before[0])
         if not devices <= self.devices:
             self.devices |= devices
             # Before the file is entered: a run that goes on from here has to know.
@@ -210,8 +211,8 @@ class GrowingDataset:
             made = {key: self.journal[item["filename"]] for key, item in metadata.items()}
             cut = {key: entry.cut for key, entry in made.items() if entry.cut}
         listed = [*sorted(skipped.values()), *left_out]
-        text = "".join(f"{printable(n)}\t{printable(why)}\n" for n, why in listed).encode()
-        atomic.write(self.folder / SKIPPED_FILE, text)
+        text = "".join(f"{printable(n)}\t{printable(why)}\n" for n, why in listed)
+        atomic.write(self.folder / SKIPPED_FILE, text.encode())
         files = {name for item in metadata.values() for name in files_of(item)}
         names = sorted(files & self.journal.keys())
         text = "".join(journal_line(name, self.journal[name]) for name in names)

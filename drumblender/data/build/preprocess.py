@@ -103,9 +103,9 @@ def preprocess(
         if settings.analysis is not None:
             recipes = [
                 growing.recipe(
-                    key, f"{FILES}/{key}.pt", growing.folder / made.recipe.name, made.stamp
+                    key, f"{FILES}/{key}.pt", growing.folder / name, growing.journal[name].stamp
                 )
-                for key, made in audio.items()
+                for key, name in ((key, made.recipe.name) for key, made in audio.items())
             ]
             features = growing.run(feature_maker(workers, device), recipes, "Modal analysis")
         metadata: Metadata = {}

@@ -8,7 +8,7 @@ import io
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Optional, Tuple, Union
+from typing import Callable, Generator, Optional, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -66,6 +66,9 @@ class Outcome:
     reason: str = ""
     device: str = ""
     cut: float = 0.0
+
+
+Outcomes = Generator[Outcome, None, None]
 
 
 def make_audio(recipe: Recipe) -> Outcome:

@@ -91,7 +91,7 @@ class BuildReport:
 def _few(what: str, entries: Sequence[Tuple[str, str]]) -> List[str]:
     """A line for each file, but one line for the many of thousands that have the same reason."""
     lines: List[str] = []
-    count = Counter()
+    count: Counter[str] = Counter()
     for name, reason in entries:
         count[reason] += 1
         if count[reason] <= _MOST_SHOWN:

@@ -71,12 +71,15 @@ class Summary:
         def distinct(field: str) -> Callable[[List[str]], str]:
             return lambda keys: str(len({self.metadata[key].get(field) for key in keys}))
 
+        def quantile(share: float) -> Callable[[List[str]], str]:
+            return lambda keys: f"{self._quantile(keys, share):.2f}"
+
         row("sounds", lambda keys: str(len(keys)))
         row("  copies of others", lambda keys: str(sum(map(self._is_copy, keys)) or ""))
         row("  cut at their end", lambda keys: str(len(self.cut.keys() & set(keys)) or ""))
-        row("minutes that sound", lambda keys: f"{sum(map(self.seconds.get, keys)) / 60:.1f}")
+        row("minutes that sound", lambda keys: f"{sum(self.seconds[key] for key in keys) / 60:.1f}")
         for name, share in (("shortest", 0.0), ("median", 0.5), ("longest", 1.0)):
-            row(f"  {name} (s)", lambda keys, share=share: f"{self._quantile(keys, share):.2f}")
+            row(f"  {name} (s)", quantile(share))
         for what, column, order in (
             ("types", "type", sorted),
             ("instruments", "instrument", _in_order),

@@ -87,16 +87,13 @@ def _check(
     missing = sorted({"type", "sample_pack_key", "instrument"} - item.keys())
     problems = [f"The metadata of {key} has no {name}." for name in missing]
     names = [item["filename"]]
-    problems += _attempt(_check_audio, data_dir / item["filename"], settings)
+    problems += _attempt(_check_audio(data_dir / item["filename"], settings))
     if settings.analysis is not None:
         if isinstance(item.get(parameter_key), str):
             names.append(item[parameter_key])
+            path = data_dir / names[-1]
             problems += _attempt(
-                _check_features,
-                data_dir / names[-1],
-                settings.num_samples,
-                settings.analysis,
-                all_modes,
+                _check_features(path, settings.num_samples, settings.analysis, all_modes)
             )
         else:
             problems.append(f"The metadata of {key} has no {parameter_key}.")
@@ -112,10 +109,10 @@ def _check(
     return problems
 
 
-def _attempt(check, *args) -> List[str]:
+def _attempt(check: Iterator[str]) -> List[str]:
     """What a check finds, or the error that ends it."""
     try:
-        return list(check(*args))
+        return list(check)
     except DrumblenderError as error:
         return [str(error)]
 

@@ -43,10 +43,12 @@ def instruments(xml: bytes) -> List[Tuple[str, str]]:
     for text in _decoded(xml):
         if _GROWING.search(text):
             raise ValueError("it declares entities, which no kit needs")
-        parser = ElementTree.XMLParser(target=_Reader())
+        reader = _Reader()
+        parser = ElementTree.XMLParser(target=reader)
         try:
             parser.feed(text)
-            return parser.close()
+            parser.close()
+            return reader.found
         except ElementTree.ParseError as error:
             failure = failure or error
     raise failure or ValueError("it is no text")
@@ -75,7 +77,7 @@ class _Reader:
     """Collects instruments while the text is read."""
 
     def __init__(self) -> None:
-        self._found: List[Tuple[str, str]] = []
+        self.found: List[Tuple[str, str]] = []
         self._tags: List[str] = []
         self._instruments: List[Tuple[List[str], List[str]]] = []  # names and files of open ones
         self._text: List[str] = []
@@ -99,11 +101,11 @@ class _Reader:
         names, files = self._instruments[-1]
         if tag == "instrument":
             self._instruments.pop()
-            self._found += [(file, names[0] if names else "") for file in files]
+            self.found += [(file, names[0] if names else "") for file in files]
         elif tag == "filename" and text.strip():
             files.append(text.strip())
         elif tag == "name" and text and self._tags[-1] == "instrument":
             names.append(text)
 
-    def close(self) -> List[Tuple[str, str]]:
-        return self._found
+    def close(self) -> None:
+        """What the parser calls at the end; everything is in ``found`` by then."""

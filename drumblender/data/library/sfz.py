@@ -34,6 +34,8 @@ _LONGEST_TEXT = 16 << 20
 _LONGEST_VALUE = 1_024
 
 Region = Dict[str, str]
+Load = Callable[[str], bytes]  # the content of a file
+Find = Callable[[str], Optional[str]]  # the name of the file that a path means, if there is one
 
 
 @dataclass
@@ -57,9 +59,7 @@ class SfzKit:
             self.problems.append(problem)
 
 
-def read_sfz(
-    name: str, load: Callable[[str], bytes], find: Callable[[str], Optional[str]]
-) -> SfzKit:
+def read_sfz(name: str, load: Load, find: Find) -> SfzKit:
     """Read a kit with all that it includes.
 
     Args:
@@ -98,7 +98,7 @@ def _decode(data: bytes) -> str:
 class _Text:
     """The lines of a kit with includes in place and defined names replaced."""
 
-    def __init__(self, name: str, load, find, kit: SfzKit):
+    def __init__(self, name: str, load: Load, find: Find, kit: SfzKit):
         self._folder = PurePosixPath(name).parent
         self._load, self._find, self._kit = load, find, kit
         self._defines: Dict[str, str] = {}

@@ -10,7 +10,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Callable, Sequence
+from typing import Callable, Optional, Sequence, Tuple
 
 from drumblender.data.build.preprocess import preprocess
 from drumblender.data.build.report import BuildReport
@@ -86,16 +86,24 @@ class Recordings(Source):
                 (raw_dir / UNFINISHED).unlink()
         return raw_dir
 
-    def preprocess(self, target: Target, *options: Any) -> BuildReport:
+    def preprocess(
+        self,
+        target: Target,
+        num_workers: Optional[int] = None,
+        device: str = "cpu",
+        shard: Optional[Tuple[int, int]] = None,
+    ) -> BuildReport:
         """Make the dataset of the recordings, or bring it up to date.
 
         Args:
             target: the dataset.
-            options: num_workers, device and shard of
+            num_workers: number of processes; all cores when None.
+            device: name of the device that measures features.
+            shard: (k, n) for the k-th of n parts; see
                 :func:`~drumblender.data.build.preprocess.preprocess`.
         """
         where = (self.raw_folder(target), target.data_dir, target.meta_file, target.settings)
-        return preprocess(*where, *options, raw_meta_file=target.raw_meta_file)
+        return preprocess(*where, num_workers, device, shard, target.raw_meta_file)
 
     def prepare(self, target: Target) -> None:
         """Make the dataset of the recordings, and tell what was done."""

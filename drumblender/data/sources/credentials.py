@@ -23,8 +23,10 @@ def credentials() -> Tuple[Optional[str], Optional[str]]:
         stored = dotenv_values(file)
     except (UnicodeDecodeError, OSError):
         raise UsageError(f"{file} cannot be read as text in UTF-8; correct or remove it.") from None
-    values = {name: os.environ.get(name) or stored.get(name) for name in (ACCESS_KEY, SECRET_KEY)}
-    values = {name: (value or "").strip() for name, value in values.items()}
+    values = {
+        name: (os.environ.get(name) or stored.get(name) or "").strip()
+        for name in (ACCESS_KEY, SECRET_KEY)
+    }
     missing = [name for name, value in values.items() if not value]
     if len(missing) == 1:
         raise UsageError(f"{missing[0]} is not set: {how_to_get_credentials()}")

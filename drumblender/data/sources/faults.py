@@ -42,7 +42,7 @@ def store_errors(name: str, client: Any) -> Iterator[None]:
             401: f"check {ACCESS_KEY} and {SECRET_KEY}",
             403: f"check {ACCESS_KEY} and {SECRET_KEY}, and that they may use this bucket",
             404: "check bucket and archive in the configuration",
-        }.get(status, "run the command again later")
+        }.get(status or 0, "run the command again later")
         what = f"{status} ({code})" if code and code != str(status) else str(status)
         raise DrumblenderError(f"The object store answered {what} for {name}; {remedy}.") from None
     except ParamValidationError:

@@ -7,9 +7,10 @@ Credentials appear in no message: errors of the network libraries are turned int
 import json
 import logging
 import re
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Dict, List, Optional, Tuple
+from typing import Any, ContextManager, Dict, List, Optional, Tuple
 from urllib.parse import urlsplit
 
 from drumblender.data.library.folder import UNFINISHED, is_there
@@ -21,6 +22,7 @@ from drumblender.data.sources.transfer import (
     Facts,
     Fault,
     RemoteFile,
+    Stream,
     download,
     fetch,
     network_timeout,
@@ -82,18 +84,18 @@ class Store:
             prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
             objects = self._list(client, prefix)
             files = [
-                (_Object(self, client, key, facts), folder / _relative(self, key, prefix))
+                (_Object(self, client, key, facts), facts, folder / _relative(self, key, prefix))
                 for key, facts in objects
             ]
             text = {"url": self.url, "bucket": self.bucket, "prefix": prefix}
             atomic.write(folder / UNFINISHED, json.dumps(text).encode())
-            total = sum(source.facts.size for source, _ in files)
+            total = sum(facts.size or 0 for _, facts, _ in files)
             with progress(f"Download {self.bucket}/{prefix}", total, **BYTES) as bar:
 
-                def get(item: Tuple[_Object, Path], stop: Any) -> None:
-                    source, path = item
-                    if _is_whole(path, source.facts):
-                        bar.update(source.facts.size)
+                def get(item: Tuple[_Object, Facts, Path], stop: threading.Event) -> None:
+                    source, facts, path = item
+                    if _is_whole(path, facts):
+                        bar.update(facts.size)
                     else:
                         fetch(source, path, bar, stop=stop)
 
@@ -105,7 +107,7 @@ class Store:
         """What to call an object in messages."""
         return f"{urlsplit(self.url).netloc or self.url}/{self.bucket}/{key}"
 
-    def client(self, attempts: int = 1):
+    def client(self, attempts: int = 1) -> Any:
         """Make a client of the store; there is no other place where one is made.
 
         Without credentials requests are not signed, which will do for buckets that anyone may read.
@@ -196,7 +198,7 @@ class _Object(RemoteFile):
         self.facts = facts
         self._store, self._client, self._key = store, client, key
 
-    def open(self, offset: int, tag: str) -> Tuple[Facts, int, IO[bytes]]:
+    def open(self, offset: int, tag: str) -> Tuple[Facts, int, Stream]:
         from botocore.exceptions import ClientError
 
         name = {"Bucket": self._store.bucket, "Key": self._key}
@@ -219,7 +221,7 @@ class _Object(RemoteFile):
         start = int(begin[1]) if begin else 0
         return replace(self.facts, checksums=checksums), start, answer["Body"]
 
-    def faults(self):
+    def faults(self) -> ContextManager[None]:
         return store_errors(self.name, self._client)
 
 

@@ -16,7 +16,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Callable, ContextManager, Mapping, Optional, Tuple
+from typing import Any, Callable, ContextManager, Mapping, Optional, Protocol, Tuple
 
 from tqdm import tqdm
 
@@ -54,6 +54,16 @@ class Facts:
     checksums: Mapping[str, str] = field(default_factory=dict)
 
 
+class Stream(Protocol):
+    """The bytes of a file, as they come."""
+
+    def read(self, count: int, /) -> bytes:
+        """The next bytes, at most so many; none at the end."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
 class RemoteFile(abc.ABC):
     """A file on the network.
 
@@ -64,7 +74,7 @@ class RemoteFile(abc.ABC):
     name: str
 
     @abc.abstractmethod
-    def open(self, offset: int, tag: str) -> Tuple[Facts, int, IO[bytes]]:
+    def open(self, offset: int, tag: str) -> Tuple[Facts, int, Stream]:
         """Open a stream of the file's bytes.
 
         Args:

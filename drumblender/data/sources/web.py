@@ -3,7 +3,7 @@
 import contextlib
 import re
 from pathlib import Path
-from typing import IO, Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Tuple
 from urllib.parse import urlsplit
 
 from drumblender.data.sources.checksums import from_base64, known_checksums
@@ -13,6 +13,7 @@ from drumblender.data.sources.transfer import (
     Facts,
     Fault,
     RemoteFile,
+    Stream,
     download,
     network_timeout,
 )
@@ -47,7 +48,7 @@ class WebFile(RemoteFile):
         self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self._url = url
 
-    def open(self, offset: int, tag: str) -> Tuple[Facts, int, IO[bytes]]:
+    def open(self, offset: int, tag: str) -> Tuple[Facts, int, Stream]:
         import requests
 
         headers = {"Accept-Encoding": "identity"}
