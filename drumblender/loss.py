@@ -15,9 +15,13 @@ from torch import Tensor
 class FirstOrderDifferenceLoss(torch.nn.Module):
     """L1 distance between the first-order time differences of two signals.
 
-    The difference x[n] - x[n - 1] is a high-pass filter of gain 2 sin(w / 2). It weighs the attack
-    and the high frequencies of a drum, which the waveform's own L1 distance nearly ignores beside a
-    loud low-frequency decay.
+    With reduction ``mean`` it is mean |(x[n] - x[n - 1]) - (y[n] - y[n - 1])|, in units of
+    amplitude per sample. The difference is a high-pass filter of gain 2 sin(w / 2) at w rad/sample.
+    It weighs the attack and the high frequencies of a drum, which the L1 distance of waveforms
+    nearly ignores beside a loud low-frequency decay.
+
+    Two silent signals have a distance of 0. The distance of a signal from silence is the mean size
+    of its own differences. A constant offset between signals does not count.
 
     Args:
         reduction: ``mean`` or ``sum`` over all values, or ``none`` to keep them.
@@ -26,8 +30,8 @@ class FirstOrderDifferenceLoss(torch.nn.Module):
         ValueError: if the reduction is none of these.
 
     Shape:
-        - Input, target: (B, 1, N), or any shape with time last.
-        - Output: scalar; (B, 1, N - 1) when ``reduction`` is ``none``.
+        - Input, target: (B, 1, N), or any shape whose last axis is time
+        - Output: scalar; (B, 1, N - 1) if ``reduction`` is ``none``
 
     >>> step, silence = torch.tensor([[[0.0, 0.0, 1.0, 1.0]]]), torch.zeros(1, 1, 4)
     >>> FirstOrderDifferenceLoss(reduction="sum")(step, silence)
@@ -41,22 +45,26 @@ class FirstOrderDifferenceLoss(torch.nn.Module):
         self.reduction = reduction
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Compute the distance of two signals (B, 1, N)."""
         return F.l1_loss(input.diff(dim=-1), target.diff(dim=-1), reduction=self.reduction)
 
 
 class WeightedLoss(torch.nn.Module):
-    """Weighted sum of losses.
+    """Weighted sum of losses, w_1 L_1(x, y) + w_2 L_2(x, y) + ...
+
+    The unit is that of the losses, which the weights bring to one scale. At silence the sum is
+    finite if each loss is.
 
     Args:
         loss_fns: modules that are called as ``loss_fn(input, target)`` and return a scalar.
-        weights: one factor for each loss. All are 1 when they are not given.
+        weights: one factor for each loss. All are 1 if they are not given.
 
     Shape:
         - Input, target: (B, 1, N)
         - Output: scalar
 
     Raises:
-        ValueError: if there is no loss, or not one weight per loss.
+        ValueError: if there is no loss, or if there is not one weight for each loss.
 
     >>> loss = WeightedLoss([torch.nn.L1Loss(), torch.nn.MSELoss()], [1.0, 10.0])
     >>> loss(torch.zeros(1, 1, 8), torch.full((1, 1, 8), 2.0))
@@ -78,4 +86,5 @@ class WeightedLoss(torch.nn.Module):
         self.weights = list(weights)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Compute the sum of the losses of two signals (B, 1, N), a scalar."""
         return sum(w * loss_fn(input, target) for w, loss_fn in zip(self.weights, self.loss_fns))

@@ -35,6 +35,7 @@ from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
 from drumblender.config import load_config
 from drumblender.fast import accelerate
 from drumblender.files.memory import keep_memory
+from drumblender.parameters import Modes
 from drumblender.signal import fit_length, resample
 from drumblender.tasks import DrumBlender
 
@@ -114,7 +115,7 @@ def parts_of(model: DrumBlender, batch) -> Dict[str, Callable[[], torch.Tensor]]
     params = params.clone()
     learned = params.clone().requires_grad_()
     with torch.no_grad():
-        controls = model.encode(audio, params)
+        controls = model.encode(audio, Modes(params, length))
         modal = model.modal_synth(params, length)
     sound = modal.clone().requires_grad_()
     parts = {
@@ -122,7 +123,7 @@ def parts_of(model: DrumBlender, batch) -> Dict[str, Callable[[], torch.Tensor]]
         "modal synth": lambda: model.modal_synth(learned, length).square().sum(),
     }
     if model.noise_synth is not None:
-        bands = controls.noise.clone().requires_grad_()
+        bands = controls["noise"].amplitudes.clone().requires_grad_()
         net = model.noise_autoencoder
         parts["noise encoder"] = lambda: net(audio).float().square().sum()
         parts["noise synth"] = lambda: model.noise_synth(bands, length).square().sum()
@@ -130,7 +131,7 @@ def parts_of(model: DrumBlender, batch) -> Dict[str, Callable[[], torch.Tensor]]
         other = model.transient_autoencoder
         parts["transient encoder"] = lambda: other(audio).float().square().sum()
     if model.transient_synth is not None:
-        embedding = controls.transient
+        embedding = controls["transient"]
         parts["TCN"] = lambda: model.transient_synth(modal, embedding).square().sum()
     parts["loss"] = lambda: model.loss_fn(sound, audio)
     return parts

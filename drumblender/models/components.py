@@ -10,19 +10,20 @@ from drumblender.signal import at_least_float32, full_precision
 
 
 class Pad(nn.Module):
-    """Zero-pad the time axis so that a dilated convolution keeps its length.
+    """Zeros around a signal, which let a dilated convolution keep its length.
 
-    Adds ``dilation * (kernel_size - 1)`` zeros: all in front when causal, otherwise half of them
-    (rounded down) on each side.
+    The layer adds ``dilation * (kernel_size - 1)`` zeros to the time axis. A causal layer puts all
+    of them in front. Another one puts half of them, rounded down, on each side.
 
     Args:
-        kernel_size: of the convolution that follows.
-        dilation: of the convolution that follows.
-        causal: whether an output may depend on later inputs.
+        kernel_size: size of the kernel of the convolution that follows.
+        dilation: dilation of the convolution that follows.
+        causal: whether all zeros come first, so that an output depends on no later input.
 
     Shape:
         - Input: (..., T)
-        - Output: (..., T + dilation * (kernel_size - 1)), one less on odd totals when not causal.
+        - Output: (..., T + dilation * (kernel_size - 1)); one sample less when that number of zeros
+          is odd and the layer is not causal
 
     >>> Pad(7, dilation=3)(torch.zeros(1, 1, 10)).shape
     torch.Size([1, 1, 28])
@@ -34,18 +35,25 @@ class Pad(nn.Module):
         self.padding: Tuple[int, int] = (total, 0) if causal else (total // 2, total // 2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Pad a signal, (..., T) to (..., T + zeros).
+
+        Reasoning with a General Conditioning Layer", AAAI 2018).
+        """
         return F.pad(x, self.padding)
 
 
 class FiLM(nn.Module):
-    """Feature-wise linear modulation of channels by an embedding (Perez et al., AAAI 2018).
+    """Feature-wise linear modulation: an embedding scales and shifts the channels of a signal.
 
-    ``y = gamma(e) * norm(x) + beta(e)`` with ``[gamma, beta] = W e + b``, one pair per channel.
+    ``y = gamma(e) * norm(x) + beta(e)`` with ``[gamma, beta] = W e + b``. Each channel has one
+    gamma and one beta. See Perez et al., "FiLM: Visual Reasoning with a General Conditioning Layer"
+    (AAAI 2018).
 
     Args:
-        film_embedding_size: E.
-        input_channels: C.
-        use_batch_norm: normalize x by a batch norm without affine parameters first.
+        film_embedding_size: number E of values of the embedding e.
+        input_channels: number C of channels of x.
+        use_batch_norm: whether norm is a batch norm without affine parameters. Otherwise it does
+            nothing.
 
     Shape:
         - Input: x (B, C, T), embedding (B, E)
@@ -61,10 +69,16 @@ class FiLM(nn.Module):
         self.net = nn.Linear(film_embedding_size, 2 * input_channels)
 
     def coefficients(self, embedding: Tensor) -> Tuple[Tensor, Tensor]:
-        """Scale and shift of each channel, (B, C, 1) both."""
+        """Compute the scale and the shift of each channel.
+
+        Shape:
+            - embedding: (B, E)
+            - Output: two tensors (B, C, 1)
+        """
         return self.net(embedding).unsqueeze(-1).chunk(2, dim=1)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Scale and shift the channels of x (B, C, T) as an embedding (B, E) says."""
         gamma, beta = self.coefficients(embedding)
         if self.norm is not None:
             x = self.norm(x)
@@ -72,14 +86,16 @@ class FiLM(nn.Module):
 
 
 class TFiLM(nn.Module):
-    """Temporal FiLM (Birnbaum et al., NeurIPS 2019): a recurrent net modulates blocks of time.
+    """Temporal FiLM: a recurrent network modulates blocks of time.
 
-    The signal is max-pooled in blocks, an LSTM runs over the blocks, and its output scales each
-    channel of the block. A last block that is not full is padded for the pooling only.
+    The signal is max-pooled in blocks. An LSTM runs over the blocks, and its output scales each
+    channel of its block. A last block that is not full is padded for the pooling only. The idea is
+    that of Birnbaum et al., "Temporal FiLM: Capturing Long-Range Sequence Dependencies with
+    Feature-Wise Modulations" (NeurIPS 2019).
 
     Args:
-        channels: C.
-        block_size: samples per block.
+        channels: number C of channels.
+        block_size: number of samples in a block.
 
     Shape:
         - Input: (B, C, T)
@@ -95,6 +111,7 @@ class TFiLM(nn.Module):
         self.rnn = nn.LSTM(channels, channels, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Scale the blocks of a signal (B, C, T)."""
         pooled = F.max_pool1d(x, self.block_size, ceil_mode=True)
         scale, _ = self.rnn(pooled.transpose(1, 2))
         scale = scale.transpose(1, 2).repeat_interleave(self.block_size, dim=-1)
@@ -102,7 +119,9 @@ class TFiLM(nn.Module):
 
 
 class GatedActivation(nn.Module):
-    """The gate of WaveNet (van den Oord et al., 2016): tanh of one half times sigmoid of the other.
+    """The gate of WaveNet: tanh of one half of the channels times the sigmoid of the other half.
+
+    See van den Oord et al., "WaveNet: A Generative Model for Raw Audio" (2016).
 
     Shape:
         - Input: (B, 2 C, T)
@@ -113,23 +132,25 @@ class GatedActivation(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        """Multiply the two halves of the channels, (B, 2 C, T) to (B, C, T)."""
         signal, gate = x.chunk(2, dim=1)
         return torch.tanh(signal) * torch.sigmoid(gate)
 
 
 class AttentionPooling(nn.Module):
-    """Pool a sequence to one vector by attention with one learned query.
+    """A layer that pools a sequence to one vector by attention with one learned query.
 
-    Layer norm, then one attention head without biases. The query starts at zero, so that training
-    starts from the mean over time.
+    The sequence passes a layer norm and one attention head (Vaswani et al., "Attention Is All You
+    Need", NeurIPS 2017) that has no biases. The query is zero at first, so that training begins
+    with the mean over time.
 
     Args:
-        in_features: E.
-        keep_seq_dim: keep the pooled axis, of length one.
+        in_features: number E of features.
+        keep_seq_dim: whether the result keeps the pooled axis, with a length of one.
 
     Shape:
         - Input: (B, T, E)
-        - Output: (B, E), or (B, 1, E) with ``keep_seq_dim``.
+        - Output: (B, E), or (B, 1, E) with ``keep_seq_dim``
 
     >>> AttentionPooling(8)(torch.zeros(2, 5, 8)).shape
     torch.Size([2, 8])
@@ -143,6 +164,7 @@ class AttentionPooling(nn.Module):
         self.attn = nn.MultiheadAttention(in_features, num_heads=1, bias=False, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Pool a sequence (B, T, E) over time. The result is float32 or wider."""
         # A sum over hundreds of frames; and on a CPU, attention in 16 bits is many times slower.
         with full_precision(x):
             x = self.norm(at_least_float32(x))

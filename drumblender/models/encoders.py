@@ -1,6 +1,7 @@
 """Encoders without a network: parameters that are learned directly, the same for every input.
 
-They replace an encoder where one sound is fitted, or where an ablation needs a constant.
+They take the place of an encoder where a model learns one sound, or where an ablation needs a
+constant.
 """
 
 from typing import Sequence
@@ -12,14 +13,14 @@ from drumblender.errors import UsageError
 
 
 class DummyParameterEncoder(nn.Module):
-    """One learned tensor, whatever the input.
+    """An encoder that gives one learned tensor, whatever its input is.
 
     Args:
-        param_shape: of the tensor, without the batch axis.
-        ones: start from ones instead of standard normal values.
+        param_shape: shape of the tensor, without the batch axis.
+        ones: whether training starts from ones. Otherwise it starts from standard normal values.
 
     Shape:
-        - Input: (B, ...), only B counts.
+        - Input: (B, ...), of which only B matters
         - Output: (B, *param_shape)
 
     >>> DummyParameterEncoder([4, 8])(torch.zeros(2, 1, 100)).shape
@@ -33,22 +34,25 @@ class DummyParameterEncoder(nn.Module):
         self.param = nn.Parameter(torch.ones(shape) if ones else torch.randn(shape))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Repeat the learned tensor for each item of a batch, (B, ...) to (B, *param_shape)."""
         return self.param.expand(x.shape[0], *self.param_shape)
 
 
 class ModalAmpParameters(nn.Module):
-    """One learned gain per mode, applied to the amplitudes of measured modal parameters.
+    """One learned gain for each mode, by which the measured amplitudes are multiplied.
 
     Args:
-        num_modes: gains that there are, at least M; the first M count.
-        ones: start from gains of one instead of uniform ones in [0, 1).
+        num_modes: number of gains. It is at least the number M of modes, which take the first M
+            gains.
+        ones: whether training starts from gains of one. Otherwise it starts from uniform values in
+            [0, 1).
 
     Shape:
-        - Input: x (anything; it does not count), params (B, 3, M, F)
+        - Input: x, which may be anything because it is not used; params (B, 3, M, F)
         - Output: (B, 3, M, F)
 
     Raises:
-        UsageError: when there are more modes than gains.
+        UsageError: if there are more modes than gains.
 
     >>> ModalAmpParameters(64)(None, torch.zeros(2, 3, 64, 10)).shape
     torch.Size([2, 3, 64, 10])
@@ -60,6 +64,7 @@ class ModalAmpParameters(nn.Module):
         self.amp_params = nn.Parameter(gains(num_modes))
 
     def forward(self, x: Tensor, params: Tensor) -> Tensor:
+        """Multiply the amplitudes of modal parameters (B, 3, M, F) by the gains."""
         count, modes = len(self.amp_params), params.shape[2]
         if modes > count:
             raise UsageError(
@@ -72,15 +77,15 @@ class ModalAmpParameters(nn.Module):
 
 
 class NoiseParameters(nn.Module):
-    """Learned band amplitudes of the noise generator, whatever the input.
+    """Learned band amplitudes for the noise generator, whatever the input is.
 
     Args:
-        param_shape: (frames, bands).
-        scale: of the uniform values in [0, 1) that training starts from.
+        param_shape: numbers of frames and of bands.
+        scale: factor for the uniform values in [0, 1) that training starts from.
 
     Shape:
-        - Input: (B, ...), only B counts.
-        - Output: (B, frames, bands)
+        - Input: (B, ...), of which only B matters
+        - Output: (B, frames, bands), linear amplitudes
 
     >>> NoiseParameters([10, 128])(torch.zeros(2, 1, 100)).shape
     torch.Size([2, 10, 128])
@@ -91,4 +96,5 @@ class NoiseParameters(nn.Module):
         self.noise_params = nn.Parameter(torch.rand(tuple(param_shape)) * scale)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Repeat the learned amplitudes for each item of a batch, to (B, frames, bands)."""
         return self.noise_params.expand(x.shape[0], *self.noise_params.shape)

@@ -1,6 +1,8 @@
-"""Convolutional audio encoders after SoundStream (Zeghidour et al., 2021).
+"""Convolutional encoders that turn a waveform into features or into one embedding.
 
-Read from top to bottom: residual unit, block, encoder, encoder with attention pooling.
+They follow the encoder of SoundStream (Zeghidour et al., "SoundStream: An End-to-End Neural Audio
+Codec", IEEE/ACM TASLP 30, 2021). The module reads from top to bottom: residual unit, block,
+encoder, encoder with attention pooling.
 """
 
 import math
@@ -20,8 +22,8 @@ class ReceptiveField:
     """The samples of a waveform that a frame of features depends on.
 
     Attributes:
-        before: how many lie before the frame's own samples.
-        after: how many lie after the first of the frame's own samples.
+        before: number of samples before the first of the frame's own samples.
+        after: number of samples after the first of the frame's own samples.
         hop_length: distance between frames, in samples.
     """
 
@@ -30,7 +32,11 @@ class ReceptiveField:
     hop_length: int = 1
 
     def through(self, layers: Iterable[nn.Module]) -> "ReceptiveField":
-        """The field behind more layers. Only convolutions and their padding look around."""
+        """Compute the field of what comes out of further layers.
+
+        Only convolutions and their padding look around in time. Other layers leave the field as it
+        is.
+        """
         field, padding = self, 0
         for layer in layers:
             if isinstance(layer, Pad):
@@ -47,7 +53,10 @@ class ReceptiveField:
 
 
 class ResidualUnit(nn.Module):
-    """Dilated convolution, ELU, 1x1 convolution, FiLM if any, ELU, plus the input.
+    """A dilated convolution with a shortcut around it.
+
+    The layers are a dilated convolution, an ELU, a 1x1 convolution, FiLM if there is an embedding,
+    and another ELU. The input is added to what comes out.
 
     Shape:
         - Input: x (B, C, T), embedding (B, E) or None
@@ -76,6 +85,7 @@ class ResidualUnit(nn.Module):
         self.activation = nn.ELU()
 
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        """Compute the layers and add the input x (B, C, T)."""
         y = self.net(x)
         if self.film is not None:
             y = self.film(y, embedding)
@@ -83,7 +93,9 @@ class ResidualUnit(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """Three residual units (dilation 1, 3, 9), then a strided convolution that doubles channels.
+    """Three residual units and a strided convolution that doubles the number of channels.
+
+    The units have dilations of 1, 3 and 9. An ELU follows the convolution.
 
     Shape:
         - Input: x (B, C, T), embedding (B, E) or None
@@ -113,33 +125,36 @@ class EncoderBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        """Compute the units and the strided convolution, (B, C, T) to (B, 2 C, T // stride)."""
         for unit in self.net:
             x = unit(x, embedding)
         return self.output(x)
 
 
 class SoundStreamEncoder(nn.Module):
-    """Waveform to a sequence of features, one every ``prod(strides)`` samples.
+    """A network from a waveform to a sequence of features, one every ``prod(strides)`` samples.
 
     Args:
-        input_channels: of the waveform.
-        hidden_channels: after the first convolution; each stride doubles them.
-        output_channels: E, features per frame.
-        kernel_size: of the first convolution and of the residual units.
-        strides: of the blocks.
+        input_channels: number of channels of the waveform.
+        hidden_channels: number of channels after the first convolution. Each stride doubles it.
+        output_channels: number E of features in a frame.
+        kernel_size: kernel size of the first convolution and of the residual units.
+        strides: stride of each block.
         causal: whether a frame depends on no later sample.
-        film_conditioning: modulate the residual units by an embedding given to ``forward``.
-        film_embedding_size: size of that embedding.
-        film_batch_norm: normalize before FiLM.
-        transpose_output: give (B, frames, E) instead of (B, E, frames).
+        film_conditioning: whether an embedding, which ``forward`` takes, modulates the residual
+            units.
+        film_embedding_size: number of values of that embedding.
+        film_batch_norm: whether FiLM normalizes first.
+        transpose_output: whether the output is (B, frames, E) instead of (B, E, frames).
 
     Shape:
         - Input: (B, input_channels, T)
-        - Output: (B, E, T // prod(strides)), transposed with ``transpose_output``.
+        - Output: (B, E, T // prod(strides)), or (B, T // prod(strides), E) with
+          ``transpose_output``
 
     Attributes:
-        activation_checkpointing: keep only what goes into each block for the backward, and run the
-            block again there; not with ``film_batch_norm``.
+        activation_checkpointing: whether only the input of each block is kept for the backward
+            pass, which then runs the block again. It has no effect with ``film_batch_norm``.
 
     >>> import torch
     >>> SoundStreamEncoder(1, 4, 16, strides=[2, 4])(torch.zeros(1, 1, 64)).shape
@@ -187,6 +202,13 @@ class SoundStreamEncoder(nn.Module):
         )
 
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        """Encode a waveform.
+
+        Shape:
+            - x: (B, input_channels, T)
+            - embedding: (B, film_embedding_size) or None
+            - Output: (B, E, T // prod(strides)), or transposed with ``transpose_output``
+        """
         x = self.input(x)
         for block in self.encoder_blocks:
             if self.activation_checkpointing and self.training and not self.film_batch_norm:
@@ -197,7 +219,11 @@ class SoundStreamEncoder(nn.Module):
         return x.transpose(1, 2) if self.transpose_output else x
 
     def receptive_field(self) -> Optional[ReceptiveField]:
-        """What a frame depends on; None where a layer was exchanged for one that is not known."""
+        """Compute which samples a frame depends on.
+
+        Returns:
+            The field. It is None if a layer has been exchanged for one whose reach is not known.
+        """
         field = ReceptiveField().through(self.input)
         for block in self.encoder_blocks:
             for unit in block.net if isinstance(block, EncoderBlock) else ():
@@ -207,15 +233,16 @@ class SoundStreamEncoder(nn.Module):
         return field if all(_is_known(module) for module in self.modules()) else None
 
     def forward_padded(self, x: Tensor, num_samples: int) -> Tensor:
-        """The frames of ``x`` followed by silence that hear anything of ``x``.
+        """Encode a waveform that silence follows, as far as frames depend on the waveform.
 
         Args:
             x: the waveform.
-            num_samples: length with the silence, of which nothing is computed that is not needed.
+            num_samples: length with the silence. Frames that depend on nothing but silence are left
+                out.
 
         Shape:
             - x: (B, input_channels, T)
-            - Output: as that of ``forward``, with fewer frames.
+            - Output: as that of ``forward``, with fewer frames
         """
         field = self.receptive_field()
         if field is not None:
@@ -225,10 +252,11 @@ class SoundStreamEncoder(nn.Module):
 
 
 class SoundStreamAttentionEncoder(nn.Module):
-    """Waveform to one embedding: a :class:`SoundStreamEncoder` pooled by attention.
+    """A network from a waveform to one embedding.
 
-    Arguments are those of :class:`SoundStreamEncoder`; ``transpose_output`` is accepted because
-    published configurations carry it, and changes nothing.
+    It is a :class:`SoundStreamEncoder` whose features are pooled by attention. The arguments are
+    those of :class:`SoundStreamEncoder`. ``transpose_output`` changes nothing; it is accepted
+    because published configurations name it.
 
     Shape:
         - Input: (B, input_channels, T)
@@ -269,12 +297,18 @@ class SoundStreamAttentionEncoder(nn.Module):
         self.pooling = AttentionPooling(output_channels)
 
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        """Encode a waveform (B, input_channels, T) into an embedding (B, output_channels)."""
         return self.pooling(self.encoder(x, embedding))
 
     def forward_padded(self, x: Tensor, num_samples: int) -> Tensor:
-        """The embedding of ``x`` followed by silence up to ``num_samples``.
+        """Encode a waveform that silence follows.
 
-        Frames that hear nothing but silence are all the same. One is computed, and repeated.
+        Frames that depend on nothing but silence are all equal. One of them is computed and
+        repeated.
+
+        Args:
+            x: the waveform.
+            num_samples: length with the silence.
 
         Shape:
             - x: (B, input_channels, T)
@@ -294,7 +328,7 @@ class SoundStreamAttentionEncoder(nn.Module):
 
 
 def _is_known(module: nn.Module) -> bool:
-    """Whether a module inside of an encoder looks around in time only as convolutions do."""
+    """Return whether the reach in time of a module inside an encoder is known."""
     of_the_house = (SoundStreamEncoder, EncoderBlock, ResidualUnit, FiLM, Pad)
     of_pytorch = (nn.Sequential, nn.ModuleList, nn.Conv1d, nn.Linear, nn.BatchNorm1d)
     is_activation = type(module).__module__ == nn.ELU.__module__

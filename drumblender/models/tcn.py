@@ -1,7 +1,9 @@
-"""Temporal convolutional network (TCN) whose layers an embedding can modulate.
+"""The temporal convolutional network (TCN), whose layers an embedding can modulate.
 
-Dilated convolutions after Bai et al. (2018); conditioned by FiLM as in Steinmetz and Reiss,
-"Efficient Neural Networks for Real-time Modeling of Analog Dynamic Range Compression" (AES 2022).
+The dilated convolutions follow Bai, Kolter and Koltun, "An Empirical Evaluation of Generic
+Convolutional and Recurrent Networks for Sequence Modeling" (2018). FiLM conditions them as in
+Steinmetz and Reiss, "Efficient Neural Networks for Real-time Modeling of Analog Dynamic Range
+Compression" (AES 2022).
 """
 
 from typing import Optional
@@ -17,13 +19,16 @@ NORMS = {"batch": nn.BatchNorm1d, "instance": nn.InstanceNorm1d}
 
 
 def activation_of(name: str) -> nn.Module:
-    """An activation by its name in any case: "gated", or one of ``torch.nn`` without arguments.
+    """Make an activation from its name.
+
+    Args:
+        name: "gated", or a class of ``torch.nn`` that needs no arguments, in any case.
+
+    Raises:
+        UsageError: if there is no such activation, or if it needs arguments.
 
     >>> activation_of("relu"), activation_of("ELU")
     (ReLU(), ELU(alpha=1.0))
-
-    Raises:
-        UsageError: when there is no such activation, or it needs arguments.
     """
     lower = name.lower()
     if lower == "gated":
@@ -41,7 +46,10 @@ def activation_of(name: str) -> nn.Module:
 
 
 class TCNBlock(nn.Module):
-    """Dilated convolution, FiLM or norm, activation, plus a 1x1 convolution of the input.
+    """A dilated convolution with modulation, an activation and a shortcut around them.
+
+    The layers are a dilated convolution, a norm if one is named, FiLM and temporal FiLM if they are
+    on, and an activation. A 1x1 convolution of the input is added to what comes out.
 
     Shape:
         - Input: x (B, C_in, T), embedding (B, E) or None
@@ -83,6 +91,11 @@ class TCNBlock(nn.Module):
         self.residual = nn.Conv1d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        """Compute the layers and add the shortcut, (B, C_in, T) to (B, C_out, T).
+
+        Raises:
+            ValueError: if the block has FiLM and gets no embedding.
+        """
         y = self.net(x)
         with full_precision(x):  # The whole sound goes along here: 16 bits would be heard.
             x, y = at_least_float32(x), at_least_float32(y)
@@ -101,29 +114,30 @@ class TCN(nn.Module):
     The dilation of layer i is ``dilation_base ** (i % dilation_blocks)``.
 
     Args:
-        in_channels: C_in.
-        hidden_channels: channels between the projections.
-        out_channels: C_out.
-        dilation_base: factor by which the dilation grows per layer.
-        dilation_blocks: layers after which the dilation starts again from one; None for never.
-        num_layers: number of blocks.
-        kernel_size: of the dilated convolutions.
+        in_channels: number C_in of channels of the input.
+        hidden_channels: number of channels between the two 1x1 convolutions.
+        out_channels: number C_out of channels of the output.
+        dilation_base: factor by which the dilation grows from layer to layer.
+        dilation_blocks: number of layers after which the dilation starts again from one. None means
+            that it never does.
+        num_layers: number of layers.
+        kernel_size: kernel size of the dilated convolutions.
         causal: whether an output sample depends on no later input sample.
-        norm: "batch", "instance" or None; beside FiLM's own norm.
+        norm: "batch", "instance" or None. It is independent of FiLM's own norm.
         activation: "gated", or the name of an activation of ``torch.nn`` in any case, such as
             "gelu", "ReLU" or "ELU".
-        film_conditioning: modulate each block by an embedding given to ``forward``.
-        film_embedding_size: E.
-        film_batch_norm: normalize before FiLM.
-        use_temporal_film: modulate each block by TFiLM.
-        temporal_film_block_size: samples per block of TFiLM.
+        film_conditioning: whether an embedding, which ``forward`` takes, modulates each layer.
+        film_embedding_size: number E of values of that embedding.
+        film_batch_norm: whether FiLM normalizes first.
+        use_temporal_film: whether temporal FiLM modulates each layer.
+        temporal_film_block_size: number of samples in a block of temporal FiLM.
 
     Shape:
         - Input: x (B, C_in, T), embedding (B, E) or None
         - Output: (B, C_out, T)
 
     Raises:
-        UsageError: for an unknown norm or activation, or when the embedding is missing.
+        UsageError: if the norm or the activation is unknown, or if the embedding is missing.
 
     >>> import torch
     >>> TCN(1, 4, 1, num_layers=3)(torch.zeros(2, 1, 100)).shape
@@ -174,6 +188,16 @@ class TCN(nn.Module):
         )
 
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        """Filter a signal.
+
+        Shape:
+            - x: (B, C_in, T)
+            - embedding: (B, E) or None
+            - Output: (B, C_out, T), float32 or wider
+
+        Raises:
+            UsageError: if ``film_conditioning`` is on and there is no embedding.
+        """
         if self.film_conditioning and embedding is None:
             raise UsageError(
                 "TCN: film_conditioning is on but there is no embedding; configure an encoder "

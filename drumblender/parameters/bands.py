@@ -1,4 +1,4 @@
-"""Noise bands as a value, and what can be done to them."""
+"""Noise bands as a value, and the edits that change them."""
 
 from dataclasses import dataclass, replace
 from typing import Optional
@@ -68,7 +68,7 @@ class Bands:
             time_map: map from samples of the result to samples of these bands.
 
         Raises:
-            UsageError: when nobody says how far the frames are apart.
+            UsageError: if the synthesizer does not say how far its frames are apart.
         """
         hop = self._hop()
         bands = self.amplitudes
@@ -86,6 +86,7 @@ class Bands:
         return replace(self, amplitudes=F.pad(self.amplitudes, (0, 0, 0, missing)))
 
     def _hop(self) -> int:
+        """Return the distance between frames, or refuse if the synthesizer does not say it."""
         if self.hop_length is None:
             raise UsageError(
                 "The noise of this model cannot be moved in time, because its noise synth does not "
@@ -95,7 +96,10 @@ class Bands:
 
 
 def align_bands(a: Bands, b: Bands) -> "tuple[Bands, Bands]":
-    """Let two describe as many samples with as many frames, the larger number of each."""
+    """Let two values describe the same number of samples with the same number of frames.
+
+    Each number is the larger one of the two.
+    """
     length = max(a.num_samples, b.num_samples)
     one, other = (x if x.num_samples == length else x.retime(length) for x in (a, b))
     # An encoder may give more frames than the sound has.

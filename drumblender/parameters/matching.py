@@ -1,7 +1,7 @@
-"""Matches the modes of two drums, and computes the modes of a drum that lies between them.
+"""Matching of the modes of two drums, and the modes of a drum that lies between them.
 
-Matching is an assignment problem (Kuhn, "The Hungarian method for the assignment problem", 1955;
-solved by SciPy). Its cost is a distance in octaves and dB.
+Matching is an assignment problem (Kuhn, "The Hungarian Method for the Assignment Problem", 1955),
+which SciPy solves. Its cost is a distance in octaves and dB.
 """
 
 import math

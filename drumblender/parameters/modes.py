@@ -1,4 +1,4 @@
-"""Modes as a value, and what can be done to them."""
+"""Modes as a value, and the edits that change them."""
 
 from dataclasses import dataclass, replace
 from typing import Optional, Tuple
@@ -50,6 +50,7 @@ class Modes:
 
     @property
     def num_frames(self) -> int:
+        """Number F of frames."""
         return self.values.shape[-1]
 
     @property
@@ -94,8 +95,8 @@ class Modes:
         Args:
             num_samples: number of samples that the result describes.
             time_map: map from samples of the result to samples of these modes.
-            num_frames: number of frames of the result. By default, its frames are about as far
-                apart as these.
+            num_frames: number of frames of the result. By default its frames are about as far apart
+                as those of these modes.
         """
         frames, values = self.num_frames, self.values
         count = num_frames or max(1, round(frames * num_samples / self.num_samples))
@@ -114,7 +115,7 @@ class Modes:
 
 
 def align_modes(a: Modes, b: Modes) -> Tuple[Modes, Modes]:
-    """Let two describe as many samples on one grid of frames: those of the longer one."""
+    """Let two values describe the same number of samples on one grid, that of the longer one."""
     length, frames = max((x.num_samples, x.num_frames) for x in (a, b))
 
     def fit(x: Modes) -> Modes:

@@ -49,9 +49,10 @@ def tensors_of(value: Any) -> List[Tensor]:
 
 
 def signature_of(value: Any) -> Any:
-    """What the parameters of two sounds must have in common to go into one batch.
+    """Describe what the parameters of two sounds must have in common to go into one batch.
 
-    These are the shapes of tensors without the batch, and all fields that are no tensors.
+    The signature holds the shapes of tensors without the batch axis, and all fields that are not
+    tensors.
 
     >>> import torch
     >>> signature_of(torch.zeros(2, 3, 5))

@@ -31,11 +31,11 @@ def stretch_after(time: float, factor: float) -> TimeMap:
 
 
 def interpolate(x: Tensor, position: Tensor) -> Tensor:
-    """Interpolate linearly at fractional positions of the last axis; the ends hold beyond them.
+    """Interpolate linearly at fractional positions of the last axis. The ends hold beyond them.
 
     Shape:
         - x: (..., F)
-        - position: (P,)
+        - position: (P,), in frames
         - Output: (..., P)
 
     >>> interpolate(torch.tensor([0.0, 1.0, 4.0]), torch.tensor([-1.0, 0.5, 1.5])).tolist()

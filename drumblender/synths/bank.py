@@ -1,12 +1,12 @@
 """A bank of sinusoids as one operation, whose memory does not grow with modes times samples.
 
-Frequencies are linear between frames, so a phase is a quadratic within a frame. Its coefficients
-are summed up in float64 at frame rate, reduced modulo 2 pi, and only then evaluated per sample, in
-blocks that are summed over modes at once. The phase is as exact after two seconds as at the
-beginning. Autograd keeps frequencies and amplitudes only; the derivative evaluates the sinusoids
-again.
+Frequencies are linear between frames, so a phase is a quadratic function of time within a frame.
+Its coefficients are summed up in float64 at frame rate and reduced modulo 2 pi. Only then are they
+evaluated at samples, in blocks that are summed over modes at once. The phase is as exact after two
+seconds as at the beginning. Autograd keeps frequencies and amplitudes only, because the derivative
+evaluates the sinusoids again.
 
-The operation and its derivative are registered with ``torch.library``: compilers and exporters take
+The operation and its derivative are registered with ``torch.library``. Compilers and exporters take
 them whole, and autocast does not change what they compute.
 """
 
@@ -34,10 +34,10 @@ def bank(freqs: Tensor, amps: Tensor, phase: Optional[Tensor], num_samples: int)
     """Play a bank of sinusoids, with the formula of :func:`drumblender.synths.modal_synth`.
 
     Args:
-        freqs: radians per sample.
+        freqs: frequencies, in radians per sample.
         amps: linear amplitudes.
-        phase: radians; zero when None.
-        num_samples: N, length of the output.
+        phase: phases, in radians. None stands for zero.
+        num_samples: length N of the output.
 
     Shape:
         - freqs, amps: (B, M, F)
@@ -58,6 +58,7 @@ def bank(freqs: Tensor, amps: Tensor, phase: Optional[Tensor], num_samples: int)
 
 @torch.library.register_fake("drumblender::bank")
 def _(freqs: Tensor, amps: Tensor, phase: Optional[Tensor], num_samples: int) -> Tensor:
+    """Say the shape of the output, for compilers."""
     return amps.new_empty(amps.shape[0], num_samples)
 
 
@@ -70,7 +71,7 @@ def bank_backward(
     needs_angles: bool,
     needs_amps: bool,
 ) -> Tuple[Tensor, Tensor, Tensor]:
-    """Compute the gradients of :func:`bank` for that of its output.
+    """Compute the gradients of :func:`bank` from the gradient of its output.
 
     Args:
         grad: gradient of the output.
@@ -83,7 +84,7 @@ def bank_backward(
     Shape:
         - grad: (B, N)
         - Output: gradients of frequencies (B, M, F), amplitudes (B, M, F) and phases (B, M, 1);
-          zero where they are not needed
+          they are zero where they are not needed
     """
     with full_precision(freqs), exact_products():
         grid = _grid(grad.shape[-1], freqs.shape[-1], freqs.device)
@@ -117,6 +118,7 @@ def _(
     needs_angles: bool,
     needs_amps: bool,
 ) -> Tuple[Tensor, Tensor, Tensor]:
+    """Say the shapes of the gradients, for compilers."""
     of_phase = (freqs if phase is None else phase).new_empty(*freqs.shape[:2], 1)
     return freqs.new_empty(freqs.shape), amps.new_empty(amps.shape), of_phase
 
@@ -127,7 +129,7 @@ def _setup(ctx: Any, inputs: Tuple[Any, ...], output: Tensor) -> None:
 
 
 def _backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
-    """Gradients of the arguments of :func:`bank`."""
+    """Compute the gradients of the arguments of :func:`bank`."""
     freqs, amps, phase = ctx.saved_tensors
     needs_freqs, needs_amps, needs_phase, _ = ctx.needs_input_grad
     of_freqs, of_amps, of_phase = bank_backward(
@@ -142,7 +144,7 @@ def _backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
 
 
 def _refuse(ctx: Any, *grads: Tensor) -> None:
-    """Derivatives of derivatives are not written; none is better than a wrong one."""
+    """Refuse derivatives of derivatives, which are not written; none is better than a wrong one."""
     raise RuntimeError("drumblender::bank_backward has no autograd formula.")
 
 
@@ -152,18 +154,20 @@ torch.library.register_autograd("drumblender::bank_backward", _refuse)
 
 @dataclass(frozen=True)
 class _Grid:
-    """Where frames, segments between them, and blocks within those lie on the time axis.
+    """Positions of frames, of segments between them and of blocks within those on the time axis.
 
-    With segments s = 0 .. F (half a frame before the first center, between centers, half a frame
-    after the last), each cut into as many blocks of the same length; the last may reach beyond the
-    segment's end.
+    Segment 0 reaches from the first sample to the center of the first frame, segments 1 to F - 1
+    from center to center, and segment F from the last center to the last sample. Each segment is
+    cut into the same number of blocks of one length. The last block may reach beyond the end of its
+    segment.
 
     Attributes:
-        slope: frames per sample.
-        count: samples of each segment, float64 (F + 1, 1).
-        offset: position of a segment's first sample between its ends, 0 to 1, (F + 1, 1).
-        middle: samples from the first of a segment to the middle of each block, (blocks, 1).
-        steps: samples from the middle of a block to each of its samples, (length,).
+        slope: number of frames per sample.
+        count: number of samples in each segment, float64 (F + 1, 1).
+        offset: position of the first sample of a segment between its ends, 0 to 1, (F + 1, 1).
+        middle: number of samples from the first of a segment to the middle of each block, (blocks,
+            1).
+        steps: number of samples from the middle of a block to each of its samples, (length,).
         index: place of each sample among segments x blocks x length, int64 (N,).
     """
 
@@ -178,6 +182,7 @@ class _Grid:
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)  # What validation asks for first, training uses, too.
 def _grid(num_samples: int, num_frames: int, device: torch.device) -> _Grid:
+    """Make the grid of N samples and F frames. The last few grids are kept."""
     segment = np.arange(num_frames + 2)
     # First sample n with (n + 0.5) F / N - 0.5 >= s - 1, in integers.
     first = -((num_frames - (2 * segment - 1) * num_samples) // (2 * num_frames))
@@ -205,7 +210,7 @@ def _grid(num_samples: int, num_frames: int, device: torch.device) -> _Grid:
 
 
 def _ends(frames: Tensor) -> Tuple[Tensor, Tensor]:
-    """Values at the beginning and the end of each segment, (B, F, M) -> twice (B, F + 1, M)."""
+    """Return the values at both ends of each segment, (B, F, M) to (B, F + 1, M) twice."""
     return (
         torch.cat([frames[:, :1], frames], dim=1),
         torch.cat([frames, frames[:, -1:]], dim=1),
@@ -213,12 +218,12 @@ def _ends(frames: Tensor) -> Tuple[Tensor, Tensor]:
 
 
 def _angles(freqs: Tensor, phase: Optional[Tensor], grid: _Grid, dtype: torch.dtype) -> Tensor:
-    """Quadratics c0 + c1 r + c2 r^2 of the phase, r samples from the middle of each block.
+    """Compute the phase in each block, c0 + c1 r + c2 r^2 at r samples from its middle.
 
     Shape:
         - freqs: (B, M, F)
         - phase: (B, M, 1)
-        - Output: (B, F + 1, blocks, M, 3), c0 within [-pi, pi]
+        - Output: (B, F + 1, blocks, M, 3), with c0 within [-pi, pi]
     """
     # Modes last: they are summed over.
     left, right = _ends(freqs.transpose(1, 2).double())
@@ -242,7 +247,7 @@ def _angles(freqs: Tensor, phase: Optional[Tensor], grid: _Grid, dtype: torch.dt
 
 
 def _angles_backward(grad: Tensor, grid: _Grid) -> Tuple[Tensor, Tensor]:
-    """Gradients of frequencies and phases for that of :func:`_angles`, which is linear in both."""
+    """Compute the gradients of frequencies and phases from that of :func:`_angles`."""
     c0, c1, c2 = grad.double().unbind(-1)
     middle, count = grid.middle, grid.count
     before = c0.sum(2)
@@ -258,7 +263,7 @@ def _angles_backward(grad: Tensor, grid: _Grid) -> Tuple[Tensor, Tensor]:
 
 
 def _envelopes(amps: Tensor, grid: _Grid) -> Tensor:
-    """Lines a0 + a1 r of the amplitude in each block, r samples from its middle.
+    """Compute the amplitude in each block, a0 + a1 r at r samples from its middle.
 
     Shape:
         - amps: (B, M, F)
@@ -270,19 +275,19 @@ def _envelopes(amps: Tensor, grid: _Grid) -> Tensor:
 
 
 def _envelopes_backward(grad: Tensor, grid: _Grid) -> Tensor:
-    """Gradient of amplitudes for that of :func:`_envelopes`, which is linear in them."""
+    """Compute the gradient of amplitudes from that of :func:`_envelopes`."""
     a0, a1 = grad.unbind(3)
     right = (_places(grid, grad.dtype) * a0 + grid.slope * a1).sum(2)
     return _ends_backward(a0.sum(2) - right, right)
 
 
 def _places(grid: _Grid, dtype: torch.dtype) -> Tensor:
-    """Positions of the middles of blocks between the ends of their segment, (F + 1, blocks, 1)."""
+    """Return where the middles of blocks lie between the ends of a segment, (F + 1, blocks, 1)."""
     return (grid.offset.unsqueeze(1) + grid.middle * grid.slope).to(dtype)
 
 
 def _ends_backward(left: Tensor, right: Tensor) -> Tensor:
-    """Gradient of frames for those of :func:`_ends`, twice (B, F + 1, M) -> (B, M, F)."""
+    """Compute the gradient of frames from those of :func:`_ends`, to (B, M, F)."""
     grad = left[:, 1:] + right[:, :-1]
     grad[:, 0] += left[:, 0]
     grad[:, -1] += right[:, -1]
@@ -290,12 +295,15 @@ def _ends_backward(left: Tensor, right: Tensor) -> Tensor:
 
 
 def _mute(freqs: Tensor) -> bool:
-    """Whether any mode may reach Nyquist. Asking a GPU would make the host wait for it."""
+    """Return whether any mode may reach Nyquist.
+
+    For a GPU the answer is yes, because asking would make the host wait for it.
+    """
     return freqs.is_cuda or bool(freqs.abs().max() >= math.pi)
 
 
 def _engine(angles: Tensor) -> ModuleType:
-    """The module that evaluates these blocks; a CPU does not wait for the import of Triton."""
+    """Return the module that evaluates these blocks, without importing Triton for a CPU."""
     if angles.is_cuda:
         from drumblender.synths import bank_triton
 

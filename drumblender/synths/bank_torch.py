@@ -1,4 +1,4 @@
-"""The blocks of :mod:`drumblender.synths.bank` with PyTorch's own operations, for any device."""
+"""The blocks of :mod:`drumblender.synths.bank`, computed by PyTorch on any device."""
 
 import math
 from typing import Iterator, Tuple
@@ -13,12 +13,12 @@ CHUNK_GPU = 2**24
 
 
 def forward(angles: Tensor, envelopes: Tensor, steps: Tensor, mute: bool) -> Tensor:
-    """Sum over modes of (a0 + a1 r) sin(c0 + c1 r + c2 r^2).
+    """Compute the sum over modes of (a0 + a1 r) sin(c0 + c1 r + c2 r^2).
 
     Args:
-        angles: c0, c1, c2 of each mode.
-        envelopes: a0, a1 of each mode.
-        steps: r.
+        angles: c0, c1 and c2 of each mode.
+        envelopes: a0 and a1 of each mode.
+        steps: r, in samples.
         mute: whether any mode may reach Nyquist.
 
     Shape:
@@ -48,7 +48,21 @@ def backward(
     mute: bool,
     needed: Tuple[bool, bool] = (True, True),
 ) -> Tuple[Tensor, Tensor]:
-    """Gradients of :func:`forward` for ``grad`` (blocks, length), zero where there is no sample."""
+    """Compute the gradients of :func:`forward` with respect to angles and envelopes.
+
+    Args:
+        grad: gradient of the output. It is zero where a block has no sample.
+        angles: as in :func:`forward`.
+        envelopes: as in :func:`forward`.
+        steps: as in :func:`forward`.
+        mute: as in :func:`forward`.
+        needed: whether the gradient of angles and that of envelopes is needed. One that is not
+            needed may be zero.
+
+    Shape:
+        - grad: (blocks, length)
+        - Output: (blocks, M, 3) and (blocks, 2, M)
+    """
     grad_angles, grad_envelopes = torch.zeros_like(angles), torch.zeros_like(envelopes)
     powers = torch.stack([steps**k for k in range(4)])
     work = _workspace(angles, steps)
@@ -68,7 +82,7 @@ def backward(
 
 
 def _chunks(angles: Tensor, steps: Tensor) -> Iterator[slice]:
-    """Blocks that are evaluated at once."""
+    """Yield the blocks that are evaluated at once."""
     size = CHUNK_GPU if angles.is_cuda else CHUNK_CPU
     blocks = max(1, size // (angles.shape[1] * len(steps)))
     for first in range(0, len(angles), blocks):
@@ -76,15 +90,15 @@ def _chunks(angles: Tensor, steps: Tensor) -> Iterator[slice]:
 
 
 def _workspace(angles: Tensor, steps: Tensor) -> Tensor:
-    """Memory for the sinusoids of as many blocks as are evaluated at once."""
+    """Reserve memory for the sinusoids of as many blocks as are evaluated at once."""
     part = next(_chunks(angles, steps))
     return angles.new_empty(min(part.stop, len(angles)) * angles.shape[1] * len(steps))
 
 
 def _sounding(envelopes: Tensor) -> Tensor:
-    """Indices of the modes that sound in any block: most drums are silent before their file ends.
+    """Return the indices of the modes that sound in any block; most drums end before their file.
 
-    All on a GPU, where asking would make the host wait.
+    On a GPU these are all modes, because asking would make the host wait.
     """
     if envelopes.is_cuda:
         return torch.arange(envelopes.shape[-1], device=envelopes.device)
@@ -94,7 +108,7 @@ def _sounding(envelopes: Tensor) -> Tensor:
 def _waves(
     angles: Tensor, powers: Tensor, mute: bool, work: Tensor, cosine: bool = False
 ) -> Tensor:
-    """Sinusoids of unit amplitude (blocks, M, length), in ``work``."""
+    """Compute sinusoids of unit amplitude (blocks, M, length), in the memory ``work``."""
     shape = (*angles.shape[:2], powers.shape[1])
     waves = work[: math.prod(shape)].view(shape)
     torch.mm(angles.flatten(0, 1), powers, out=waves.flatten(0, 1))

@@ -1,7 +1,8 @@
-"""The blocks of :mod:`drumblender.synths.bank` as Triton kernels, for GPUs.
+"""The blocks of :mod:`drumblender.synths.bank`, computed by Triton kernels on a GPU.
 
-One program per block of samples goes over the modes with everything in registers. Without Triton,
-or on another device, ``is_usable`` is false and :mod:`drumblender.synths.bank_torch` does the same.
+One program for each block of samples goes over the modes and keeps everything in registers. Where
+Triton is missing, and on other devices, ``is_usable`` is false and
+:mod:`drumblender.synths.bank_torch` computes the same.
 """
 
 from typing import Tuple
@@ -19,7 +20,7 @@ MODES = 16  # at a time
 
 
 def is_usable(angles: Tensor) -> bool:
-    """Whether the kernels can compute on this tensor's device, in its type."""
+    """Return whether the kernels can compute on the device of a tensor, and in its type."""
     return triton is not None and angles.is_cuda and angles.dtype == torch.float32
 
 
@@ -28,6 +29,7 @@ if triton is not None:
     @triton.jit
     def _load(angles, envelopes, steps, block, first, modes, length, MODES: tl.constexpr,
               LENGTH: tl.constexpr):  # fmt: skip
+        """Load some modes of a block and compute their phase and where they are audible."""
         m = first + tl.arange(0, MODES)
         j = tl.arange(0, LENGTH)
         here = m < modes
@@ -48,6 +50,7 @@ if triton is not None:
     @triton.jit
     def _forward(angles, envelopes, steps, y, modes, length, GROUPS: tl.constexpr,
                  MODES: tl.constexpr, LENGTH: tl.constexpr):  # fmt: skip
+        """Sum the modes of one block."""
         block = tl.program_id(0).to(tl.int64)
         total = tl.zeros((LENGTH,), tl.float32)
         for group in range(GROUPS):
@@ -61,6 +64,7 @@ if triton is not None:
     @triton.jit
     def _backward(grad, angles, envelopes, steps, grad_angles, grad_envelopes, modes, length,
                   GROUPS: tl.constexpr, MODES: tl.constexpr, LENGTH: tl.constexpr):  # fmt: skip
+        """Compute the gradients of the angles and envelopes of one block."""
         block = tl.program_id(0).to(tl.int64)
         j = tl.arange(0, LENGTH)
         g = tl.load(grad + block * length + j, j < length, 0.0)[None, :]
@@ -80,7 +84,7 @@ if triton is not None:
 
 
 def forward(angles: Tensor, envelopes: Tensor, steps: Tensor, mute: bool = True) -> Tensor:
-    """See :func:`drumblender.synths.bank_torch.forward`; modes above Nyquist are always muted."""
+    """Compute what :func:`drumblender.synths.bank_torch.forward` does. ``mute`` is always on."""
     angles, envelopes = angles.contiguous(), envelopes.contiguous()
     y = angles.new_empty(len(angles), len(steps))
     _launch(_forward, angles, angles, envelopes, steps, y)
@@ -95,7 +99,7 @@ def backward(
     mute: bool = True,
     needed: Tuple[bool, bool] = (True, True),
 ) -> Tuple[Tensor, Tensor]:
-    """See :func:`drumblender.synths.bank_torch.backward`; both gradients are always computed."""
+    """Compute what :func:`drumblender.synths.bank_torch.backward` does, always both gradients."""
     angles, envelopes, grad = angles.contiguous(), envelopes.contiguous(), grad.contiguous()
     grads = torch.empty_like(angles), torch.empty_like(envelopes)
     _launch(_backward, angles, grad, angles, envelopes, steps, *grads)

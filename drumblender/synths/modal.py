@@ -1,7 +1,8 @@
-"""Modal synthesis: a bank of sinusoids with time-varying frequency and amplitude.
+"""Modal synthesis: a bank of sinusoids whose frequencies and amplitudes change with time.
 
-Spectral modeling after Serra and Smith (Computer Music Journal, 1990), with modes that are measured
-instead of harmonics. How it is computed is in :mod:`drumblender.synths.bank`.
+This is spectral modeling (Serra and Smith, "Spectral Modeling Synthesis", Computer Music Journal
+14(4), 1990) with measured modes instead of harmonics. How it is computed is in
+:mod:`drumblender.synths.bank`.
 """
 
 import math
@@ -22,20 +23,20 @@ def modal_synth(
     phase: Optional[Tensor] = None,
     round_phase: bool = False,
 ) -> Tensor:
-    """Sum of sinusoids, ``y[n] = sum_m a_m[n] sin(phi_m + sum_{k<=n} w_m[k])``.
+    """Compute a sum of sinusoids, ``y[n] = sum_m a_m[n] sin(phi_m + sum_{k<=n} w_m[k])``.
 
-    Frequencies w and amplitudes a are given per frame and linearly interpolated to samples
-    (half-pixel centers); phi is the phase of the first frame. A mode at or above Nyquist is silent
-    there.
+    Frequencies w and amplitudes a are given at frames and interpolated linearly to samples, with
+    frame f centered on sample (f + 1/2) N / F - 1/2. The phase phi is that before sample 0. A mode
+    is silent wherever its frequency is at or above Nyquist.
 
     Args:
-        freqs: radians per sample.
-        amps: linear amplitude.
-        num_samples: N, length of the output.
-        phase: radians; zero when not given.
-        round_phase: round the running phase to the type of the inputs, as published models do: in
-            float32 that is a jitter of up to 0.008 rad on a 12 kHz mode after two seconds. Takes
-            ten times the time, and memory for modes x samples.
+        freqs: frequencies, in radians per sample.
+        amps: linear amplitudes.
+        num_samples: length N of the output.
+        phase: phases, in radians. They are zero if they are not given.
+        round_phase: whether the running phase is rounded to the type of the inputs, as published
+            models do. In float32 that is a jitter of up to 0.008 rad on a 12 kHz mode after two
+            seconds. It takes ten times the time, and memory for modes x samples.
 
     Shape:
         - freqs, amps: (B, M, F)
@@ -54,7 +55,7 @@ def modal_synth(
 
 
 def _rounded(freqs: Tensor, amps: Tensor, num_samples: int, phase: Optional[Tensor]) -> Tensor:
-    """The formula as it stands, in tensors of modes x samples, as published models computed it."""
+    """Compute the formula as it stands, in tensors of modes x samples, as published models do."""
     freqs, amps = (
         F.interpolate(frames, size=num_samples, mode="linear", align_corners=False)
         for frames in (freqs, amps)
@@ -67,14 +68,14 @@ def _rounded(freqs: Tensor, amps: Tensor, num_samples: int, phase: Optional[Tens
 
 
 class ModalSynth(nn.Module):
-    """:func:`modal_synth` of stacked modal parameters.
+    """A player of stacked modal parameters, by :func:`modal_synth`.
 
     Attributes:
-        round_phase: see :func:`modal_synth`; set for models that were trained with it.
+        round_phase: as in :func:`modal_synth`. It is on for models that were trained with it.
 
     Shape:
-        - params: (B, 3, M, F), rows frequency (rad/sample), amplitude, phase (of which frame 0
-          counts); or (B, 2, M, F) without phases, which then are zero
+        - params: (B, 3, M, F), whose rows are the frequency in rad/sample, the linear amplitude and
+          the phase, of which frame 0 counts; or (B, 2, M, F) without phases, which are zero then
         - Output: (B, 1, num_samples)
 
     >>> ModalSynth()(torch.zeros(2, 3, 8, 10), 2560).shape
@@ -84,6 +85,7 @@ class ModalSynth(nn.Module):
     round_phase = False
 
     def forward(self, params: Tensor, num_samples: int) -> Tensor:
+        """Play modal parameters (B, 3, M, F) for a number of samples, (B, 1, num_samples)."""
         freqs, amps, *phases = at_least_float32(params).unbind(1)
         phase = phases[0][..., :1] if phases else None
         return modal_synth(freqs, amps, num_samples, phase, self.round_phase)

@@ -1,7 +1,7 @@
-"""Filtered noise synthesis: white noise through a filter bank that changes with time.
+"""Filtered noise: white noise through a filter bank that changes with time.
 
-After the noise part of DDSP (Engel et al., "DDSP: Differentiable Digital Signal Processing",
-ICLR 2020), with the conventions of the published drum models.
+The idea is that of the noise part of DDSP (Engel et al., "DDSP: Differentiable Digital Signal
+Processing", ICLR 2020). The conventions are those of the published drum models.
 """
 
 from typing import Optional
@@ -15,13 +15,17 @@ from drumblender.signal import at_least_float32, fit_length, full_precision
 
 
 def band_impulse_responses(bands: Tensor, window_size: int) -> Tensor:
-    """Zero-phase impulse responses whose magnitude follows band amplitudes.
+    """Compute zero-phase impulse responses whose magnitude follows band amplitudes.
 
-    The real inverse FFT of the amplitudes, Hann-windowed about time zero, then padded in the middle
-    to ``window_size``; negative times lie at the end.
+    The real inverse FFT of the amplitudes is multiplied by a Hann window about time zero, and then
+    padded in the middle to ``window_size``. Negative times lie at the end.
+
+    Args:
+        bands: linear amplitudes at frequencies that are evenly spaced from 0 to Nyquist.
+        window_size: length of a response, in samples.
 
     Shape:
-        - bands: (..., n_bands), evenly spaced from 0 to Nyquist
+        - bands: (..., n_bands)
         - Output: (..., window_size)
 
     >>> ir = band_impulse_responses(torch.ones(9), 32)
@@ -36,7 +40,11 @@ def band_impulse_responses(bands: Tensor, window_size: int) -> Tensor:
 
 
 def overlap_add(frames: Tensor, hop_length: int) -> Tensor:
-    """Add overlapping frames.
+    """Add frames that overlap.
+
+    Args:
+        frames: the frames, in the order of time.
+        hop_length: distance between the beginnings of two frames, in samples.
 
     Shape:
         - frames: (B, n_frames, window)
@@ -52,23 +60,25 @@ def overlap_add(frames: Tensor, hop_length: int) -> Tensor:
 
 
 class NoiseGenerator(nn.Module):
-    """White noise through a time-varying filter bank.
+    """White noise through a filter bank that changes with time.
 
-    Per frame: uniform white noise in [-1, 1), FFT convolution with the impulse response of that
-    frame's bands of which the first ``window_size`` samples count, a Hann window, and overlap-add
-    with a hop of half a window. Published checkpoints were trained with just this; that the
-    response's negative times fall off the frame leaves a floor some 10 dB below an open band.
+    Each frame draws uniform white noise in [-1, 1) and convolves it, by FFT, with the impulse
+    response of that frame's bands. The first ``window_size`` samples of the result are multiplied
+    by a Hann window and added to the other frames, at a distance of half a window. Published
+    checkpoints were trained with exactly this. The negative times of the response fall off the
+    frame, which leaves a floor some 10 dB below an open band.
 
     Args:
-        window_size: W, samples per frame, even.
+        window_size: number W of samples in a frame, an even number.
 
     Shape:
-        - bands: (B, n_frames, n_bands), linear amplitudes at frequencies evenly spaced from 0 to
-          Nyquist, n_bands <= W / 2 + 1
-        - Output: (B, 1, num_samples); zeros follow when the frames do not reach that far.
+        - bands: (B, n_frames, n_bands), linear amplitudes at frequencies that are evenly spaced
+          from 0 to Nyquist, with n_bands <= W / 2 + 1
+        - Output: (B, 1, num_samples); zeros follow where the frames do not reach that far
 
     Raises:
-        UsageError: when there are more bands than the window resolves.
+        UsageError: if ``window_size`` is odd or not positive, or if there are more bands than the
+            window resolves.
 
     >>> NoiseGenerator(256)(torch.rand(2, 10, 128), 1280).shape
     torch.Size([2, 1, 1280])
@@ -85,7 +95,10 @@ class NoiseGenerator(nn.Module):
 
     @property
     def hop_length(self) -> int:
-        """Distance between frames in samples. Frame k is centered on sample (k + 1) hop_length."""
+        """Distance between frames, in samples.
+
+        Frame k is centered on sample (k + 1) ``hop_length``.
+        """
         return self.window_size // 2
 
     def forward(
@@ -94,9 +107,16 @@ class NoiseGenerator(nn.Module):
         """Draw noise and filter it.
 
         Args:
-            bands: band amplitudes.
+            bands: linear band amplitudes.
             num_samples: length of the output.
-            generator: where the noise is drawn from, on any device; the global one when None.
+            generator: source of the noise, on any device. None stands for PyTorch's global one.
+
+        Shape:
+            - bands: (B, n_frames, n_bands)
+            - Output: (B, 1, num_samples)
+
+        Raises:
+            UsageError: if there are more bands than the window resolves.
         """
         size = self.window_size
         if bands.shape[-1] > size // 2 + 1:
@@ -111,6 +131,7 @@ class NoiseGenerator(nn.Module):
     def _filtered(
         self, bands: Tensor, num_samples: int, generator: Optional[torch.Generator]
     ) -> Tensor:
+        """Draw noise and filter it, in float32 or wider."""
         size = self.window_size
         responses = band_impulse_responses(bands, size)
         # The generator decides the device, so that a seed means the same noise on CPU and GPU.

@@ -1,4 +1,4 @@
-"""Transient synthesis: a TCN that shapes the attack of the signal it is fed with."""
+"""Transient synthesis: a TCN that shapes the attack of the signal that it takes."""
 
 from typing import Optional
 
@@ -10,26 +10,33 @@ from drumblender.signal import fit_length
 
 
 class TransientTCN(nn.Module):
-    """A causal TCN, conditioned by FiLM, from modal signal to signal with transient.
+    """A causal TCN that takes the modal signal and gives a signal with its transient.
+
+    An embedding modulates its layers by FiLM.
 
     Args:
-        in_channels: of the input signal.
-        hidden_channels: of the TCN.
-        out_channels: of the output signal.
-        dilation_base: see :class:`~drumblender.models.TCN`, as for the next three.
-        dilation_blocks: layers after which dilations start again.
-        num_layers: of the TCN.
-        kernel_size: of the TCN.
-        film_conditioning: modulate layers by an embedding.
-        film_embedding_size: E.
-        film_batch_norm: normalize before FiLM.
-        transient_conditioning: feed a learned signal in beside the input, at the attack.
-        transient_conditioning_channels: of that signal.
-        transient_conditioning_length: of that signal in samples; zeros follow.
+        in_channels: number of channels of the input signal.
+        hidden_channels: number of channels inside the TCN.
+        out_channels: number of channels of the output signal.
+        dilation_base: factor by which the dilation grows from layer to layer.
+        dilation_blocks: number of layers after which the dilation starts again from one. None means
+            that it never does.
+        num_layers: number of layers of the TCN.
+        kernel_size: kernel size of the dilated convolutions.
+        film_conditioning: whether an embedding modulates the layers.
+        film_embedding_size: number E of values of that embedding.
+        film_batch_norm: whether FiLM normalizes first.
+        transient_conditioning: whether the TCN gets a learned signal at the attack, beside the
+            input.
+        transient_conditioning_channels: number of channels of the learned signal.
+        transient_conditioning_length: length of the learned signal, in samples. Zeros follow it.
 
     Shape:
         - Input: x (B, in_channels, N), embedding (B, E) or None
         - Output: (B, out_channels, N)
+
+    Raises:
+        UsageError: if ``film_conditioning`` is on and there is no embedding.
 
     >>> synth = TransientTCN(1, 8, 1, num_layers=3, film_conditioning=True, film_embedding_size=4)
     >>> synth(torch.zeros(2, 1, 100), torch.zeros(2, 4)).shape
@@ -73,6 +80,13 @@ class TransientTCN(nn.Module):
         )
 
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        """Shape the attack of a signal.
+
+        Shape:
+            - x: (B, in_channels, N)
+            - embedding: (B, E) or None
+            - Output: (B, out_channels, N)
+        """
         if self.transient_conditioning is not None:
             learned = fit_length(self.transient_conditioning, x.shape[-1])
             x = torch.cat([x, learned.expand(x.shape[0], -1, -1)], dim=1)
