@@ -48,12 +48,12 @@ class Stopped(BaseException):
 
     @classmethod
     def by_signal(cls, number: int, frame: Any = None) -> None:
-        """A signal handler that ends the program at once, past whatever cleans up."""
+        """Return a signal handler that ends the program at once, past whatever cleans up."""
         raise cls(number, "interrupted." if number == signal.SIGINT else "terminated.")
 
 
 def is_debugging() -> bool:
-    """Whether a person wants to see where errors come from: ``--debug``, here and in processes."""
+    """Return whether a person gave ``--debug``, to this process or to the one that started it."""
     return os.environ.get(DEBUG, "") not in ("", "0")
 
 
@@ -64,7 +64,7 @@ def trace(error: BaseException) -> None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A question to put behind a sentence about a name that is unknown; empty if none is alike.
+    """Ask for a similar name, to end a sentence about an unknown one; empty if none is similar.
 
     >>> did_you_mean("batchsize", ["batch_size", "bucket"])
     '; did you mean batch_size?'
@@ -76,19 +76,19 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def finish(text: str) -> str:
-    """A sentence about an option with its end, and where to look if it says no remedy."""
+    """Return a sentence about an option with its end, and where to look if it says no remedy."""
     text = text.rstrip(".")
     return text if text.endswith("?") else f"{text}." if "; " in text else f"{text} (see --help)."
 
 
 def suggest(message: str, known: Iterable[str]) -> str:
-    """What was meant by the first option in a message that nobody knows."""
+    """Return what was meant by the first option in a message that nobody knows."""
     match = re.match(r"unrecognized arguments: .*?(--[\w.-]+)", message, re.IGNORECASE)
     return did_you_mean(match[1], known) if match else ""
 
 
 def sentence_of(error: OSError) -> Optional[str]:
-    """What the system refused, with a remedy; None where it is no matter of files."""
+    """Return what the system refused, with a remedy; None where it is no matter of files."""
     if error.filename is None or error.errno is None:
         return None
     path = error.filename if isinstance(error.filename, str) else repr(error.filename)
@@ -124,7 +124,7 @@ _EMPTY = re.compile(
 
 
 def condense(text: str) -> str:
-    r"""The heart of an error of jsonargparse, which lists all types that a value could have had.
+    r"""Find the heart of an error of jsonargparse, which lists all types that a value might have.
 
     >>> condense('Parser key "trainer.max_epochs":\n  Does not validate against any of the Union '
     ...     "subtypes\n  Errors:\n    - Expected a <class 'int'>\n    - Expected a <class "
@@ -151,7 +151,7 @@ def condense(text: str) -> str:
 
 
 def _problems(text: str) -> List[_Problem]:
-    """What an error of jsonargparse says, with the keys that its indentation nests."""
+    """Return what an error of jsonargparse says, with the keys that its indentation nests."""
     stack: List[Tuple[int, str, str]] = []  # indentation, kind, name
     problems = []
     for line in text.splitlines():
@@ -239,7 +239,7 @@ def _wrong_type(text: str, keys: Tuple[str, ...], problems: List[_Problem]) -> s
 
 
 def _options(class_path: str) -> List[str]:
-    """The options that a class takes; none where that cannot be told."""
+    """Return the options that a class takes; none where that cannot be told."""
     try:
         from jsonargparse import ArgumentParser
 

@@ -111,7 +111,7 @@ class Ending(pl.Callback):
         self._restore_handlers()
 
     def _note(self, number: int, trainer: pl.Trainer) -> None:
-        """The first time, remember the signal; the second time, end at once."""
+        """Remember the signal the first time, and end at once the second time."""
         if self._signal is not None:
             raise Stopped(number, self._sentence(trainer, _last(trainer), "stopped at once"))
         self._signal = number
@@ -174,7 +174,7 @@ class Ending(pl.Callback):
 
 
 def go_on(command: Iterable[str], path: str) -> List[str]:
-    """The arguments with which a stopped run goes on.
+    """Return the arguments with which a stopped run goes on.
 
     >>> go_on(["fit", "-c", "a.yaml", "--ckpt_path=last"], "last.ckpt")
     ['fit', '-c', 'a.yaml', '--ckpt_path', 'last.ckpt']
@@ -195,7 +195,7 @@ def _checkpoints(trainer: pl.Trainer) -> List[ModelCheckpoint]:
 
 
 def _last(trainer: pl.Trainer) -> Optional[str]:
-    """The newest checkpoint of this run."""
+    """Return the newest checkpoint of this run."""
     paths = [p for c in _checkpoints(trainer) for p in (c.last_model_path, c.best_model_path) if p]
     paths = [path for path in paths if os.path.exists(path)]
     return max(paths, key=os.path.getmtime) if paths else None

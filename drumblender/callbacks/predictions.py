@@ -71,7 +71,7 @@ class PredictionWriter(BasePredictionWriter):
 
 
 def unique_names(dataset: Any) -> List[str]:
-    """A name for the files of each sound, in the set's order."""
+    """Return a name for the files of each sound, in the set's order."""
     names = [f"sound_{index}" for index in range(len(dataset))]
     if isinstance(dataset, AudioDataset):
         names = [dataset.path(index, "filename").stem for index in range(len(dataset))]

@@ -10,7 +10,10 @@ from pytorch_lightning.loggers import WandbLogger
 
 
 def run_folder(trainer: pl.Trainer) -> Path:
-    """Where the files of a run go. Loggers may find it together, so every process has to ask."""
+    """Return where the files of a run go.
+
+    Every process has to ask, because loggers may find the folder together.
+    """
     folder = Path(trainer.log_dir or trainer.default_root_dir)
     if isinstance(trainer.logger, WandbLogger):  # whose log folder is that of all runs
         folder = folder / str(trainer.logger.name) / str(trainer.logger.version)
@@ -18,7 +21,7 @@ def run_folder(trainer: pl.Trainer) -> Path:
 
 
 def relative(path: Union[str, Path]) -> str:
-    """A path as a person in the working directory would type it."""
+    """Return a path as a person in the working directory would type it."""
     try:
         relative = os.path.relpath(path)
     except ValueError:  # on another drive
@@ -27,17 +30,17 @@ def relative(path: Union[str, Path]) -> str:
 
 
 def last_model_path(trainer: pl.Trainer) -> str:
-    """The path of the run's last checkpoint, empty if none was saved."""
+    """Return the path of the run's last checkpoint, empty if none was saved."""
     return getattr(trainer.checkpoint_callback, "last_model_path", "")
 
 
 def sample_rate_of(trainer: pl.Trainer) -> int:
-    """The sample rate of the datamodule in Hz, or 48 000 when it does not say."""
+    """Return the sample rate of the datamodule in Hz, or 48 000 when it does not say."""
     return getattr(trainer.datamodule, "sample_rate", 48_000)
 
 
 def position(trainer: pl.Trainer, count: int) -> int:
-    """The index in the dataset of the ``count``-th sound that a process gets.
+    """Return the index in the dataset of the ``count``-th sound that a process gets.
 
     Processes take turns, so that process r of n gets the sounds r, r + n, r + 2 n, ...
     """

@@ -17,7 +17,7 @@ from drumblender.callbacks.ending import Ending
 
 
 def useful(callbacks: List[pl.Callback], trainer: Dict[str, Any]) -> List[pl.Callback]:
-    """The callbacks that have something to do, given the options of the trainer.
+    """Return the callbacks that have something to do, given the options of the trainer.
 
     A configuration says what a whole run needs. A short run leaves out parts of that, and what was
     for them must not stop it; Lightning itself refuses most such combinations.

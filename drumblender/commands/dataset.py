@@ -174,7 +174,7 @@ def _parse_shard(text: Optional[str]) -> Optional[Tuple[int, int]]:
 
 
 def _datamodule(path: str):
-    """The datamodule that a data file, or the data section of an experiment, describes."""
+    """Return the datamodule that a data file, or the data section of an experiment, describes."""
     from drumblender.config import load_config
 
     config = load_config(path)

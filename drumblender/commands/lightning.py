@@ -191,7 +191,7 @@ class DrumblenderCLI(LightningCLI):
         self.config_init["predict"]["return_predictions"] = False  # they go to files
 
     def _last_checkpoint(self) -> Path:
-        """The newest last.ckpt; Lightning itself looks into the folder of the new run only."""
+        """Find the newest last.ckpt; Lightning itself only looks into the folder of the new run."""
         loggers = self.trainer.loggers
         folders = [Path(logger.save_dir or ".") / str(logger.name) for logger in loggers]
         folders += [Path(c.dirpath) for c in self.trainer.checkpoint_callbacks if c.dirpath]
@@ -205,7 +205,7 @@ class DrumblenderCLI(LightningCLI):
         return max(found, key=lambda path: path.stat().st_mtime)
 
     def _best_checkpoint(self) -> Path:
-        """What the last checkpoint says is the best of its run."""
+        """Return what the last checkpoint says is the best of its run."""
         last = self._last_checkpoint()
         states = read_checkpoint(last).get("callbacks", {})
         paths = [s.get("best_model_path") for k, s in states.items() if k.startswith("ModelCheck")]
@@ -294,12 +294,12 @@ def _stoppable() -> Iterator[None]:
 
 
 def _was_in(error: BaseException, function: str) -> bool:
-    """Whether a function was running when an error came."""
+    """Return whether a function was running when an error came."""
     return any(frame.name == function for frame in traceback.extract_tb(error.__traceback__))
 
 
 def _is_of_lightning(error: BaseException) -> bool:
-    """Whether Lightning itself raised it, about how its options go together."""
+    """Return whether Lightning itself raised it, about how its options go together."""
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and bool(
         re.search(r"pytorch_lightning|lightning_fabric", frames[-1].filename)

@@ -98,7 +98,7 @@ def explain(error: BaseException) -> Tuple[int, str]:
 
 
 def _behind(error: Optional[BaseException], kinds: Tuple[type, ...]) -> Any:
-    """The first of some kinds of exception among an error and what led to it."""
+    """Return the first of some kinds of exception among an error and what led to it."""
     seen: List[BaseException] = []  # what leads to an error may be itself
     while error is not None and error not in seen:
         if isinstance(error, kinds):
@@ -153,7 +153,7 @@ def _flush() -> None:
 
 
 def _is_closed(stream: Any) -> bool:
-    """Whether nobody reads a stream any more; then what waits in it is thrown away."""
+    """Return whether nobody reads a stream any more; then what waits in it is thrown away."""
     try:
         stream.flush()
         return False

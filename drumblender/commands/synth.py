@@ -136,7 +136,7 @@ def _synth(argv: List[str]) -> None:
 
 
 def _changes(options: argparse.Namespace) -> Changes:
-    """The controls that were given."""
+    """Return the controls that were given."""
     values = ((control.name, getattr(options, control.name)) for control in CONTROLS)
     switches = (
         (control.name, switch.name)
@@ -209,7 +209,7 @@ def _split(options: argparse.Namespace) -> Tuple[Tuple[Path, Optional[Path]], Li
 
 
 def _is_configuration(path: Path) -> bool:
-    """Whether a file is a configuration and no checkpoint, by its name or else its beginning."""
+    """Return whether a file is a configuration, by its name or its beginning, and no checkpoint."""
     if path.suffix.lower() in (".yaml", ".yml", ".json"):
         return True
     if path.suffix.lower() in (".ckpt", ".pt", ".pth") or not path.is_file():

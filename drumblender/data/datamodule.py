@@ -97,7 +97,7 @@ class AudioDataModule(pl.LightningDataModule):
         )
 
     def _settings(self, sample_rate: int, num_samples: int) -> DatasetSettings:
-        """The settings of the dataset."""
+        """Return the settings of the dataset."""
         return DatasetSettings(sample_rate, num_samples)
 
     @property
@@ -141,7 +141,7 @@ class AudioDataModule(pl.LightningDataModule):
                 rank_zero_warn(f"{error} Training goes on without validation.")
 
     def dataset(self, split: Optional[str] = None) -> AudioDataset:
-        """The dataset of one split, or of all sounds that pass the filters."""
+        """Return the dataset of one split, or of all sounds that pass the filters."""
         return self.target.open(split)
 
     def train_dataloader(self) -> DataLoader:

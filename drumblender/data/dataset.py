@@ -86,11 +86,11 @@ class AudioDataset(Dataset):
         return self.audio(index)
 
     def audio(self, index: int) -> Tensor:
-        """The waveform of one sound, (1, num_samples)."""
+        """Return the waveform of one sound, (1, num_samples)."""
         return self.read(index, "filename")
 
     def read(self, index: int, field: str) -> Tensor:
-        """What the file of one sound that the metadata names under ``field`` holds."""
+        """Return what the file of one sound that the metadata names under ``field`` holds."""
         return self.load(index, field) if self.packed is None else self.packed.read(index, field)
 
     def load(self, index: int, field: str) -> Tensor:
@@ -98,11 +98,11 @@ class AudioDataset(Dataset):
         return load_audio(self.path(index, field), self.sample_rate, self.num_samples)
 
     def path(self, index: int, field: str) -> Path:
-        """The file that the metadata of one sound names under ``field``."""
+        """Return the file that the metadata of one sound names under ``field``."""
         return self.data_dir / self.metadata[self.keys[index]][field]
 
     def file_fields(self) -> Tuple[str, ...]:
-        """The metadata fields that name files which have to be there."""
+        """Return the metadata fields that name files which have to be there."""
         return ("filename",)
 
     def _check_files_exist(self) -> None:
@@ -172,7 +172,7 @@ class AudioWithParametersDataset(AudioDataset):
         return self.audio(index), self.parameters(index)
 
     def parameters(self, index: int) -> Tensor:
-        """The modal parameters of one sound, (3, modes, frames)."""
+        """Return the modal parameters of one sound, (3, modes, frames)."""
         parameters = self.read(index, self.parameter_key)
         if self.expected_num_modes is not None:
             missing = self.expected_num_modes - parameters.shape[1]

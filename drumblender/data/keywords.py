@@ -35,7 +35,7 @@ def takes_keywords_of(*others: Any) -> Callable[[Init], Init]:
 
 
 def _descriptions(documented: Any) -> List[str]:
-    """The lines of a docstring that describe arguments or attributes."""
+    """Return the lines of a docstring that describe arguments or attributes."""
     lines = (inspect.getdoc(documented) or "").splitlines()
     titles = [i for i, line in enumerate(lines) if line in ("Args:", "Attributes:")]
     if not titles:

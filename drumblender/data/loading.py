@@ -100,7 +100,7 @@ def loader_of(
 def _sampler(
     dataset: AudioDataset, trainer: Optional[pl.Trainer], shuffle: bool
 ) -> Optional[DistributedSampler]:
-    """Which sounds this process gets, in which order.
+    """Return which sounds this process gets, in which order.
 
     The order of an epoch follows from the seed and the epoch's number alone, so that a resumed run
     goes on with it. In validation and test no sound counts twice for the sake of processes that get

@@ -187,7 +187,7 @@ class PackedSounds:
 
 
 def find(dataset: Any) -> Optional[PackedSounds]:
-    """The pack of a dataset; None when there is none, and with a warning when it does not fit."""
+    """Return the pack of a dataset. It is None if there is none, or none that fits."""
     path = dataset.data_dir / PACKED_FILE
     if not path.exists():
         return None
@@ -252,7 +252,7 @@ def write(dataset: Any, known: Mapping[str, Sequence[int]]) -> Path:
 
 
 def verify(dataset: Any) -> List[str]:
-    """What is wrong with the pack of a dataset, one sentence each."""
+    """Return what is wrong with the pack of a dataset, one sentence each."""
     path = dataset.data_dir / PACKED_FILE
     if not path.exists():
         return []
@@ -307,7 +307,7 @@ def _check_known(path: Path, known: Optional[Sequence[int]]) -> None:
 
 
 def _changed(dataset: Any, fields: List[str], stamps: np.ndarray) -> Optional[Path]:
-    """A file that is not what was packed; those that are not there any more are not missed."""
+    """Find a file that is not what was packed. A file that is not there any more does not count."""
     # One listing per folder: on a network disk a million calls of stat are slow.
     listings: Dict[str, Dict[str, List[int]]] = {}
     for key, row in zip(dataset.keys, stamps.tolist()):

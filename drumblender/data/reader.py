@@ -56,7 +56,7 @@ def read_metadata(path: Path) -> Metadata:
 
 
 def is_metadata(content: Any) -> bool:
-    """Whether JSON has the form of a dataset's metadata, which may be empty.
+    """Return whether JSON has the form of a dataset's metadata, which may be empty.
 
     >>> is_metadata({"a": {"filename": "a.wav"}}), is_metadata({"a": {"filename": 5}})
     (True, False)
@@ -71,7 +71,7 @@ def is_metadata(content: Any) -> bool:
 
 
 def _is_path(name: Any) -> bool:
-    """Whether a value can be the path of a file."""
+    """Return whether a value can be the path of a file."""
     try:
         return isinstance(name, str) and b"\0" not in os.fsencode(name)
     except UnicodeEncodeError:

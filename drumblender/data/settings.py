@@ -125,7 +125,7 @@ def refuse_other(
 
 
 def _is_description(stored: Mapping[str, Any]) -> bool:
-    """Whether the content of a settings file has the form in which such files are written."""
+    """Return whether the content of a settings file has the form of such files."""
     library, skipped = stored.get("library"), stored.get("skipped", {})
     devices, cut = stored.get(DEVICES, []), stored.get(CUT, {})
     return (
@@ -140,12 +140,12 @@ def _is_description(stored: Mapping[str, Any]) -> bool:
 
 
 def _are_pairs(entries: Iterable[Any]) -> bool:
-    """Whether each entry is two texts."""
+    """Return whether each entry is two texts."""
     return all(len(entry) == 2 and {type(text) for text in entry} == {str} for entry in entries)
 
 
 def checked_seconds(number: float) -> float:
-    """A duration; raises ``ValueError`` where a number is none."""
+    """Return a duration; raises ``ValueError`` where a number is none."""
     if not 0 <= number < math.inf:
         raise ValueError(number)
     return float(number)

@@ -22,7 +22,7 @@ def select(
     sample_types: Optional[Sequence[str]] = None,
     instruments: Optional[Sequence[str]] = None,
 ) -> List[str]:
-    """The keys of the sounds that have one of the types and one of the instruments, sorted.
+    """Return the keys of the sounds that have one of the types and one of the instruments, sorted.
 
     Args:
         metadata: key -> {``type``, ``sample_pack_key``, ``instrument``, ...}.

@@ -33,7 +33,7 @@ class Target:
     raw_meta_file: Optional[Path] = None
 
     def is_there(self) -> bool:
-        """Whether the dataset stands in ``data_dir``."""
+        """Return whether the dataset stands in ``data_dir``."""
         return (self.data_dir / self.meta_file).is_file()
 
     def check_settings(self) -> None:

@@ -174,7 +174,7 @@ APT = {
 
 
 def _is_free(*layers: nn.Module) -> bool:
-    """Whether nobody wants to hear of the calls of these layers, nor of those of all modules."""
+    """Return whether no hook listens to the calls of these layers, or to those of all modules."""
     return not torch_module._has_any_global_hook() and not any(
         layer._forward_hooks
         or layer._forward_pre_hooks
@@ -190,7 +190,7 @@ def _starts_with_pad(net: nn.Sequential) -> bool:
 
 
 def _is_usual(conv: nn.Module, kernel_size: Optional[int] = None) -> bool:
-    """Whether this is a convolution of nothing but weight, bias, dilation and stride.
+    """Return whether this is a convolution of nothing but weight, bias, dilation and stride.
 
     With a ``kernel_size``, only one of that size without dilation and stride.
     """
@@ -203,7 +203,7 @@ def _is_usual(conv: nn.Module, kernel_size: Optional[int] = None) -> bool:
 
 
 def _is_same_length(pad: Pad, conv: nn.Module) -> bool:
-    """Whether the output is as long as the input, and there is a bias."""
+    """Return whether the output is as long as the input, and there is a bias."""
     taken = conv.dilation[0] * (conv.kernel_size[0] - 1)
     usual = _is_usual(conv) and conv.stride == (1,) and conv.bias is not None
     return usual and sum(pad.padding) == taken
@@ -214,7 +214,7 @@ def _is_elu(layer: nn.Module) -> bool:
 
 
 def _is_usual_norm(norm: Optional[nn.Module]) -> bool:
-    """Whether this is no norm, or one whose statistics are those of this process's batches."""
+    """Return whether a norm is none, or one whose statistics come from this process's batches."""
     return norm is None or (
         type(norm) is nn.BatchNorm1d
         and norm.weight is None
@@ -231,7 +231,7 @@ def _track(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int) -> 
 
 
 def _cast(*tensors: Optional[Tensor]) -> Tuple[Optional[Tensor], ...]:
-    """What autocast does to the arguments of a convolution: it does not look into operations."""
+    """Cast the arguments of a convolution as autocast does, which does not look into operations."""
     dtype = _dtype(tensors[0])
     return tuple(None if t is None else t.to(dtype) for t in tensors)
 

@@ -48,7 +48,7 @@ class Layout(NamedTuple):
         return (num_samples - taken - 1) // self.stride + 1
 
     def empty(self, x: Tensor, weight: Tensor) -> Tensor:
-        """A tensor of the output's shape, for tracing."""
+        """Return a tensor of the output's shape, for tracing."""
         return x.new_empty(x.shape[0], weight.shape[0], self.length(x.shape[-1]))
 
     def forward(self, x: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
@@ -100,7 +100,7 @@ class Layout(NamedTuple):
         return grad_padded, grad_weight
 
     def _pad(self, x: Tensor) -> Tensor:
-        """The signal with its zeros: (B, C, T'), or folded (B, C, T' / d, d)."""
+        """Return the signal with its zeros: (B, C, T'), or folded (B, C, T' / d, d)."""
         left, right = self.left, self.right
         if not self.is_folded:
             return F.pad(x, (left, right)) if left or right else x
@@ -108,7 +108,7 @@ class Layout(NamedTuple):
         return F.pad(x, (left, right)).unflatten(-1, (-1, self.dilation))
 
     def _kernel(self, weight: Tensor) -> Tensor:
-        """The kernel that goes with the padded signal."""
+        """Return the kernel that goes with the padded signal."""
         return weight.unsqueeze(-1) if self.is_folded else weight
 
 
@@ -192,5 +192,5 @@ torch.library.register_autograd("drumblender::conv", _backward, setup_context=_s
 
 
 def elu_backward(grad: Tensor, result: Tensor) -> Tensor:
-    """The gradient of what goes into an ELU, from its result y: its derivative is 1 or y + 1."""
+    """Compute the gradient of the input of an ELU from its result y, where it is 1 or y + 1."""
     return torch.ops.aten.elu_backward(grad, 1.0, 1.0, 1.0, True, result)

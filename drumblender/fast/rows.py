@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 def are_apt(x: Tensor) -> bool:
-    """Whether a signal may be computed on in rows, which has no derivative."""
+    """Return whether a signal may be computed on in rows, which has no derivative."""
     return (
         not torch.is_grad_enabled()
         and x.device.type == "cpu"
@@ -65,7 +65,7 @@ class Convolution(NamedTuple):
 
 
 def mixed(lines: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
-    """A 1x1 convolution, (B, T, C) to (B, T, D)."""
+    """Return a 1x1 convolution, (B, T, C) to (B, T, D)."""
     return F.linear(lines.contiguous(), weight.squeeze(-1), bias)
 
 
@@ -80,6 +80,6 @@ def elu_(x: Tensor) -> Tensor:
 
 
 def empty(like: Tensor) -> Tensor:
-    """A tensor of some shape (B, C, T) that lies in memory as (B, T, C), for tracing."""
+    """Return a tensor of some shape (B, C, T) that lies in memory as (B, T, C), for tracing."""
     batch, channels, length = like.shape
     return like.new_empty(batch, length, channels).transpose(1, 2)

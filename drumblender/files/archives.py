@@ -224,7 +224,7 @@ class _Room:
 
 
 def _bar(archive: Path) -> tqdm:
-    """A progress bar that counts the bytes of an archive."""
+    """Return a progress bar that counts the bytes of an archive."""
     return progress(f"Unpack {printable(archive.name)}", archive.stat().st_size, **BYTES)
 
 
@@ -253,7 +253,7 @@ def _explained(archive: Path, place: Path) -> Iterator[None]:
 
 
 def _safe_name(archive: Path, member: tarfile.TarInfo, is_kit: bool) -> PurePosixPath:
-    """The name of a member, refused where it leads out of the archive."""
+    """Return the name of a member, refused where it leads out of the archive."""
     # Kits also come from Windows.
     text = member.name.replace("\\", "/") if is_kit else member.name
     if leads_outside(text) or "\\" in text or "\0" in text:
@@ -262,14 +262,14 @@ def _safe_name(archive: Path, member: tarfile.TarInfo, is_kit: bool) -> PurePosi
 
 
 def _is_link_inside(member: tarfile.TarInfo, name: PurePosixPath) -> bool:
-    """Whether a member is a link to something in the same archive."""
+    """Return whether a member is a link to something in the same archive."""
     start = name.parent if member.issym() else PurePosixPath()
     target = posixpath.normpath(start / member.linkname)
     return (member.issym() or member.islnk()) and not target.startswith(("/", ".."))
 
 
 def _unsafe(archive: Path, member: tarfile.TarInfo, why: str) -> DrumblenderError:
-    """The error that refuses an archive because of one member."""
+    """Return the error that refuses an archive because of one member."""
     return DrumblenderError(
         f"{archive} is unsafe, {member.name!r} in it {why}; do not use it, "
         "and get it again from a source that you trust."
@@ -277,7 +277,7 @@ def _unsafe(archive: Path, member: tarfile.TarInfo, why: str) -> DrumblenderErro
 
 
 def _damaged(archive: Path, error: BaseException) -> DrumblenderError:
-    """The error that says what a library found wrong with an archive."""
+    """Return the error that says what a library found wrong with an archive."""
     return DamagedArchive(
         f"{archive} is damaged or no tar archive ({error}); remove it and run the command again."
     )

@@ -18,7 +18,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextlib.contextmanager
 def in_one_step(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes ``path`` when the block ends without an exception."""
+    """Give a temporary path that becomes ``path`` when the block ends without an exception."""
     temporary = _beside(path, ending=".tmp")
     try:
         with disk_errors(path):
@@ -97,12 +97,12 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def _old(folder: Path) -> Path:
-    """Where a folder waits until the one that takes its place is there."""
+    """Return where a folder waits until the one that takes its place is there."""
     return _beside(folder, ending=".old")
 
 
 def _beside(path: Path, beginning: str = "", ending: str = "") -> Path:
-    """A name made of another one; of its checksum, where it would be longer than names can be."""
+    """Make a name of another name, or of its checksum if that would be too long for a name."""
     name = f"{beginning}{path.name}{ending}"
     if len(os.fsencode(name)) > _LONGEST_NAME:
         digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]

@@ -160,7 +160,9 @@ def write_audio(path: Path, audio: Tensor, sample_rate: int) -> None:
 
 
 def wav_bytes(audio: Tensor, sample_rate: int) -> bytes:
-    """The bytes of a mono WAV file of 32-bit floats; the same sound always gives the same bytes.
+    """Return the bytes of a mono WAV file of 32-bit floats.
+
+    The same sound always gives the same bytes.
 
     Integers would clip a resampled recording, which may exceed full scale. The file is written here
     because libsndfile puts the time into the header of such a file.

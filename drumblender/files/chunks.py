@@ -29,13 +29,13 @@ def _chunks(file: BinaryIO, start: int, order: str) -> Iterator[Tuple[bytes, int
 
 
 def _is_name(file: BinaryIO, start: int) -> bool:
-    """Whether four bytes can be the name of a chunk."""
+    """Return whether four bytes can be the name of a chunk."""
     name = read_at(file, start, 4)
     return len(name) == 4 and all(0x20 <= byte < 0x7F for byte in name)
 
 
 def _is_chain(file: BinaryIO, start: int, size: int, order: str) -> bool:
-    """Whether a file consists of whole chunks from a position on."""
+    """Return whether a file consists of whole chunks from a position on."""
     end = start
     for _, content, length in _chunks(file, start, order):
         if not _is_name(file, content - 8):
@@ -45,7 +45,7 @@ def _is_chain(file: BinaryIO, start: int, size: int, order: str) -> bool:
 
 
 def wave(file: BinaryIO, start: int, end: int, size: int) -> Optional[Stream]:
-    """The samples of a WAV, RF64 or BW64 file.
+    """Return the samples of a WAV, RF64 or BW64 file.
 
     Args:
         file: the file.
@@ -71,7 +71,7 @@ def wave(file: BinaryIO, start: int, end: int, size: int) -> Optional[Stream]:
 
 
 def wave64(file: BinaryIO, start: int, end: int, size: int) -> Optional[Stream]:
-    """The samples of a Wave64 file; arguments as those of :func:`wave`."""
+    """Return the samples of a Wave64 file; arguments as those of :func:`wave`."""
     whole, form = struct.unpack("<Q", read_at(file, start + 16, 8))[0], b""
     position = start + 40
     for _ in range(MOST_CHUNKS):
@@ -92,7 +92,7 @@ def wave64(file: BinaryIO, start: int, end: int, size: int) -> Optional[Stream]:
 def _as_wave(
     form: bytes, start: int, declared: int, end: int, size: int, order: str, rest_is_whole: bool
 ) -> Optional[Stream]:
-    """The samples with the header of a WAV file in front.
+    """Return the samples with the header of a WAV file in front.
 
     Args:
         form: the chunk that describes them.
@@ -128,7 +128,7 @@ IFF_CHUNKS = {
 
 
 def iff(file: BinaryIO, start: int, end: int, size: int) -> Optional[Stream]:
-    """The samples of an AIFF, AIFC, 8SVX or 16SV file; arguments as those of :func:`wave`."""
+    """Return the samples of an AIFF, AIFC, 8SVX or 16SV file, with arguments as in :func:`wave`."""
     stated, form = struct.unpack(">I4s", read_at(file, start + 4, 8))
     description, samples = IFF_CHUNKS[form]
     found: Dict[bytes, Tuple[int, int]] = {}

@@ -14,7 +14,7 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 @contextlib.contextmanager
 def compressed(raw: IO[bytes], name: str) -> Iterator[Any]:
-    """A stream that compresses what is written to it, in the way that a name's ending says.
+    """Give a stream that compresses what is written to it, in the way that a name's ending says.
 
     The bytes depend on nothing but the content.
 
@@ -39,7 +39,7 @@ def compressed(raw: IO[bytes], name: str) -> Iterator[Any]:
 
 
 def plain(raw: IO[bytes]) -> Any:
-    """A stream of the content of a file, whatever that is compressed with."""
+    """Return a stream of the content of a file, whatever that is compressed with."""
     start = raw.read(6)
     raw.seek(0)
     if start[:2] == b"\x1f\x8b":
@@ -58,7 +58,7 @@ def plain(raw: IO[bytes]) -> Any:
 
 
 def _zstd() -> Any:
-    """The module for Zstandard, which Python has since 3.14; a backport brings it to others."""
+    """Return the module for Zstandard, which Python has since 3.14 and a backport has before."""
     if sys.version_info >= (3, 14):
         from compression import zstd
     else:

@@ -27,7 +27,7 @@ from drumblender.files.tags import before_tags, behind_tags
 
 
 def find_streams(file: BinaryIO) -> List[Stream]:
-    """The streams of samples in a file, mostly one.
+    """Return the streams of samples in a file, mostly one.
 
     Raises:
         Damaged: when it holds less than it says.
@@ -49,7 +49,7 @@ def find_streams(file: BinaryIO) -> List[Stream]:
 
 
 def _contained(file: BinaryIO, start: int, end: int, size: int, magic: bytes) -> Optional[Stream]:
-    """The samples of a container that states their size; None where libsndfile knows better."""
+    """Find the samples of a container that states their size; None where libsndfile does better."""
     kind, form = magic[:4], magic[8:12]
     if kind in (b"RIFF", b"RIFX", b"RF64", b"BW64") and form == b"WAVE":
         return wave(file, start, end, size)
@@ -71,7 +71,7 @@ def _contained(file: BinaryIO, start: int, end: int, size: int, magic: bytes) ->
 
 
 def _au(file: BinaryIO, start: int, end: int, size: int) -> Optional[Stream]:
-    """The samples of an AU file."""
+    """Return the samples of an AU file."""
     header = read_at(file, start, 24)
     if len(header) < 24:
         return None
@@ -86,7 +86,7 @@ def _au(file: BinaryIO, start: int, end: int, size: int) -> Optional[Stream]:
 
 
 def _caf(file: BinaryIO, start: int, end: int, size: int) -> Optional[Stream]:
-    """The samples of a CAF file."""
+    """Return the samples of a CAF file."""
     head, position = read_at(file, start, 8), start + 8
     samples, edits = None, b""
     for _ in range(MOST_CHUNKS):
@@ -110,7 +110,7 @@ def _caf(file: BinaryIO, start: int, end: int, size: int) -> Optional[Stream]:
 
 
 def _flac(file: BinaryIO, start: int, end: int) -> Optional[Stream]:
-    """The samples of a FLAC file."""
+    """Return the samples of a FLAC file."""
     head = bytearray(read_at(file, start, 42))
     if len(head) < 42 or head[4] & 0x7F:
         return None

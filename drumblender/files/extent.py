@@ -40,7 +40,7 @@ def extent(
 
 
 def _is_invented(declared: int, there: int) -> bool:
-    """Whether a size was made up by a program that could not know it.
+    """Return whether a size was made up by a program that could not know it.
 
     Args:
         declared: the size in the header.
@@ -56,5 +56,5 @@ def _is_invented(declared: int, there: int) -> bool:
 
 
 def agrees(stated: int, start: int, size: int) -> bool:
-    """Whether the size that a header states for the whole file is that of the file."""
+    """Return whether the size that a header states for the whole file is that of the file."""
     return abs(start + 8 + stated - size) <= 1

@@ -31,7 +31,7 @@ def any_script(figure: "Figure") -> Iterator[None]:
 
 @functools.lru_cache(maxsize=64)
 def families_for(characters: FrozenSet[str]) -> List[str]:
-    """The installed font families that draw what matplotlib's own does not, as few as needed."""
+    """List the few installed font families that draw what matplotlib's own font does not."""
     from matplotlib.font_manager import findfont, fontManager
 
     missing = {ord(c) for c in characters} - _characters(findfont("DejaVu Sans"))

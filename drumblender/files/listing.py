@@ -13,7 +13,7 @@ _JUNK = re.compile(r"\..*|__MACOSX|Thumbs\.db|desktop\.ini|Icon\r?", re.IGNORECA
 
 
 def is_junk(name: str) -> bool:
-    """Whether an operating system left a file or folder behind, or hides it.
+    """Return whether an operating system left a file or folder behind, or hides it.
 
     >>> [is_junk(name) for name in (".DS_Store", "kick.wav")]
     [True, False]
@@ -22,7 +22,7 @@ def is_junk(name: str) -> bool:
 
 
 def files_below(top: Path, folder: str = ".") -> Iterator[Tuple[str, str]]:
-    """The files of a folder, each once, whatever links lead to it, with what is known against each.
+    """Yield the files of a folder, each once, whatever links lead to it.
 
     Args:
         top: what names are relative to.
@@ -83,7 +83,7 @@ def _identity(folder: Path) -> Tuple[int, int]:
 
 
 def _problem(path: Path) -> str:
-    """Why a file cannot be read, as far as that shows without opening it."""
+    """Return why a file cannot be read, as far as that shows without opening it."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return "is no regular file"

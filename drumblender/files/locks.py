@@ -59,7 +59,7 @@ def locked(path: Path, waiting: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def scratch_folder(folder: Path, prefix: str) -> Iterator[Path]:
-    """A new folder in a folder, which is removed in the end, and so are those of killed programs.
+    """Make a folder in a folder, and remove it in the end, as well as those of killed programs.
 
     Args:
         folder: to make it in.

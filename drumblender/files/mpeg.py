@@ -45,12 +45,14 @@ class _Frame:
 
 
 def is_mpeg(magic: bytes) -> bool:
-    """Whether a file that begins like this is made of MPEG frames."""
+    """Return whether a file that begins like this is made of MPEG frames."""
     return _frame(magic[:4]) is not None
 
 
 def find_mpeg_streams(file: BinaryIO, start: int, end: int) -> List[Stream]:
-    """The streams of frames; a new one starts where a file was appended or something interrupts.
+    """Find the streams of frames.
+
+    A new stream starts where another file was appended, or where something interrupts the frames.
 
     Raises:
         Damaged: when frames are missing.
@@ -67,7 +69,7 @@ def find_mpeg_streams(file: BinaryIO, start: int, end: int) -> List[Stream]:
 
 
 def _stream(file: BinaryIO, start: int, end: int) -> Tuple[Optional[Stream], int]:
-    """The stream of frames that starts somewhere, and where it ends."""
+    """Return the stream of frames that starts somewhere, and where it ends."""
     first = _frame(read_at(file, start, 4))
     assert first is not None
     remarks = _remarks(read_at(file, start, first.length), first)
@@ -97,7 +99,7 @@ def _stream(file: BinaryIO, start: int, end: int) -> Tuple[Optional[Stream], int
 
 
 def _next_frame(file: BinaryIO, start: int, end: int) -> Optional[int]:
-    """Where two frames follow each other; None when there are no more."""
+    """Return where two frames follow each other; None when there are no more."""
     block = read_at(file, start, min(_FARTHEST, max(0, end - start)))
     position = block.find(b"\xff")
     while position >= 0:
@@ -133,7 +135,7 @@ def _frame(header: bytes) -> Optional[_Frame]:
 
 
 def _remarks(data: bytes, frame: _Frame) -> bytes:
-    """What an encoder has to say about a file, in its first frame; empty when that is sound."""
+    """Return what an encoder says about a file in its first frame, or nothing if that is sound."""
     if frame.kind[1] != 3:
         return b""
     if data[frame.info : frame.info + 4] in (b"Xing", b"Info"):

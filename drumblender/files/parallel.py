@@ -20,7 +20,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 
 
 def available_cores() -> int:
-    """The cores that this process may use; batch systems grant fewer than the machine has."""
+    """Count the cores that this process may use. Batch systems grant fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -9,7 +9,7 @@ PathLike = Union[str, Path]
 
 
 def leads_outside(name: str) -> bool:
-    """Whether a relative name leads out of the folder that it is relative to.
+    """Return whether a relative name leads out of the folder that it is relative to.
 
     >>> [leads_outside(name) for name in ("a/b.wav", "/etc/passwd", "a/../../b.wav")]
     [False, True, True]
@@ -19,12 +19,12 @@ def leads_outside(name: str) -> bool:
 
 
 def _leads_outside(path: PurePath) -> bool:
-    """Whether a path of one kind of system does; ``C:x`` is a place of its own on Windows."""
+    """Return whether a path leads outside. On Windows, ``C:x`` is a place of its own."""
     return path.is_absolute() or bool(path.drive) or ".." in path.parts
 
 
 def joined(folder: PurePosixPath, name: str) -> str:
-    r"""What a name means in a folder, without steps back and forth; ``\`` may stand for ``/``.
+    r"""Return what a name means in a folder, without steps back; ``\`` may stand for ``/``.
 
     >>> joined(PurePosixPath("kits/a"), "..\\b\\snare.wav")
     'kits/b/snare.wav'
@@ -33,7 +33,7 @@ def joined(folder: PurePosixPath, name: str) -> str:
 
 
 def as_seen_from(folder: PathLike, path: PathLike) -> str:
-    """A path relative to a folder, with ``/``; as it is where none leads there (another drive)."""
+    """Return a path relative to a folder, with ``/``, or as it is if it is on another drive."""
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:

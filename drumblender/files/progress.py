@@ -10,7 +10,7 @@ BYTES: Dict[str, Any] = {"unit": "B", "unit_scale": True, "unit_divisor": 1024}
 
 
 def progress(what: str, total: Optional[float], unit: str = " sounds", **options: Any) -> tqdm:
-    """A progress bar on stderr; few lines where that is no terminal but a log file."""
+    """Return a progress bar on stderr; few lines where that is no terminal but a log file."""
     interval = 0.1 if sys.stderr.isatty() else 10.0
     return tqdm(
         desc=what, total=total, unit=unit, mininterval=interval, dynamic_ncols=True, **options

@@ -136,7 +136,7 @@ class AudioFile:
         return self._sound
 
     def _read(self, count: int) -> np.ndarray:
-        """The next samples; fewer only where the recording ends."""
+        """Return the next samples; fewer only where the recording ends."""
         pieces, left = [], count
         while left > 0:
             piece = self._read_some(left)
@@ -292,7 +292,7 @@ def read_channels(path: PathLike) -> Tuple[np.ndarray, int]:
 
 
 def duration(path: PathLike) -> float:
-    """How long a recording is, in seconds; 0 where that cannot be known without reading it."""
+    """Return how long a recording is, in seconds; 0 if only reading it would tell."""
     with contextlib.suppress(DrumblenderError):
         with open_recording(path) as file:
             return (file.frames or 0) / file.sample_rate
@@ -328,7 +328,7 @@ def _disk(path: Path) -> Iterator[None]:
 
 
 def _words(error: Exception) -> str:
-    """What libsndfile says, to stand in brackets."""
+    """Return what libsndfile says, to stand in brackets."""
     return str(getattr(error, "error_string", error)).strip().rstrip(".") or "unknown format"
 
 

@@ -7,7 +7,7 @@ from drumblender.files.streams import read_at
 
 
 def behind_tags(file: BinaryIO, size: int) -> int:
-    """The position behind ID3v2 and APE tags, which may stand in front of any format."""
+    """Return the position behind ID3v2 and APE tags, which may stand in front of any format."""
     start = 0
     while True:
         header = read_at(file, start, 32)
@@ -33,7 +33,7 @@ def behind_tags(file: BinaryIO, size: int) -> int:
 
 
 def before_tags(file: BinaryIO, start: int, end: int) -> int:
-    """The position in front of the ID3v1, APE, Lyrics3 and ID3v2 tags at the end of a file."""
+    """Return the position before the ID3v1, APE, Lyrics3 and ID3v2 tags at the end of a file."""
     while True:
         last = read_at(file, max(start, end - 128), min(128, end - start))
         length = 0

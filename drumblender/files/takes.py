@@ -71,13 +71,13 @@ class Take:
                 yield block if full_scale == 1 else block / full_scale
 
     def is_float(self, bits: int) -> bool:
-        """Whether its files hold floats, which may exceed full scale."""
+        """Return whether its files hold floats, which may exceed full scale."""
         return bits == 32 and self.destination.suffix.lower() == ".wav"
 
 
 @contextlib.contextmanager
 def scratch_folder(folder: Path, destination: Path) -> Iterator[Path]:
-    """A hidden folder for what waits to be written, which is removed in the end.
+    """Give a hidden folder for what waits to be written, which is removed in the end.
 
     Those of programs that were killed are removed as well, and folders that stay empty.
 

@@ -18,7 +18,7 @@ _LONGEST_NAME = 251  # bytes, which leaves room for the ".tmp" of a file that is
 
 
 def printable(text: str) -> str:
-    r"""A name on one line: what cannot be shown is escaped.
+    r"""Return a name on one line: what cannot be shown is escaped.
 
     Bytes of a name that are no UTF-8 are lone surrogates in Python, which no encoding takes.
 
@@ -29,7 +29,7 @@ def printable(text: str) -> str:
 
 
 def json_line(value: Any) -> str:
-    r"""A value as JSON that UTF-8 can hold and an editor shows; it reads back as it is.
+    r"""Return a value as JSON that UTF-8 can hold and an editor shows; it reads back as it is.
 
     >>> print(json_line({"Größe": "caf\udce9"}))
     {"Größe": "caf\udce9"}
@@ -68,7 +68,7 @@ def align(lines: Sequence[Sequence[str]], names: int = 1) -> str:
 
 
 def fitting(stem: str, ending: str) -> str:
-    """A file's name of a stem and an ending; shortened where file systems would refuse it.
+    """Return a file's name of a stem and an ending; shortened where file systems would refuse it.
 
     Two stems stay two names: a checksum stands for what is cut off.
 
@@ -85,7 +85,9 @@ def fitting(stem: str, ending: str) -> str:
 
 
 def readable(name: str) -> str:
-    r"""A file's name as it was meant: in composed characters, bytes that are no UTF-8 as Latin-1.
+    r"""Return a file's name as it was meant, in composed characters.
+
+    Bytes that are not UTF-8 count as Latin-1.
 
     >>> readable("caf\udce9") == readable("cafe\u0301") == "caf\u00e9"
     True

@@ -79,7 +79,7 @@ def _write_group(
 
 
 def stem_files(folder: Path, output: Path, parts: Sequence[str]) -> Dict[str, Path]:
-    """Where the parts of an output go, by name.
+    """Return where the parts of an output go, by name.
 
     Their format is that of their sum, unless it is lossy, because they shall add up.
     """
@@ -88,7 +88,7 @@ def stem_files(folder: Path, output: Path, parts: Sequence[str]) -> Dict[str, Pa
 
 
 def full_scales(takes: Sequence[Take], normalize: str, bits: int) -> List[float]:
-    """The value that becomes full scale in each take: the same in all, but for "each".
+    """Return the value that becomes full scale in each take: the same in all, but for "each".
 
     Args:
         takes: all that one command writes.
@@ -108,7 +108,7 @@ def full_scales(takes: Sequence[Take], normalize: str, bits: int) -> List[float]
 def describe_scales(
     takes: Sequence[Take], scales: Sequence[float], normalize: str, bits: int
 ) -> List[str]:
-    """What a person should know about the level of what is written."""
+    """Return what a person should know about the level of what is written."""
     if normalize != "no" or not takes:
         return []
     worst = max(takes, key=lambda take: take.loudest)
@@ -142,7 +142,7 @@ def write_take(take: Take, full_scale: float, bits: int) -> None:
 
 
 def add_up(stems: Sequence[Path], output: Path) -> bool:
-    """Whether the stems that lie somewhere are those of an output, as far as can be heard."""
+    """Return whether stems in files add up to an output, as far as can be heard."""
     try:
         with contextlib.ExitStack() as stack:
             files = [
@@ -167,9 +167,9 @@ def add_up(stems: Sequence[Path], output: Path) -> bool:
 
 
 def _encoded_alike(sample_rate: int, whole: np.ndarray, *parts: np.ndarray) -> bool:
-    """Whether parts add up to what a Vorbis file holds, which is other noise where there is noise.
+    """Return whether parts add up to what a Vorbis file holds.
 
-    The same noise comes of the same samples, though.
+    Vorbis replaces noise by other noise, but it makes the same noise of the same samples.
     """
     total = functools.reduce(np.add, parts)
     channels = 1 if total.ndim == 1 else total.shape[1]

@@ -83,7 +83,7 @@ class DrumBlender(Blender, pl.LightningModule):
         self.noise_seed = int(os.environ.get("PL_GLOBAL_SEED") or torch.initial_seed() % 2**32)
 
     def loss_of(self, resynthesis: Tensor, target: Tensor) -> Tensor:
-        """The loss, in float32 whatever autocast does."""
+        """Return the loss, in float32 whatever autocast does."""
         with full_precision(target):
             return self.loss_fn(at_least_float32(resynthesis), at_least_float32(target))
 
@@ -103,7 +103,7 @@ class DrumBlender(Blender, pl.LightningModule):
         return {"loss": loss, "target": audio, "resynthesis": resynthesis.detach()}
 
     def _losses(self, outputs: Dict[str, Tensor]) -> Tensor:
-        """The loss of each item of a batch alone, (B,)."""
+        """Return the loss of each item of a batch alone, (B,)."""
         pairs = list(zip(outputs["resynthesis"].split(1), outputs["target"].split(1)))
         if len(pairs) == 1:
             return outputs["loss"].detach().reshape(1)
@@ -192,7 +192,7 @@ class DrumBlender(Blender, pl.LightningModule):
         self._seed(2, batch_idx)  # the noise that the test hears
 
     def predict_step(self, batch, batch_idx: int) -> Dict[str, Any]:
-        """The resynthesis, its target, and its parts by name."""
+        """Return the resynthesis, its target, and its parts by name."""
         audio, params = batch
         num_samples = audio.shape[-1]
         stems = self.synthesize(self.encode(audio, Modes(params, num_samples)), num_samples)

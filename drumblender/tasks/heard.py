@@ -27,7 +27,7 @@ class Heard:
     padded_to: int = 0
 
     def through(self, network: nn.Module, *more: Any) -> Tensor:
-        """What a network makes of the audio, padded as in training.
+        """Return what a network makes of the audio, padded as in training.
 
         A network may have a method ``forward_padded(audio, num_samples)`` that gives the same
         without computing what it makes of silence again and again.
@@ -50,12 +50,12 @@ def predict(encoder: nn.Module, takes_audio: bool, heard: Heard) -> Tensor:
 
 
 def output_of(result: Any) -> Tensor:
-    """The output of an encoder that gives (output, latent), or else what it gives."""
+    """Return the output of an encoder that gives (output, latent), or else what it gives."""
     return result[0] if isinstance(result, (tuple, list)) else result
 
 
 def _has_shortcut(network: nn.Module) -> bool:
-    """Whether ``forward_padded`` does what the network's ``forward`` does.
+    """Return whether ``forward_padded`` does what the network's ``forward`` does.
 
     It does not where a subclass has another forward, or where a hook waits for the call.
     """

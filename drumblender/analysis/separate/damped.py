@@ -59,7 +59,7 @@ class Damped:
         return (self.omega < 2 * math.pi * GLIDING) & (self.depth != 0)[:, None]
 
     def rows(self, index: Tensor) -> "Damped":
-        """The modes of some of the sounds, by number (k,)."""
+        """Return the modes of some of the sounds, by number (k,)."""
         return Damped(*(getattr(self, field.name)[index] for field in fields(self)))
 
     def choose(self, index: Tensor) -> "Damped":
@@ -99,7 +99,7 @@ def waves(modes: Damped, time: Tensor, factor: Optional[Callable[[Tensor], Tenso
 
 
 def _clock(modes: Damped, since: Tensor) -> Tuple[Tensor, Tensor]:
-    """The clock that each mode turns by, psi, and its slope (B, M or 1, n).
+    """Return the clock that each mode turns by, psi, and its slope (B, M or 1, n).
 
     Before the onset modes turn as at the onset.
     """

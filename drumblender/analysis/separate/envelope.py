@@ -31,7 +31,7 @@ _CALM = 0.1
 
 
 def shape(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int) -> Tensor:
-    """The curves of the modes at the knots (B, M, KNOTS), complex128; 0 where a mode is plain.
+    """Measure the curves of the modes at the knots; 0 where a mode is plain.
 
     Args:
         residual: recordings without the modes.
@@ -115,7 +115,7 @@ def _energy(products: Products, found: Tensor) -> Tensor:
 
 
 def factors(coefficients: Tensor) -> Callable[[Tensor], Tensor]:
-    """What envelopes are multiplied by, as a function of the times since the onset (B, F)."""
+    """Return the function that gives factors of envelopes at times since the onset (B, F)."""
 
     def factor(since: Tensor) -> Tensor:
         return 1 + coefficients @ _bumps(since).mT.to(coefficients.dtype)

@@ -94,7 +94,7 @@ def warp(x: Tensor, times: Tensor, rate: float) -> Tensor:
 
 
 def unwarped(psi: Tensor, depth: Tensor, time: Tensor) -> Tensor:
-    """The time t at which t + d g (1 - exp(-t / g)) is psi, by Newton's method."""
+    """Return the time t at which t + d g (1 - exp(-t / g)) is psi, by Newton's method."""
     t = psi / (1 + depth.clamp(min=0))
     for _ in range(12):
         fall = torch.exp(-t / time)

@@ -69,7 +69,7 @@ def find_onsets(x: Tensor, sample_rate: int) -> Tensor:
 
 
 def _falls(x: Tensor, onset: float, start: float, sample_rate: int) -> bool:
-    """Whether what begins quietly is a stroke of its own, and not the beginning of a slow rise."""
+    """Return whether what begins quietly is a stroke of its own, not the start of a slow rise."""
     begin, behind, end = (
         int(max(0, seconds) * sample_rate) for seconds in (onset, onset + AFTER, start - AFTER)
     )

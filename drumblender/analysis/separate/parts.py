@@ -104,7 +104,7 @@ class _Stroke(NamedTuple):
     start: Tensor
 
     def rows(self, index: Tensor) -> "_Stroke":
-        """The strokes of some of the sounds, by their places (k,)."""
+        """Return the strokes of some of the sounds, by their places (k,)."""
         modes = self.modes.rows(index)
         rest = (part[index] for part in (self.until, self.curves, self.piece, self.start))
         return _Stroke(self.sound[index], modes, *rest)
@@ -141,7 +141,7 @@ def _modal(audio: Tensor, onsets: Tensor, settings: AnalysisSettings) -> Tensor:
 def _find(
     audio: Tensor, onsets: Tensor, number: int, earlier: List[_Stroke], settings: AnalysisSettings
 ) -> _Stroke:
-    """The modes that begin at an onset, by its number. Earlier ones that are damped there end."""
+    """Find the modes that begin at an onset, and end earlier ones that are damped there."""
     rate, num_samples = settings.sample_rate, audio.shape[-1]
     sound = onsets[:, number].isfinite().nonzero()[:, 0]
     onset = onsets[sound, number]
@@ -174,7 +174,7 @@ def _find(
 def _ringing(
     piece: Tensor, time: Tensor, onset: Tensor, sound: Tensor, earlier: List[_Stroke]
 ) -> Tensor:
-    """What still rings of earlier strokes in the pieces of sounds (b, n); the rest ends there.
+    """Compute what still rings of earlier strokes in the pieces of sounds; the rest ends there.
 
     Args:
         piece: of the sounds, from shortly before an onset on.
@@ -223,7 +223,7 @@ def _frames(
 def _spans(
     stroke: _Stroke, num_frames: int, frame: float, settings: AnalysisSettings
 ) -> List[Span]:
-    """The modes of a stroke of one sound, the loudest first."""
+    """Return the modes of a stroke of one sound, the loudest first."""
     there = (stroke.modes.stat[0] > 0).nonzero()[:, 0]
     if not len(there):
         return []
@@ -248,14 +248,14 @@ def _spans(
 
 
 def _played(modal: Tensor, num_samples: int) -> Tensor:
-    """The sound of modes (B, N)."""
+    """Return the sound of modes (B, N)."""
     heard = int(modal[:, 1].any(-1).sum(1).max())
     frequency, amplitude, phase = modal[:, :, : max(1, heard)].unbind(1)
     return modal_synth(frequency, amplitude, num_samples, phase[..., :1])[:, 0]
 
 
 def _helps(audio: Tensor, tones: Tensor, onsets: Tensor, num_frames: int, rate: int) -> Tensor:
-    """Whether tones explain something, from each onset to the next one, by frames (B, F)."""
+    """Return whether tones explain something, from each onset to the next one, by frames (B, F)."""
     num_samples = audio.shape[-1]
     if onsets.shape[1] == 1:
         explained = audio.square().sum(1) >= (audio - tones).square().sum(1)

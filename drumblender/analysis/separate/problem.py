@@ -95,7 +95,7 @@ class Problem(NamedTuple):
 
 
 def by_size(group: Group, modes: Damped) -> List[Group]:
-    """The group in parts with about as many modes in each band, so that few rows are empty.
+    """Split a group into parts with about as many modes in each band, so that few rows are empty.
 
     Bands with glides are apart, because their modes are slower to compute.
     """

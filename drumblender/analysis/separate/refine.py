@@ -74,7 +74,7 @@ def refine(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int, step
 def pose(
     bands: Bands, group: Group, modes: Damped, noise: Tensor, skip: float
 ) -> Tuple[Problem, State]:
-    """The problem, and the state with decays guessed for new modes.
+    """Return the problem, and the state with decays guessed for new modes.
 
     Args:
         bands: of the residual.
@@ -116,7 +116,7 @@ def pose(
 
 
 def _guess(problem: Problem, steady: Tensor) -> Tensor:
-    """The time constant at which each mode explains most (G, P)."""
+    """Return the time constant at which each mode explains most (G, P)."""
     guesses = torch.tensor(_GUESSES, dtype=torch.float64, device=steady.device)
     since = problem.since.clamp(min=0).float()
     decay = torch.exp(-since[:, None] / guesses[:, None].float())
@@ -129,7 +129,7 @@ def _guess(problem: Problem, steady: Tensor) -> Tensor:
 
 
 def _minimize(problem: Problem, state: State, steps: int) -> Tuple[State, Tensor]:
-    """The fitted state and its waves."""
+    """Return the fitted state and its waves."""
     moves = bool((problem.glides.any(1) & problem.is_real).any())
     wave = problem.waves(state)
     products = _products(problem, wave, not moves and steps > 0)
@@ -167,7 +167,7 @@ class Products(NamedTuple):
     right: Tensor
 
     def where(self, here: Tensor, other: "Products") -> "Products":
-        """The other one in bands where ``here`` (G,), else this one."""
+        """Return the other one in bands where ``here`` (G,), else this one."""
         return Products(
             *(torch.where(here.view(-1, *[1] * (a.dim() - 1)), b, a) for a, b in zip(self, other))
         )
@@ -271,7 +271,7 @@ def _step_with_glide(
 
 
 def _too_long(problem: Problem, state: State, change: Tensor) -> Tensor:
-    """How many times longer than allowed each step is, at least 1 (G, P)."""
+    """Return how many times longer than allowed each step is, at least 1 (G, P)."""
     length = (change.imag.abs() / (2 * math.pi * _HZ)).maximum(
         change.real.abs() / (0.5 * state.rate)
     )
@@ -309,7 +309,7 @@ def solve(products: Products, ridge: Tensor, relative: bool = True) -> Tensor:
 
 
 def _put(modes: Damped, group: Group, state: State, stat: Tensor) -> Damped:
-    """The modes with those of the groups replaced."""
+    """Return the modes with those of the groups replaced."""
     # What is not there goes to a column of its own, which is cut off.
     sound = group.sound[:, None].expand_as(group.member)
     place = torch.where(group.there, group.member, modes.omega.shape[1])

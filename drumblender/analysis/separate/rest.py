@@ -32,7 +32,9 @@ _AT_ONCE = 64
 
 @lru_cache(maxsize=16)
 def band_shares(bins: int, sample_rate: int, count: int) -> Tensor:
-    """Which part of each bin of a spectrum belongs to which band, (count, bins); columns sum to 1.
+    """Return the part of each bin of a spectrum that belongs to each band, (count, bins).
+
+    The parts of a bin add up to 1.
 
     Bands are equally wide on the scale of equivalent rectangular bandwidths from 20 Hz to Nyquist.
 
@@ -81,7 +83,7 @@ def divide(rest: Tensor, onsets: Tensor, sample_rate: int) -> Tuple[Tensor, Tens
 def _attacks(
     part: Tensor, begin: Tensor, later: Tensor, follows: Tensor, sample_rate: int
 ) -> Tensor:
-    """The transients of pieces (G, n).
+    """Return the transients of pieces (G, n).
 
     Args:
         part: the pieces.

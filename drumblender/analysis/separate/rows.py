@@ -118,7 +118,7 @@ def arrange(spans: List[Span], num_rows: int, num_frames: int, frame: float) -> 
 
 
 def _row_for(span: Span, rows: List[_Row]) -> Optional[_Row]:
-    """A row that is silent when the span begins, the nearest in pitch, if it is near."""
+    """Return a row that is silent when the span begins, the nearest in pitch, if it is near."""
     begin = float(span.omega[-1])
     best, distance = None, _SAME
     for row in rows:
@@ -130,7 +130,7 @@ def _row_for(span: Span, rows: List[_Row]) -> Optional[_Row]:
 
 
 def _row_to_cut(span: Span, rows: List[_Row], frame: float) -> Optional[_Row]:
-    """The row that is quietest where the span begins; made silent, if it is quieter."""
+    """Return the row that is quietest where the span begins; made silent, if it is quieter."""
     place = span.first - _SILENT
     candidates = [row for row in rows if row.stop <= place or row.begin + 1 < place]
     if not candidates:

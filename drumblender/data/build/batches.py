@@ -29,7 +29,7 @@ _BATCH = 256
 
 
 def feature_maker(workers: Workers, device: str) -> Callable[[Sequence[Recipe]], Outcomes]:
-    """The function that carries out recipes of feature files.
+    """Return the function that carries out recipes of feature files.
 
     Args:
         workers: the processes that measure where the device is the processor.

@@ -87,7 +87,7 @@ class GrowingDataset:
         self.journal = read_journal(self.folder)
 
     def recipe(self, key: str, name: str, source: Path, origin: Stamp) -> Recipe:
-        """The recipe of one file, which knows where the file was made before.
+        """Return the recipe of one file, which knows where the file was made before.
 
         Args:
             key: key of the sound.

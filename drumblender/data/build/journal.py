@@ -52,13 +52,13 @@ def read_journal(folder: Path) -> Journal:
 
 
 def journal_line(name: str, made: Made) -> str:
-    """The entry of one file."""
+    """Return the entry of one file."""
     cut = {CUT: made.cut} if made.cut else {}
     return json.dumps({"file": name, "of": made.of, "is": made.stamp, **cut}) + "\n"
 
 
 def _stamp(numbers: Sequence[int]) -> Stamp:
-    """A stamp as it stands in the journal."""
+    """Return a stamp as it stands in the journal."""
     first, second = numbers
     return int(first), int(second)
 

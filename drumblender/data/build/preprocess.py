@@ -187,7 +187,7 @@ def preprocess_features(
 
 
 def _reusable(data_dir: Path, settings: DatasetSettings) -> Journal:
-    """The journal of the dataset in ``data_dir``; raises where it may not be brought up to date."""
+    """Return the journal of the dataset in ``data_dir``, or refuse where it may not be changed."""
     if not data_dir.exists() or (data_dir.is_dir() and not any(data_dir.iterdir())):
         return {}
     stored = read_settings(data_dir)
@@ -218,7 +218,7 @@ def _check_analysis(settings: DatasetSettings, device: str) -> None:
 
 
 def _nothing_left(folder: Path, skipped: Skipped) -> DrumblenderError:
-    """The error that tells why no file of a folder can be used."""
+    """Return the error that tells why no file of a folder can be used."""
     first = "; ".join(printable(" ".join(entry)) for entry in sorted(skipped.values())[:3])
     more = f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
     return DrumblenderError(

@@ -127,19 +127,19 @@ def stored_audio(recipe: Recipe) -> Tensor:
 
 
 def not_analyzed(error: Exception) -> Unusable:
-    """The reason why a sound has no features."""
+    """Return the reason why a sound has no features."""
     trace(error)
     return Unusable(f"cannot be analyzed ({type(error).__name__}: {error})")
 
 
 @functools.lru_cache(maxsize=1)
 def cached_analysis(settings: AnalysisSettings) -> CQTModalAnalysis:
-    """The analysis, whose filters take longer to make than a sound to analyze."""
+    """Return the analysis, whose filters take longer to make than a sound to analyze."""
     return CQTModalAnalysis(settings)
 
 
 def feature_bytes(parameters: Union[Tensor, Unusable]) -> Tuple[bytes, float]:
-    """The content of a feature file, which is never cut; raises the reason why there is none."""
+    """Return the content of a feature file, which is never cut, or raise why there is none."""
     if isinstance(parameters, Unusable):
         raise parameters
     if not torch.isfinite(parameters).all():
@@ -151,7 +151,7 @@ def feature_bytes(parameters: Union[Tensor, Unusable]) -> Tuple[bytes, float]:
 
 
 def _audio_bytes(recipe: Recipe) -> Tuple[bytes, float]:
-    """The content of a WAV file, and the seconds of a recording that was cut."""
+    """Return the content of a WAV file, and the seconds of a recording that was cut."""
     s = recipe.settings
     audio, cut = read_with_length(recipe.source, s.sample_rate, s.num_samples, s.silence_db)
     return wav_bytes(audio, s.sample_rate), cut

@@ -68,7 +68,7 @@ class BuildReport:
         return "\n".join(map(printable, lines))
 
     def _about_types(self) -> Iterator[str]:
-        """What to do about sounds of unknown type, if there are any."""
+        """Yield what to do about sounds of unknown type, if there are any."""
         if self.untyped:
             yield (
                 f"{sum(self.untyped.values())} sounds are of unknown type, and no filter by "
@@ -77,7 +77,7 @@ class BuildReport:
             )
 
     def _about_cuts(self) -> Iterator[str]:
-        """What to do about sounds that were cut, if there are any."""
+        """Yield what to do about sounds that were cut, if there are any."""
         if self.cut:
             key = max(self.cut, key=self.cut.__getitem__)
             longest = f"{self.cut[key]:.1f}" if self.cut[key] < LONGEST_S else f"over {LONGEST_S}"
@@ -89,7 +89,7 @@ class BuildReport:
 
 
 def _few(what: str, entries: Sequence[Tuple[str, str]]) -> List[str]:
-    """A line for each file, but one line for the many of thousands that have the same reason."""
+    """Return a line for each file, but only one for the rest of thousands with the same reason."""
     lines: List[str] = []
     count: Counter[str] = Counter()
     for name, reason in entries:

@@ -94,15 +94,15 @@ class Summary:
         return f"{printable(self.title)}\n{align(lines)}"
 
     def _is_copy(self, key: str) -> bool:
-        """Whether a sound is the same as another one."""
+        """Return whether a sound is the same as another one."""
         return "duplicate_of" in self.metadata[key]
 
     def _quantile(self, keys: List[str], share: float) -> float:
-        """The seconds that a share of sounds does not exceed."""
+        """Return the seconds that a share of sounds does not exceed."""
         return float(np.quantile([self.seconds[key] for key in keys], share))
 
     def _largest(self, packs: Iterable[str]) -> List[str]:
-        """The sample packs with the most sounds, the largest first."""
+        """Return the sample packs with the most sounds, the largest first."""
         sizes = Counter(str(item.get("sample_pack_key")) for item in self.metadata.values())
         return sorted(packs, key=lambda pack: (-sizes[pack], pack))[:_MOST_PACKS]
 
@@ -131,7 +131,7 @@ def summarize(target: Target) -> Summary:
 
 
 def describe(target: Target) -> str:
-    """How many sounds a dataset has, and how many are in each split."""
+    """Return how many sounds a dataset has, and how many are in each split."""
     total = len(target.open())
     sizes = dict.fromkeys(SPLITS, 0)
     for name in SPLITS:
@@ -202,7 +202,7 @@ def _bars(axes: Any, counts: Mapping[str, Counter], names: List[str]) -> None:
 
 
 def _in_order(instruments: Iterable[str]) -> List[str]:
-    """The instruments that we know in their order, then others, then what is unknown."""
+    """Return the instruments that we know in their order, then others, then what is unknown."""
     order = list(INSTRUMENTS)
     return sorted(
         instruments,

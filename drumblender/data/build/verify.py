@@ -73,7 +73,7 @@ def _check(
     all_modes: bool,
     entry: Tuple[str, Dict[str, Any]],
 ) -> List[str]:
-    """What is wrong with one sound.
+    """Return what is wrong with one sound.
 
     Args:
         data_dir: the dataset.
@@ -110,7 +110,7 @@ def _check(
 
 
 def _attempt(check: Iterator[str]) -> List[str]:
-    """What a check finds, or the error that ends it."""
+    """Return what a check finds, or the error that ends it."""
     try:
         return list(check)
     except DrumblenderError as error:
@@ -118,7 +118,7 @@ def _attempt(check: Iterator[str]) -> List[str]:
 
 
 def _check_audio(path: Path, settings: DatasetSettings) -> Iterator[str]:
-    """What is wrong with a WAV file."""
+    """Yield what is wrong with a WAV file."""
     audio = load_audio(path, settings.sample_rate, settings.num_samples)
     if not torch.isfinite(audio).all():
         yield f"{path} holds samples that are not numbers."
@@ -129,7 +129,7 @@ def _check_audio(path: Path, settings: DatasetSettings) -> Iterator[str]:
 def _check_features(
     path: Path, num_samples: int, analysis: AnalysisSettings, all_modes: bool
 ) -> Iterator[str]:
-    """What is wrong with a feature file."""
+    """Yield what is wrong with a feature file."""
     parameters: Tensor = load_features(path)
     _, modes, frames = parameters.shape
     expected = num_samples // analysis.hop_length + 1

@@ -88,7 +88,7 @@ def write_configuration(
 
 
 def _with_types(sounds: Sequence[RawSound], types: Sequence[str], folder: Path) -> List[RawSound]:
-    """The sounds with the types that a person says."""
+    """Return the sounds with the types that a person says."""
     said: Dict[str, str] = {}
     packs = {sound.sample_pack_key for sound in sounds}
     for text in types:
@@ -108,7 +108,7 @@ def _with_types(sounds: Sequence[RawSound], types: Sequence[str], folder: Path) 
 
 
 def _of_unknown_type(sounds: Iterable[RawSound], command: str) -> List[str]:
-    """What to do about sounds whose names say nothing of a type."""
+    """Return what to do about sounds whose names say nothing of a type."""
     packs = Counter(
         sound.sample_pack_key
         for sound in sounds
@@ -166,7 +166,7 @@ def raw_metadata(
 
 
 def table(sounds: Iterable[RawSound]) -> str:
-    """How many sounds of which instrument each pack has, by their names."""
+    """Return how many sounds of which instrument each pack has, by their names."""
     counts: Dict[Tuple[str, str], Counter] = {}
     others, missing = 0, 0
     for sound in sounds:
@@ -228,7 +228,7 @@ def _yaml(config: Path, metadata: Path, folder: Path) -> str:
 
 
 def _from(home: Path, path: Path) -> str:
-    """A path as a configuration in ``home`` says it.
+    """Return a path as a configuration in ``home`` says it.
 
     What lies below the configuration's folder or beside it may move with it; what lies elsewhere
     stays where it is.

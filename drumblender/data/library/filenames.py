@@ -33,7 +33,7 @@ class Names:
                 self._stems.setdefault(_without_suffix(meant).casefold(), name)
 
     def find(self, path: str) -> Optional[str]:
-        """The file of that very name, or else one whose name differs in case or encoding."""
+        """Return the file of that very name, or else one whose name differs in case or encoding."""
         if path in self._exact:
             return path
         meant = readable(path)
@@ -48,7 +48,7 @@ class Names:
 
 
 def is_sound_name(name: str) -> bool:
-    """Whether a file is a sound, going by its name."""
+    """Return whether a file is a sound, going by its name."""
     return PurePosixPath(name).suffix.lower() in SOUND_SUFFIXES
 
 
@@ -67,5 +67,5 @@ def under(names: Sequence[str], folder: str) -> List[str]:
 
 
 def _without_suffix(name: str) -> str:
-    """A name without the ending that says its format."""
+    """Return a name without the ending that says its format."""
     return name[: len(name) - len(PurePosixPath(name).suffix)]

@@ -6,11 +6,11 @@ UNFINISHED = ".drumblender-download.json"  # in a raw folder while it is downloa
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Whether the download of a raw folder was begun and not finished."""
+    """Return whether the download of a raw folder was begun and not finished."""
     return (folder / UNFINISHED).exists()
 
 
 def is_there(folder: Path) -> bool:
-    """Whether a raw folder holds files; if it was downloaded, whether it holds all of them."""
+    """Return whether a raw folder holds files, and all of them if it was downloaded."""
     visible = folder.is_dir() and any(path.name[0] != "." for path in folder.iterdir())
     return visible and not is_unfinished(folder)

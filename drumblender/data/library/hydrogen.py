@@ -55,7 +55,7 @@ def instruments(xml: bytes) -> List[Tuple[str, str]]:
 
 
 def _decoded(xml: bytes) -> Iterator[str]:
-    """The text, without a declaration of its encoding: as declared first, else as it looks."""
+    """Decode the text as declared, else as it looks, and leave its declaration out."""
     if xml.startswith((b"<\0", b"\0<")):  # UTF-16 without its mark
         xml = (codecs.BOM_UTF16_LE if xml[1:2] == b"\0" else codecs.BOM_UTF16_BE) + xml
     text = decode(xml)
@@ -108,4 +108,4 @@ class _Reader:
             names.append(text)
 
     def close(self) -> None:
-        """What the parser calls at the end; everything is in ``found`` by then."""
+        """Return what the parser calls at the end; everything is in ``found`` by then."""

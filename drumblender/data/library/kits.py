@@ -72,7 +72,7 @@ class Kits:
     unusable: Dict[str, str] = field(default_factory=dict)
 
     def archive_of(self, name: str) -> str:
-        """The archive that holds a file; empty when none does."""
+        """Return the archive that holds a file; empty when none does."""
         for match in _IN_ARCHIVE.finditer(name):
             if name[: match.end()] in self.archives:
                 return name[: match.end()]
@@ -112,21 +112,21 @@ def read_kits(raw_dir: Path, names: Iterable[str]) -> Kits:
 
 
 def is_description(name: str) -> bool:
-    """Whether a file describes a kit, going by its name."""
+    """Return whether a file describes a kit, going by its name."""
     lower = name.lower()
     is_kit = lower.endswith((SFZ, hydrogen.ARCHIVE_SUFFIX))
     return is_kit or lower.rpartition("/")[2] == hydrogen.DESCRIPTION
 
 
 def _reason(error: Exception) -> str:
-    """What was wrong with a kit, for a person."""
+    """Return what was wrong with a kit, for a person."""
     text = getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
     known = isinstance(error, (DrumblenderError, OSError, ValueError, SyntaxError))
     return printable(text if known else f"{type(error).__name__}: {text}")
 
 
 def _content(raw_dir: Path, name: str) -> bytes:
-    """A description that is a file of its own."""
+    """Return a description that is a file of its own."""
     path = raw_dir / name
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -159,7 +159,7 @@ def _add(
 
 
 def _label(text: str) -> str:
-    """The beginning of a label; recognizing an instrument in a long one would take too long."""
+    """Return the beginning of a label, because searching a long one would take too long."""
     return text[:_LONGEST_LABEL]
 
 
@@ -212,7 +212,7 @@ def _read_archive(raw_dir: Path, name: str, kits: Kits) -> None:
 
 
 def _is_drumkit_xml(member: PurePosixPath) -> bool:
-    """Whether a file of an archive describes a kit."""
+    """Return whether a file of an archive describes a kit."""
     return member.name == hydrogen.DESCRIPTION
 
 
@@ -248,13 +248,13 @@ def _read_sfz(raw_dir: Path, name: str, kits: Kits, there: Names) -> None:
 
 
 def _labels(region: Dict[str, str]) -> Tuple[str, ...]:
-    """The names that a region and what it is part of have, the region's own first."""
+    """Return the names that a region and what it is part of have, the region's own first."""
     names = ("region_label", "group_label", "master_label", "global_label")
     return tuple(_label(region[name]) for name in names if region.get(name))
 
 
 def _key_name(region: Dict[str, str]) -> List[str]:
-    """The drum of General MIDI on a region's key; none where the region has several keys."""
+    """Return the drum of General MIDI on a region's key; none where the region has several keys."""
     key = region.get("key", region.get("lokey", ""))
     if "key" not in region and region.get("hikey") != key:
         return []
@@ -275,7 +275,7 @@ def _key_name(region: Dict[str, str]) -> List[str]:
 
 
 def _sfz_pack(raw_dir: Path, path: PurePosixPath, files: List[str]) -> str:
-    """The sample pack of a kit: the folder of the kit and its samples, or of the samples alone."""
+    """Return the sample pack of a kit: the folder of the kit and its samples, or of the samples."""
     inside = {str(PurePosixPath(file).parent) for file in files if not file.startswith(("..", "/"))}
     for folders in ([str(path.parent), *inside], list(inside)):
         common = posixpath.commonpath(folders) if folders else ""

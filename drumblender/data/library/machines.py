@@ -19,7 +19,7 @@ _LEAST_LETTERS_OF_A_FILE_CODE = 5
 
 
 def said(texts: Sequence[str], file: str) -> str:
-    """The type that names say: of machines, or in words; empty where they say none.
+    """Return the type that names say: of machines, or in words; empty where they say none.
 
     Folders count more than the file's name, inner ones more than outer ones.
 
@@ -39,7 +39,7 @@ def said(texts: Sequence[str], file: str) -> str:
 
 
 def hinted(texts: Sequence[str], file: str) -> str:
-    """The type that names make likely, as :func:`said`; of a file's name, only makers count.
+    """Return the type that names make likely, as :func:`said`; of a file's name, only makers count.
 
     >>> hinted(["Korg"], "01"), hinted(["Jazz Kit"], "01"), hinted(["My sounds"], "01")
     ('electronic', 'acoustic', '')
@@ -61,7 +61,7 @@ def hinted(texts: Sequence[str], file: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def without(text: str) -> str:
-    """A name without the makers and machines in it.
+    """Return a name without the makers and machines in it.
 
     >>> without("rolandtr808-bd"), without("My_BD 01")
     ('bd', 'my bd 01')
@@ -92,7 +92,7 @@ def _of_file(text: str) -> str:
 
 
 def _word(text: str) -> str:
-    """What is said in words."""
+    """Return what is said in words."""
     return _one(
         acoustic=_whole(f"{makers.SAYS_ACOUSTIC}|{makers.ACOUSTIC_SERIES}").search(text),
         electronic=_whole(makers.SAYS_ELECTRONIC).search(text),
@@ -100,7 +100,7 @@ def _word(text: str) -> str:
 
 
 def _beside(outer: str, text: str) -> bool:
-    """Whether a text names a machine that counts beside its maker, who may be named outside."""
+    """Return whether a text names a machine that counts beside its maker, named here or outside."""
     if _glued().search(text) or _coded().search(text):
         return True
     if not _named().search(f"{outer} {text}"):
@@ -117,7 +117,7 @@ _CODE = re.compile(r"[a-z]{1,4} ?\d+( [a-z]{1,3})?")
 
 
 def _one(acoustic: object, electronic: object) -> str:
-    """The type that is there; none where both are."""
+    """Return the type that is there; none where both are."""
     if bool(acoustic) == bool(electronic):
         return ""
     return ACOUSTIC if acoustic else ELECTRONIC
@@ -162,7 +162,7 @@ def _any(names: str) -> str:
 
 @functools.cache
 def _whole(pattern: str) -> Pattern[str]:
-    """A pattern that stands for itself in a text, and is no part of a longer word or number."""
+    """Compile a pattern that matches whole words only, and no part of a longer word or number."""
     return re.compile(rf"(?<![a-z0-9])(?:{pattern})(?![a-z0-9])")
 
 
@@ -183,14 +183,14 @@ def _glued() -> Pattern[str]:
 
 @functools.cache
 def _coded() -> Pattern[str]:
-    """A maker of machines and a code, which need not be in the table."""
+    """Return a maker of machines and a code, which need not be in the table."""
     names = _any(_names(makers.ELECTRONIC_MAKERS))
     return _whole(rf"(?:{names}) (?!(?:19|20)\d\d(?!\d))(?:[a-z]{{1,4}} )?\d+")
 
 
 @functools.cache
 def _pairs() -> List[Tuple[Pattern[str], Pattern[str]]]:
-    """The names of each maker, and its machines that count beside them."""
+    """Return the names of each maker, and its machines that count beside them."""
     return [
         (_whole(_any(maker.names)), _whole(f"(?:{_any(maker.beside)})s?"))
         for maker in makers.MAKERS

@@ -84,7 +84,7 @@ GENERAL_MIDI_FIRST_KEY = 27
 
 
 def recognize(text: str) -> str:
-    """The instrument that one name says, or ``unknown``.
+    """Return the instrument that one name says, or ``unknown``.
 
     The letters of a machine's code are no abbreviation: a CR-78 has more than cymbals.
 
@@ -103,7 +103,7 @@ def recognize(text: str) -> str:
 def recognize_instrument(
     name: str, pack: str = "", before: Iterable[str] = (), after: Iterable[str] = ()
 ) -> str:
-    """The instrument of a file, by its name, else by its folders', nearest first.
+    """Return the instrument of a file, by its name, else by its folders', nearest first.
 
     Args:
         name: path of the file.
@@ -124,7 +124,7 @@ def recognize_instrument(
 
 
 def recognize_type(pack: str, name: str) -> str:
-    """Whether names say that a sound is electronic or acoustic, or else ``unknown``.
+    """Return whether names say that a sound is electronic or acoustic, or else ``unknown``.
 
     What is said counts before what is only likely (see :mod:`drumblender.data.library.machines`).
 
@@ -144,7 +144,7 @@ def recognize_type(pack: str, name: str) -> str:
 
 
 def general_midi_name(key: int) -> str:
-    """The drum on a key of General MIDI; empty where there is none.
+    """Return the drum on a key of General MIDI; empty where there is none.
 
     >>> general_midi_name(36), general_midi_name(20)
     ('Bass Drum 1', '')
@@ -154,7 +154,7 @@ def general_midi_name(key: int) -> str:
 
 
 def _abbreviated(words: str) -> str:
-    """The instrument of the first abbreviation."""
+    """Return the instrument of the first abbreviation."""
     found = [
         (match.start(), instrument)
         for instrument, match in ((i, p.search(words)) for i, p in _ABBREVIATIONS.items())

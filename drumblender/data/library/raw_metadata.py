@@ -37,7 +37,7 @@ def read_raw_metadata(path: Path) -> Dict[str, Dict[str, Any]]:
 
 
 def folders_of(pack: str, content: Mapping[str, Any], path: Path) -> Iterator[Dict[str, Any]]:
-    """The folders of a sample pack, each with its ``path`` and what else is said about it.
+    """Yield the folders of a sample pack, each with its ``path`` and what else is said about it.
 
     Args:
         pack: name of the sample pack.

@@ -37,7 +37,7 @@ class Library:
 
 
 def find_sounds(raw_dir: Path, meta_file: PathLike) -> List[RawSound]:
-    """The sounds of :func:`read_library`."""
+    """Return the sounds of :func:`read_library`."""
     return read_library(raw_dir, meta_file).sounds
 
 
@@ -124,7 +124,7 @@ def _left_out(
 
 
 def _name_of(raw_dir: Path, path: Path) -> str:
-    """The name that a file has, or would have, relative to the raw folder."""
+    """Return the name that a file has, or would have, relative to the raw folder."""
     return as_seen_from(os.path.realpath(raw_dir), os.path.realpath(path))
 
 
@@ -204,7 +204,7 @@ def _candidates(
 
 
 def _is_junk(name: str) -> bool:
-    """Whether a file or a folder that it is in is what an operating system left behind."""
+    """Return whether a file or a folder that it is in is what an operating system left behind."""
     return any(map(is_junk, PurePosixPath(name).parts))
 
 
@@ -225,11 +225,11 @@ class _Listing:
         self._sorted = sorted(self.files)
 
     def kits(self) -> Kits:
-        """The kits among the files."""
+        """Return the kits among the files."""
         return read_kits(self.raw_dir, (n for n, problem in self.files.items() if not problem))
 
     def under(self, folder: str, as_said: bool = False) -> Dict[str, str]:
-        """The files of one folder, or one file, as in ``files``.
+        """Return the files of one folder, or one file, as in ``files``.
 
         Args:
             folder: a name relative to the raw folder.

@@ -77,7 +77,7 @@ def read_sfz(name: str, load: Load, find: Find) -> SfzKit:
 
 
 def sfz_regions(text: str) -> Iterator[Region]:
-    r"""The regions of an SFZ kit without includes that play a file.
+    r"""Return the regions of an SFZ kit without includes that play a file.
 
     >>> kit = "<control> default_path=Kit\\ <group> key=36 <region> sample=Big Kick.wav volume=3"
     >>> next(sfz_regions(kit))

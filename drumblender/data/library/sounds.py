@@ -34,7 +34,7 @@ class RawSound:
     problem: str = ""
 
     def metadata(self) -> Dict[str, Any]:
-        """What the dataset's metadata says about it, besides its files."""
+        """Return what the dataset's metadata says about it, besides its files."""
         return {
             "type": self.type,
             "sample_pack_key": self.sample_pack_key,
@@ -83,6 +83,6 @@ def with_keys_of_their_own(sounds: Iterable[RawSound]) -> List[RawSound]:
 
 
 def _slug(text: str) -> str:
-    """The letters and digits of a name that every file system takes, 40 at most."""
+    """Return the letters and digits of a name that every file system takes, 40 at most."""
     text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")[:40]

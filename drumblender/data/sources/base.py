@@ -32,14 +32,14 @@ class Source(abc.ABC):
         return type(self).__name__
 
     def applies(self, target: Target) -> bool:
-        """Whether there is something to make the dataset of.
+        """Return whether there is something to make the dataset of.
 
         It is asked before anything is fetched, so it has to answer at once.
         """
         return True
 
     def remedy(self, target: Target) -> str:
-        """What to put where, so that the source applies; empty where that is impossible."""
+        """Return what to put where, so that the source applies; empty where that is impossible."""
         return ""
 
     @abc.abstractmethod
@@ -77,7 +77,7 @@ class Recordings(Source):
         """
 
     def raw_folder(self, target: Target) -> Path:
-        """The raw folder, which is fetched unless all of it is there."""
+        """Return the raw folder, which is fetched unless all of it is there."""
         raw_dir = raw_dir_of(target)
         with atomic.exclusive(raw_dir):
             if not is_there(raw_dir):
@@ -132,7 +132,7 @@ def prepare(target: Target, sources: Sequence[Source]) -> None:
 
 
 def recordings_among(sources: Sequence[Source], target: Target) -> Recordings:
-    """The source of recordings that applies; where none does, one that says why."""
+    """Return the source of recordings that applies; where none does, one that says why."""
     found = [source for source in sources if isinstance(source, Recordings)]
     if not found:
         raise UsageError(
@@ -142,7 +142,7 @@ def recordings_among(sources: Sequence[Source], target: Target) -> Recordings:
 
 
 def raw_dir_of(target: Target) -> Path:
-    """The raw folder; raises where the configuration names none."""
+    """Return the raw folder; raises where the configuration names none."""
     if target.raw_dir is None:
         raise UsageError(
             "The configuration names no raw folder; set data_dir_unprocessed to the folder "

@@ -51,7 +51,7 @@ def check_form(sha256: Optional[str]) -> None:
 
 
 def known_checksums(checksums: Dict[str, str], etag: str) -> Dict[str, str]:
-    """The checksums that are not empty, with that which an entity tag may be."""
+    """Return the checksums that are not empty, with that which an entity tag may be."""
     if _MD5.fullmatch(etag):
         checksums["md5"] = etag
     return {name: value for name, value in checksums.items() if value}

@@ -38,7 +38,7 @@ def credentials() -> Tuple[Optional[str], Optional[str]]:
 
 
 def how_to_get_credentials() -> str:
-    """What to do where credentials are missing."""
+    """Return what to do where credentials are missing."""
     return (
         f"set {ACCESS_KEY} and {SECRET_KEY} in the environment or in a .env file "
         "(Cloudflare dashboard, R2, Manage API tokens; or those of your store)."

@@ -54,12 +54,12 @@ def store_errors(name: str, client: Any) -> Iterator[None]:
 
 
 def status_of(error: Any) -> Optional[int]:
-    """The HTTP status of a ``ClientError``."""
+    """Return the HTTP status of a ``ClientError``."""
     return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
 
 
 def in_words(error: BaseException) -> str:
-    """What went wrong, without the text of the library."""
+    """Return what went wrong, without the text of the library."""
     name = type(error).__name__
     if "Timeout" in name:
         return f"nothing came for {network_timeout():g} s"

@@ -9,7 +9,7 @@ from drumblender.data.sources.raw import RawFolder, StoredRecordings
 
 
 def known_sources(places: Places) -> List[Source]:
-    """What a dataset may be made of: what is on this machine first, then what is on the network.
+    """Return what a dataset may be made of, first on this machine and then on the network.
 
     Args:
         places: the places that the configuration names.

@@ -36,11 +36,11 @@ class Places:
         return Path(name) if name else None
 
     def is_store(self) -> bool:
-        """Whether an object store is named."""
+        """Return whether an object store is named."""
         return bool(self.url and self.bucket)
 
     def store(self) -> Store:
-        """The object store; raises where none is named."""
+        """Return the object store; raises where none is named."""
         if not (self.url and self.bucket):
             raise UsageError("The configuration names no object store; set url and bucket.")
         return Store(self.url, self.bucket, self.region)

@@ -104,7 +104,7 @@ class Store:
         return len(files)
 
     def name(self, key: str) -> str:
-        """What to call an object in messages."""
+        """Return what to call an object in messages."""
         return f"{urlsplit(self.url).netloc or self.url}/{self.bucket}/{key}"
 
     def client(self, attempts: int = 1) -> Any:
@@ -226,7 +226,7 @@ class _Object(RemoteFile):
 
 
 def _checksums(answer: Dict[str, Any]) -> Dict[str, str]:
-    """The checksums that a store tells of an object."""
+    """Return the checksums that a store tells of an object."""
     checksums = {"sha256": answer.get("Metadata", {}).get("sha256", "").lower()}
     for name in ("sha256", "sha1", "crc32"):
         # Those of parts are of the parts' checksums, and followed by -N.
@@ -235,13 +235,13 @@ def _checksums(answer: Dict[str, Any]) -> Dict[str, str]:
 
 
 def etag_of(answer: Dict[str, Any]) -> str:
-    """The entity tag of an object, if it is made of MD5 sums; empty if not."""
+    """Return the entity tag of an object, if it is made of MD5 sums; empty if not."""
     encrypted = answer.get("ServerSideEncryption") not in (None, "AES256")
     return "" if encrypted or "SSECustomerAlgorithm" in answer else answer["ETag"].strip('"')
 
 
 def _is_whole(path: Path, facts: Facts) -> bool:
-    """Whether a file is the object of a listing, as far as the listing tells."""
+    """Return whether a file is the object of a listing, as far as the listing tells."""
     if not path.is_file() or path.stat().st_size != facts.size:
         return False
     tag = facts.tag.strip('"')
@@ -249,7 +249,7 @@ def _is_whole(path: Path, facts: Facts) -> bool:
 
 
 def _relative(store: Store, key: str, prefix: str) -> Path:
-    """Where in the raw folder an object goes; raises where that is outside."""
+    """Return where in the raw folder an object goes; raises where that is outside."""
     name = key[len(prefix) :]
     if leads_outside(name) or "\\" in name or "\0" in name or not PurePosixPath(name).parts:
         raise DrumblenderError(

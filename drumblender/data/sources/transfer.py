@@ -58,7 +58,7 @@ class Stream(Protocol):
     """The bytes of a file, as they come."""
 
     def read(self, count: int, /) -> bytes:
-        """The next bytes, at most so many; none at the end."""
+        """Return the next bytes, at most so many; none at the end."""
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -88,7 +88,7 @@ class RemoteFile(abc.ABC):
 
     @abc.abstractmethod
     def faults(self) -> ContextManager[None]:
-        """A context that turns errors of the network into `Fault` or `DrumblenderError`."""
+        """Return a context that turns errors of the network into `Fault` or `DrumblenderError`."""
 
 
 def network_timeout() -> float:
@@ -218,7 +218,7 @@ def patiently(name: str, action: Callable[[], Any], progress: Callable[[], int] 
 
 
 def _begun(part: Path, note: Path, name: str) -> Tuple[int, str]:
-    """How many bytes of a download have come before, and the tag of their version."""
+    """Return how many bytes of a download have come before, and the tag of their version."""
     try:
         begun = json.loads(note.read_text())
         size, tag, whole = part.stat().st_size, begun["tag"], begun["size"]

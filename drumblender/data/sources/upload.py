@@ -86,7 +86,7 @@ def upload(store: Store, path: Path, force: bool = False) -> str:
 
 
 def _already(store: Store, key: str, whence: str = "") -> UsageError:
-    """The error that refuses to replace an object."""
+    """Return the error that refuses to replace an object."""
     return UsageError(
         f"{store.bucket} already has {key}{whence}; give the archive another name, "
         "or replace the object with --force."
@@ -127,12 +127,12 @@ def _write_only_new(client: Any, exists: Callable[[], bool]) -> None:
 
 
 def _differ(etag: str, other: str) -> bool:
-    """Whether two entity tags that are both made of MD5 sums differ."""
+    """Return whether two entity tags that are both made of MD5 sums differ."""
     return bool(re.fullmatch(r"[0-9a-f]{32}(-\d+)?", etag)) and etag != other
 
 
 def _sha256_and_etag(path: Path, part: int) -> Tuple[str, str]:
-    """The checksum of a file, and the entity tag that a store gives it when it comes in parts."""
+    """Compute the checksum of a file, and the entity tag of a store that gets it in parts."""
     whole = hashlib.sha256()
     parts: List[bytes] = []
     with path.open("rb") as file, progress("Checksum", path.stat().st_size, **BYTES) as bar:

@@ -99,7 +99,7 @@ class WebFile(RemoteFile):
 
 
 def _web_facts(headers: Any) -> Tuple[str, Dict[str, str]]:
-    """The tag of the version that headers tell of, and its checksums."""
+    """Return the tag of the version that headers tell of, and its checksums."""
     tag = headers.get("ETag", "")
     checksums = {"sha256": headers.get("x-amz-meta-sha256", "").lower()}
     for name in ("sha256", "sha1", "crc32"):
