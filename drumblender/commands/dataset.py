@@ -13,6 +13,7 @@ from drumblender.commands.report import Parser, report_errors
 from drumblender.errors import DrumblenderError, UsageError, condense
 
 if TYPE_CHECKING:
+    from drumblender.data import AudioDataModule
     from drumblender.data.sources.store import Store
     from drumblender.data.target import Target
 
@@ -173,7 +174,7 @@ def _parse_shard(text: Optional[str]) -> Optional[Tuple[int, int]]:
     return int(match[1]), int(match[2])
 
 
-def _datamodule(path: str):
+def _datamodule(path: str) -> "AudioDataModule":
     """Return the datamodule that a data file, or the data section of an experiment, describes."""
     from drumblender.config import load_config
 

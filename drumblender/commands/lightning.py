@@ -15,9 +15,11 @@ import pytorch_lightning as pl
 import yaml
 from jsonargparse import ArgumentError
 from pytorch_lightning import LightningDataModule
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, LRSchedulerTypeUnion
 from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torch.optim import Optimizer
 
 from drumblender.callbacks.console import be_quiet
 from drumblender.callbacks.run import relative
@@ -132,8 +134,8 @@ class DrumblenderCLI(LightningCLI):
         callbacks = useful(callbacks, config)
         prediction = None
         if self.subcommand == "predict":
-            options = {"output_dir": "output", "targets": "targets", "stems": "stems"}
-            prediction = {key: self._get(self.config, name) for key, name in options.items()}
+            given = {"output_dir": "output", "targets": "targets", "stems": "stems"}
+            prediction = {key: self._get(self.config, name) for key, name in given.items()}
         callbacks = completed(callbacks, config, self.subcommand, self.command, prediction)
         try:
             return super().instantiate_trainer(callbacks=callbacks, **kwargs)
@@ -146,7 +148,11 @@ class DrumblenderCLI(LightningCLI):
             raise UsageError(f"{_line(error)} Change {names}.") from error
 
     @staticmethod
-    def configure_optimizers(lightning_module, optimizer, lr_scheduler=None) -> Any:
+    def configure_optimizers(
+        lightning_module: pl.LightningModule,
+        optimizer: Optimizer,
+        lr_scheduler: Optional[LRSchedulerTypeUnion] = None,
+    ) -> Any:
         """As Lightning does, but a scheduler without a value to watch waits for one."""
         made = LightningCLI.configure_optimizers(lightning_module, optimizer, lr_scheduler)
         if isinstance(made, dict):
@@ -194,7 +200,9 @@ class DrumblenderCLI(LightningCLI):
         """Find the newest last.ckpt; Lightning itself only looks into the folder of the new run."""
         loggers = self.trainer.loggers
         folders = [Path(logger.save_dir or ".") / str(logger.name) for logger in loggers]
-        folders += [Path(c.dirpath) for c in self.trainer.checkpoint_callbacks if c.dirpath]
+        for callback in self.trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.dirpath:
+                folders.append(Path(callback.dirpath))
         folders = folders or [Path(self.trainer.default_root_dir) / "checkpoints"]
         found = {path for folder in folders for path in folder.rglob("last*.ckpt")}
         if not found:

@@ -58,12 +58,12 @@ def report_errors(command: Callable[[List[str]], None], argv: Optional[Sequence[
         except Stopped as stop:
             code, sentence = stop.exit_code, str(stop)
         except Exception as error:
-            stop = _behind(error, (Stopped,))
+            behind = _behind(error, (Stopped,))
             if isinstance(error, BrokenPipeError) and _is_closed(sys.stdout):
                 return _END_OF_PIPE
-            if debug and stop is None:
+            if debug and behind is None:
                 raise
-            code, sentence = (stop.exit_code, str(stop)) if stop else explain(error)
+            code, sentence = (behind.exit_code, str(behind)) if behind else explain(error)
         else:
             return 0
         if code > 128 and os.environ.get("LOCAL_RANK", "0") != "0":
@@ -89,9 +89,9 @@ def explain(error: BaseException) -> Tuple[int, str]:
     if type(error).__name__ in ("ArgumentError", "NSKeyError", "MisconfigurationException"):
         return 2, finish(condense(str(error)))
     if isinstance(error, OSError):
-        sentence = sentence_of(error)
-        if sentence is not None:
-            return 1, sentence
+        known = sentence_of(error)
+        if known is not None:
+            return 1, known
     if isinstance(error, (OSError, RuntimeError)):
         return 1, f"{text} (add --debug for the traceback)"
     return 1, f"{type(error).__name__}: {text} (this may be a defect; add --debug to see where)"

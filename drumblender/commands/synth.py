@@ -5,7 +5,7 @@ Argument parsing only; what it does is in :mod:`drumblender.jobs`.
 
 import argparse
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import Callable, List, Optional, Sequence, Tuple
 
 from drumblender.commands.report import Parser, report_errors
 from drumblender.errors import UsageError
@@ -221,7 +221,7 @@ def _is_configuration(path: Path) -> bool:
 def _check_numbers(options: argparse.Namespace) -> None:
     """Raise a UsageError for a number out of range."""
 
-    def check(name: str, fits, what: str) -> None:
+    def check(name: str, fits: Callable[[float], bool], what: str) -> None:
         value = getattr(options, name)
         if value is not None and not fits(value):
             raise UsageError(f"--{name} is {value}; give {what}.")

@@ -11,7 +11,7 @@ stays relative to the working directory.
 
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Tuple, Union
+from typing import Any, Dict, Sequence, Tuple, Union
 
 import yaml
 
@@ -98,7 +98,7 @@ def _expand(node: Any, path: Path, parents: Tuple[Path, ...]) -> Any:
     return merge(result, own)
 
 
-def compose(files: List[Union[str, Path]], **sections: Union[str, Path]) -> Dict[str, Any]:
+def compose(files: Sequence[Union[str, Path]], **sections: Union[str, Path]) -> Dict[str, Any]:
     """Merge configuration files in order; a named section's file replaces that section.
 
     Args:

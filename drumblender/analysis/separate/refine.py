@@ -9,7 +9,7 @@ Levenberg and Marquardt [1]. Times at which the noise is loud count less.
 
 import math
 from dataclasses import replace
-from typing import NamedTuple, Tuple
+from typing import List, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
@@ -194,7 +194,9 @@ def multiply(problem: Problem, columns: Tensor) -> Products:
     Analytic targets are columns times unknowns; real ones are the real part of that, whose normal
     equations also hold products of columns without conjugation.
     """
-    count, own, right = columns.shape[1], [], []
+    count = columns.shape[1]
+    owns: List[Tensor] = []
+    rights: List[Tensor] = []
     # On a processor, so many bands at once that their columns stay in its cache.
     at_once = len(columns)
     if columns.device.type == "cpu":
@@ -205,9 +207,9 @@ def multiply(problem: Problem, columns: Tensor) -> Products:
         target = problem.target[part, None].to(columns.dtype)
         together = torch.cat([columns[part], target], 1)
         made = (weighted.conj() @ together.mT).to(torch.complex128)
-        own.append(made[..., :count])
-        right.append(made[..., count])
-    own, right = torch.cat(own), torch.cat(right)
+        owns.append(made[..., :count])
+        rights.append(made[..., count])
+    own, right = torch.cat(owns), torch.cat(rights)
     mirror = torch.zeros_like(own)
     lowest = problem.is_real.nonzero()[:, 0]
     if len(lowest):
@@ -250,10 +252,10 @@ def _step_with_glide(
     fall = torch.exp(-passed / length)
     turning = 1j * sounding * (state.omega * problem.glides)[..., None].to(wave.dtype)
     turning = turning.sum(1, keepdim=True) * moves[:, None, None]
-    columns = [wave, sounding * passed, turning * length * (1 - fall)]
-    columns.append(turning * deep * (length * (1 - fall) - passed * fall))
+    by_time = turning * deep * (length * (1 - fall) - passed * fall)
     # A glide and a frequency are all but the same for a while.
-    columns = torch.cat(columns, 1).to(torch.complex128)
+    columns = torch.cat([wave, sounding * passed, turning * length * (1 - fall), by_time], 1)
+    columns = columns.to(torch.complex128)
     ridge = damping[:, None].expand(-1, columns.shape[1]).clone()
     ridge[:, :count] = _LINEAR
     solution = solve(multiply(problem, columns), ridge)
