@@ -1,8 +1,8 @@
-"""Archives of files: the same folder gives the same bytes, and nothing but plain files comes out.
+"""Archives of files. The same folder gives the same bytes, and only plain files come out.
 
 An archive may come from anywhere. Its members are checked one by one here, without relying on the
-filters of tarfile: they have to be regular files with relative paths, and no more than the disk can
-take.
+filters of tarfile: they have to be regular files with relative paths, and they must fit on the
+disk.
 """
 
 import contextlib
@@ -40,20 +40,23 @@ Problems = Dict[PurePosixPath, str]
 
 
 class DamagedArchive(DrumblenderError):
-    """An archive that is not what it was when it was written, or never was one."""
+    """The error of an archive that is not what was written, or that never was an archive."""
 
 
 def create_archive(folder: Path, destination: Path, top: str, leave_out: Sequence[str] = ()) -> int:
-    """Write a folder to an archive, whose bytes depend on the names and contents of files only.
+    """Write a folder to an archive, whose bytes depend only on the names and contents of files.
 
     Args:
-        folder: the folder.
-        destination: the archive to write, ``.tar.gz`` or ``.tar.zst``.
+        folder: folder to archive.
+        destination: archive to write, ``.tar.gz`` or ``.tar.zst``.
         top: name of the one folder in the archive that holds everything.
         leave_out: names of files at the top of ``folder`` that the archive does not get.
 
     Returns:
         The number of files in the archive.
+
+    Raises:
+        UsageError: if the name says no compression, or if the archive would lie inside ``folder``.
     """
     check_name(destination)
     if folder.resolve() in destination.resolve().parents:
@@ -83,7 +86,11 @@ def create_archive(folder: Path, destination: Path, top: str, leave_out: Sequenc
 
 
 def check_name(archive: Path) -> None:
-    """Refuse a name that says no compression; call it before hours of work."""
+    """Refuse a name that says no compression, before hours of work.
+
+    Raises:
+        UsageError: if the name ends in neither ``.tar.gz`` nor ``.tar.zst``.
+    """
     if not archive.name.endswith((*GZIP_NAMES, *ZSTD_NAMES)):
         raise UsageError(f"--archive {archive} has to end in .tar.gz or .tar.zst.")
 
@@ -92,7 +99,7 @@ def extract(archive: Path, folder: Path) -> None:
     """Extract the files of an archive into a new folder.
 
     Raises:
-        DrumblenderError: when the archive is damaged or unsafe, or the disk is full.
+        DrumblenderError: if the archive is damaged or unsafe, or if the disk is full.
     """
     with _explained(archive, folder.parent), _bar(archive) as bar:
         folder.mkdir(parents=True, exist_ok=True)
@@ -107,16 +114,16 @@ def extract(archive: Path, folder: Path) -> None:
 
 
 def extract_some(archive: Path, targets: Mapping[PurePosixPath, Path]) -> None:
-    """Extract some files of an archive; of two with one name the last one counts, as with tar.
+    """Extract some files of an archive. If two have one name, the last one counts, as with tar.
 
-    Other members may be what would make :func:`extract` refuse the archive, if they do no harm.
+    Members that would make :func:`extract` refuse the archive are allowed here if they do no harm.
 
     Args:
         archive: tar file, plain or compressed.
-        targets: name in the archive -> where to write it, in a folder that exists.
+        targets: maps names in the archive to files to write, all in one folder that exists.
 
     Raises:
-        DrumblenderError: when the archive is damaged or unsafe, or the disk is full.
+        DrumblenderError: if the archive is damaged or unsafe, or if the disk is full.
     """
     folder = next(iter(targets.values())).parent
     with _explained(archive, folder), _bar(archive) as bar:
@@ -132,15 +139,18 @@ def extract_some(archive: Path, targets: Mapping[PurePosixPath, Path]) -> None:
 def read_some(
     archive: Path, wanted: Callable[[PurePosixPath], bool], problems: Problems
 ) -> Iterator[Tuple[PurePosixPath, Optional[bytes]]]:
-    """List the files of an archive, and read some of them, as :func:`extract_some` allows.
+    """List the files of an archive, and read some of them, with the checks of :func:`extract_some`.
 
     Args:
         archive: tar file, plain or compressed.
-        wanted: says of a name whether to read the file.
+        wanted: function that says of a name whether to read the file.
         problems: gets the name of each file that cannot be used, and the reason.
 
     Yields:
-        (name, content, or None if it is not wanted).
+        The name of a file, and its content, which is None if it is not wanted.
+
+    Raises:
+        DrumblenderError: if the archive is damaged or unsafe.
     """
     with _explained(archive, archive.parent):
         for name, _, source, _ in _files(archive, problems):
@@ -154,11 +164,11 @@ def _files(
 
     Args:
         archive: tar file, plain or compressed.
-        problems: gets the name of each file that cannot be used, and the reason. The archive as a
-            whole is refused because of such a file when this is None.
+        problems: gets the name of each file that cannot be used, and the reason. If this is None,
+            such a file makes the whole archive refused.
 
     Yields:
-        (name, size, content, position in the archive where it ends).
+        The name, the size in bytes, the content, and the position in the archive where it ends.
     """
     with (
         archive.open("rb") as raw,
@@ -201,11 +211,11 @@ def _files(
 
 
 class _Room:
-    """Counts what an archive may still take of the disk.
+    """A count of the room on the disk that an archive may still take.
 
     Args:
         archive: the archive, for messages.
-        folder: where it is unpacked.
+        folder: folder where it is unpacked.
     """
 
     def __init__(self, archive: Path, folder: Path):
@@ -214,7 +224,7 @@ class _Room:
         self._total = 0
 
     def take(self, size: int) -> None:
-        """Count one file, or raise where the disk has no room for it."""
+        """Count one file, or raise if the disk has no room for it."""
         self._total += max(size, _LEAST_SIZE)
         if self._total > self._free:
             raise DrumblenderError(
@@ -253,7 +263,7 @@ def _explained(archive: Path, place: Path) -> Iterator[None]:
 
 
 def _safe_name(archive: Path, member: tarfile.TarInfo, is_kit: bool) -> PurePosixPath:
-    """Return the name of a member, refused where it leads out of the archive."""
+    """Return the name of a member, or refuse a name that leads out of the archive."""
     # Kits also come from Windows.
     text = member.name.replace("\\", "/") if is_kit else member.name
     if leads_outside(text) or "\\" in text or "\0" in text:
@@ -269,7 +279,7 @@ def _is_link_inside(member: tarfile.TarInfo, name: PurePosixPath) -> bool:
 
 
 def _unsafe(archive: Path, member: tarfile.TarInfo, why: str) -> DrumblenderError:
-    """Return the error that refuses an archive because of one member."""
+    """Make the error that refuses an archive because of one member."""
     return DrumblenderError(
         f"{archive} is unsafe, {member.name!r} in it {why}; do not use it, "
         "and get it again from a source that you trust."
@@ -277,7 +287,7 @@ def _unsafe(archive: Path, member: tarfile.TarInfo, why: str) -> DrumblenderErro
 
 
 def _damaged(archive: Path, error: BaseException) -> DrumblenderError:
-    """Return the error that says what a library found wrong with an archive."""
+    """Make the error that says what a library found wrong with an archive."""
     return DamagedArchive(
         f"{archive} is damaged or no tar archive ({error}); remove it and run the command again."
     )
@@ -287,7 +297,7 @@ class _Bounded(io.RawIOBase):
     """A stream that refuses to be read in gigabytes, which a header in an archive may ask for.
 
     Attributes:
-        last: what was read last.
+        last: the bytes that were read last.
     """
 
     def __init__(self, stream: IO[bytes]):
@@ -295,13 +305,16 @@ class _Bounded(io.RawIOBase):
         self.last = b""
 
     def read(self, size: int = -1) -> bytes:
+        """Read bytes, or refuse a number that no header needs."""
         if not 0 <= size <= _LONGEST_READ:
             raise tarfile.ReadError(f"a header of {size} bytes")
         self.last = self._stream.read(size)
         return self.last
 
     def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a position, and return it."""
         return self._stream.seek(position, whence)
 
     def tell(self) -> int:
+        """Return the position."""
         return self._stream.tell()

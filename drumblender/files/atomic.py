@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, and one process at a time to make them."""
+"""Files and folders that are whole or missing, made by one process at a time."""
 
 import contextlib
 import errno
@@ -18,7 +18,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextlib.contextmanager
 def in_one_step(path: Path) -> Iterator[Path]:
-    """Give a temporary path that becomes ``path`` when the block ends without an exception."""
+    """Give a temporary path that becomes ``path`` when the block ends without an exception.
+
+    Raises:
+        DrumblenderError: if the disk refuses the file.
+    """
     temporary = _beside(path, ending=".tmp")
     try:
         with disk_errors(path):
@@ -32,7 +36,11 @@ def in_one_step(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the disk refuses to ``path`` into a sentence."""
+    """Turn what the disk refuses into a sentence about ``path``.
+
+    Raises:
+        DrumblenderError: in place of an error of the disk. It says what to do.
+    """
     try:
         yield
     except OSError as error:
@@ -60,7 +68,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def link(source: Path, destination: Path) -> None:
-    """Put the same file at another place, without a copy where the file system can."""
+    """Put the same file in another place, without a copy if the file system can do that."""
     with in_one_step(destination) as temporary:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
@@ -71,9 +79,9 @@ def link(source: Path, destination: Path) -> None:
 
 
 def put_in_place(folder: Path, destination: Path) -> None:
-    """Give a finished folder its name; what had that name before goes.
+    """Give a finished folder its name, and remove what had that name before.
 
-    Call it inside :func:`exclusive`, which puts things right after a stop between the two steps.
+    Call it inside :func:`exclusive`, which repairs what a stop between the two steps leaves behind.
     """
     old = _old(destination)
     if destination.exists():
@@ -84,7 +92,11 @@ def put_in_place(folder: Path, destination: Path) -> None:
 
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Let one process at a time make a folder or a file; others wait, and say so."""
+    """Let one process at a time make a folder or a file. Other processes wait, and say so.
+
+    Raises:
+        DrumblenderError: if the file system has no locks.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     waiting = f"Waiting for another process that prepares {folder} ..."
     with locked(_beside(folder, ".", ".lock"), waiting):

@@ -1,4 +1,4 @@
-"""Audio files to write, WAV, FLAC or OGG, whole or not at all; and the first channel of any."""
+"""Audio files that are written whole or not at all, as WAV, FLAC or OGG."""
 
 import struct
 from pathlib import Path
@@ -25,7 +25,11 @@ _BLOCK = 1 << 16  # libsndfile's Vorbis encoder puts all that it is given on the
 
 
 def check_name(path: PathLike, bits: int = 24) -> None:
-    """Raise where no format goes with a name, or with the number of bits."""
+    """Check that a name has a format, and that the format has a number of bits.
+
+    Raises:
+        UsageError: if the name ends in no known suffix, or if its format has no such samples.
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise UsageError(f"{path}: the name must end in one of {', '.join(FORMATS)}.")
@@ -34,7 +38,11 @@ def check_name(path: PathLike, bits: int = 24) -> None:
 
 
 def check_samples(path: PathLike, samples: np.ndarray) -> None:
-    """Raise where samples are not numbers."""
+    """Check that samples are numbers.
+
+    Raises:
+        DrumblenderError: if a sample is NaN or infinite.
+    """
     if not np.isfinite(samples).all():
         raise DrumblenderError(
             f"{path} is not written, because the model gives values that are not numbers; take "
@@ -43,7 +51,11 @@ def check_samples(path: PathLike, samples: np.ndarray) -> None:
 
 
 def check_rate(path: PathLike, sample_rate: int) -> None:
-    """Raise where the format that goes with a name cannot have a sample rate."""
+    """Check that the format of a name can have a sample rate.
+
+    Raises:
+        DrumblenderError: if the rate, in Hz, is too high for the format.
+    """
     container = FORMATS[Path(path).suffix.lower()]
     highest = _HIGHEST_RATE.get(container, 10**9)
     if sample_rate > highest:
@@ -54,16 +66,21 @@ def check_rate(path: PathLike, sample_rate: int) -> None:
 
 
 def write_samples(path: PathLike, samples: np.ndarray, sample_rate: int, bits: int = 24) -> None:
-    """Write an audio file in one step; folders are made as needed.
+    """Write an audio file in one step. Folders are made as needed.
 
     Args:
-        path: its suffix decides about the format.
-        samples: not beyond full scale.
+        path: file to write. Its suffix decides about the format.
+        samples: samples, which do not exceed full scale.
         sample_rate: in Hz.
-        bits: 16, 24, or 32 (floats; WAV only). OGG is Vorbis, whatever this says.
+        bits: 16, 24, or 32 for floats, which only WAV has. OGG is Vorbis, whatever this says.
 
     Shape:
         - samples: (N,) or (N, channels)
+
+    Raises:
+        UsageError: if the name has no known format, or if its format has no such samples.
+        DrumblenderError: if the disk refuses the file, or its format refuses the rate or the
+            channels.
     """
     samples = np.asarray(samples)
     blocks = (samples[start : start + _BLOCK] for start in range(0, len(samples), _BLOCK))
@@ -83,15 +100,19 @@ def encode(
     """Write an audio file of any length under a temporary name.
 
     Args:
-        temporary: where to write it.
-        path: the name that it is to have; its suffix decides about the format.
-        blocks: of samples that follow each other.
-        shape: how many samples there are in each channel, and how many channels.
+        temporary: file to write.
+        path: name that the file is to get. Its suffix decides about the format.
+        blocks: blocks of samples that follow each other.
+        shape: number of samples in each channel, and number of channels.
         sample_rate: in Hz.
-        bits: see :func:`write_samples`.
+        bits: number of bits, as in :func:`write_samples`.
 
     Shape:
-        - blocks: (n,) or (n, channels) each
+        - each block: (n,) or (n, channels)
+
+    Raises:
+        UsageError: if the name has no known format, or if its format has no such samples.
+        DrumblenderError: if the format refuses the rate or the number of channels.
     """
     check_name(path, bits)
     check_rate(path, sample_rate)
@@ -120,7 +141,7 @@ def encode(
 
 
 class _Target:
-    """A file for libsndfile to write to, which keeps what goes wrong until Python can raise it.
+    """A file for libsndfile to write to, which keeps an error until Python can raise it.
 
     An exception in the midst of C code would be printed and forgotten.
     """
@@ -130,6 +151,7 @@ class _Target:
         self._error: Optional[BaseException] = None
 
     def write(self, data: Any) -> int:
+        """Write bytes, and return how many were written."""
         if self._error is None:
             try:
                 return self._file.write(data)
@@ -138,18 +160,27 @@ class _Target:
         return 0
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to a position, and return it."""
         return self._file.seek(offset, whence) if self._error is None else 0
 
     def tell(self) -> int:
+        """Return the position."""
         return self._file.tell() if self._error is None else 0
 
     def raise_what_went_wrong(self) -> None:
+        """Raise the error that was kept, if there is one."""
         if self._error is not None:
             raise self._error
 
 
 def write_audio(path: Path, audio: Tensor, sample_rate: int) -> None:
-    """Write a mono file (N,) in 24 bits; what exceeds full scale is scaled down, and said."""
+    """Write a mono file (N,) in 24 bits.
+
+    Samples that exceed full scale are scaled down together, and a line on stdout says so.
+
+    Raises:
+        DrumblenderError: if a sample is NaN or infinite, or if the disk refuses the file.
+    """
     check_samples(path, audio.numpy())
     peak = float(audio.abs().max())
     if peak > 1:

@@ -14,7 +14,7 @@ def _chunks(file: BinaryIO, start: int, order: str) -> Iterator[Tuple[bytes, int
     """Go through the chunks of an IFF-like file.
 
     Yields:
-        (name, position of the content, size of the content as the header says).
+        The name, the position of the content, and the size of the content as the header says it.
     """
     for _ in range(MOST_CHUNKS):
         header = read_at(file, start, 8)
@@ -45,13 +45,16 @@ def _is_chain(file: BinaryIO, start: int, size: int, order: str) -> bool:
 
 
 def wave(file: BinaryIO, start: int, end: int, size: int) -> Optional[Stream]:
-    """Return the samples of a WAV, RF64 or BW64 file.
+    """Find the samples of a WAV, RF64 or BW64 file.
 
     Args:
         file: the file.
-        start: position behind the tags in front of it.
-        end: position in front of the tags behind it.
-        size: size of the file.
+        start: position behind the tags in front of the sound.
+        end: position in front of the tags behind the sound.
+        size: size of the file, in bytes.
+
+    Raises:
+        Damaged: if there are fewer samples than the header says.
     """
     magic, stated = read_at(file, start, 4), read_at(file, start + 4, 4)
     order = ">" if magic == b"RIFX" else "<"
@@ -71,7 +74,7 @@ def wave(file: BinaryIO, start: int, end: int, size: int) -> Optional[Stream]:
 
 
 def wave64(file: BinaryIO, start: int, end: int, size: int) -> Optional[Stream]:
-    """Return the samples of a Wave64 file; arguments as those of :func:`wave`."""
+    """Find the samples of a Wave64 file. Arguments are those of :func:`wave`."""
     whole, form = struct.unpack("<Q", read_at(file, start + 16, 8))[0], b""
     position = start + 40
     for _ in range(MOST_CHUNKS):
@@ -92,14 +95,14 @@ def wave64(file: BinaryIO, start: int, end: int, size: int) -> Optional[Stream]:
 def _as_wave(
     form: bytes, start: int, declared: int, end: int, size: int, order: str, rest_is_whole: bool
 ) -> Optional[Stream]:
-    """Return the samples with the header of a WAV file in front.
+    """Describe samples by the header of a WAV file.
 
     Args:
-        form: the chunk that describes them.
-        start: their position.
-        declared: number of bytes that the header tells; 0 where the program did not know it.
-        end: position in front of the tags behind them.
-        size: size of the file.
+        form: the chunk that describes the samples.
+        start: position of the samples.
+        declared: number of bytes that the header states; 0 if the program did not know it.
+        end: position in front of the tags behind the samples.
+        size: size of the file, in bytes.
         order: byte order, as :mod:`struct` writes it.
         rest_is_whole: whether another size in the header agrees with that of the file.
     """
@@ -128,7 +131,7 @@ IFF_CHUNKS = {
 
 
 def iff(file: BinaryIO, start: int, end: int, size: int) -> Optional[Stream]:
-    """Return the samples of an AIFF, AIFC, 8SVX or 16SV file, with arguments as in :func:`wave`."""
+    """Find the samples of an AIFF, AIFC, 8SVX or 16SV file. Arguments are those of :func:`wave`."""
     stated, form = struct.unpack(">I4s", read_at(file, start + 4, 8))
     description, samples = IFF_CHUNKS[form]
     found: Dict[bytes, Tuple[int, int]] = {}

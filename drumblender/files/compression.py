@@ -39,7 +39,7 @@ def compressed(raw: IO[bytes], name: str) -> Iterator[Any]:
 
 
 def plain(raw: IO[bytes]) -> Any:
-    """Return a stream of the content of a file, whatever that is compressed with."""
+    """Return a stream of the content of a file, whether it is compressed or not."""
     start = raw.read(6)
     raw.seek(0)
     if start[:2] == b"\x1f\x8b":

@@ -1,10 +1,10 @@
-"""Which bytes of an audio file are its sound.
+"""The bytes of an audio file that are its sound.
 
 libsndfile decodes well, but what surrounds the samples misleads it: tags in front of other formats
-than MP3, sizes that a program which streams could not know, chunks behind the samples, several
-streams one after the other. So the containers that state a size are read here; libsndfile gets a
-header of our own that says no more than is there, and the samples. A file that holds less than it
-says is told apart from one that was streamed.
+than MP3, sizes that a program which streams could not know, chunks behind the samples, or several
+streams one after the other. So this module reads the containers that state a size. libsndfile gets
+a header that says no more than there is, and the samples. A file that holds less than it says is
+told apart from one that was streamed.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ from drumblender.files.tags import before_tags, behind_tags
 
 
 def find_streams(file: BinaryIO) -> List[Stream]:
-    """Return the streams of samples in a file, mostly one.
+    """Find the streams of samples in a file. Mostly there is one.
 
     Raises:
-        Damaged: when it holds less than it says.
+        Damaged: if the file holds less than it says.
     """
     size = file.seek(0, os.SEEK_END)
     start = behind_tags(file, size)
@@ -122,7 +122,7 @@ def _flac(file: BinaryIO, start: int, end: int) -> Optional[Stream]:
 
 
 def _ogg(file: BinaryIO, start: int, end: int) -> List[Stream]:
-    """Streams one after the other, which is legal; pages say where they begin and end."""
+    """Find the streams of an Ogg file, which may follow each other."""
     streams, first, position, beginning, last = [], start, start, True, False
     while position < end:
         header = read_at(file, position, 27)
@@ -144,7 +144,7 @@ def _ogg(file: BinaryIO, start: int, end: int) -> List[Stream]:
 
 
 def _check_nist(file: BinaryIO, start: int, size: int) -> None:
-    """Raise where a NIST file, whose header is text, holds fewer samples than it says."""
+    """Raise if a NIST file, whose header is text, holds fewer samples than it says."""
     fields = {}
     for line in read_at(file, start, 1024).decode("latin-1").split("\n"):
         words = line.split()
@@ -155,7 +155,7 @@ def _check_nist(file: BinaryIO, start: int, size: int) -> None:
 
 
 def _check_sds(file: BinaryIO, start: int, size: int) -> None:
-    """Raise where a MIDI sample dump is not whole; libsndfile would write to the terminal."""
+    """Raise if a MIDI sample dump is not whole, because libsndfile would write to the terminal."""
     header = read_at(file, start, 21).ljust(21, b"\0")
     bits, length = header[6], header[10] | header[11] << 7 | header[12] << 14
     blocks = -(-length // (60 if bits < 15 else 40 if bits < 22 else 30))

@@ -1,4 +1,4 @@
-"""How many bytes of a file are samples, whatever its header says.
+"""The number of bytes in a file that are samples, whatever its header says.
 
 A program that streams cannot know sizes, and writes others. A file that lost its end holds less
 than its header says, too, and has to be told apart from one that was streamed.
@@ -15,18 +15,19 @@ _LEAST_INVENTED = 1 << 27
 def extent(
     declared: int, start: int, end: int, size: int, unit: int = 1, rest_is_whole: bool = False
 ) -> int:
-    """Number of bytes that are samples.
+    """Compute the number of bytes that are samples.
 
     Args:
-        declared: the number that the header tells; 0 where the program did not know it.
+        declared: number that the header states; 0 if the program did not know it.
         start: position of the samples.
-        end: position behind what may be samples, if nothing tells how many there are.
+        end: position behind what may be samples, if no header says how many there are.
         size: size of the file.
-        unit: number of bytes that make a sample of all channels.
+        unit: number of bytes of one sample of all channels.
         rest_is_whole: whether another size in the header agrees with that of the file.
 
     Raises:
-        Damaged: when there are fewer than declared, and nothing speaks for a program that streams.
+        Damaged: if there are fewer bytes than declared, and nothing suggests a program that
+            streams.
     """
     if declared and start + declared <= size:
         return declared

@@ -1,4 +1,4 @@
-"""Names of files in pictures: in whatever script they are written."""
+"""Texts in pictures, in whatever script they are written."""
 
 import contextlib
 import functools
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def any_script(figure: "Figure") -> Iterator[None]:
     """Draw a figure with the installed fonts that its texts need.
 
-    A character that no installed font has becomes a box, without a warning: nobody who draws a
-    picture of a sound has to install a font first.
+    A character that no installed font has becomes a box, without a warning, because nobody who
+    draws a picture of a sound should have to install a font first.
     """
     from matplotlib.text import Text
 
@@ -52,6 +52,7 @@ def families_for(characters: FrozenSet[str]) -> List[str]:
 
 @functools.lru_cache(maxsize=256)
 def _characters(path: str) -> FrozenSet[int]:
+    """List the characters of a font file, by their code points."""
     from matplotlib.ft2font import FT2Font
 
     try:

@@ -1,4 +1,4 @@
-"""What is in a folder, whatever links, pipes and loops are in it."""
+"""The files in a folder, whatever links, pipes and loops there are."""
 
 import os
 import re
@@ -25,11 +25,12 @@ def files_below(top: Path, folder: str = ".") -> Iterator[Tuple[str, str]]:
     """Yield the files of a folder, each once, whatever links lead to it.
 
     Args:
-        top: what names are relative to.
-        folder: in it, or one file.
+        top: folder that names are relative to.
+        folder: a folder in it, or one file.
 
     Yields:
-        (name, why it cannot be read, or nothing). A folder is named only where it cannot be read.
+        The name of a file, and why it cannot be read, or an empty text. A folder is named only if
+            it cannot be read.
     """
     start = top / folder
     if not os.path.isdir(start):
@@ -74,10 +75,12 @@ def files_below(top: Path, folder: str = ".") -> Iterator[Tuple[str, str]]:
 
 
 def _is_in(name: str, folder: Optional[str]) -> bool:
+    """Return whether a name lies in a folder."""
     return folder is not None and name.startswith(f"{folder}/")
 
 
 def _identity(folder: Path) -> Tuple[int, int]:
+    """Return what tells a folder apart from all others, whatever it is called."""
     status = os.stat(folder)
     return status.st_dev, status.st_ino
 

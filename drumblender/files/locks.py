@@ -1,4 +1,4 @@
-"""Locks between processes: whoever ends, however that comes about, holds none any more.
+"""Locks between processes. A process that ends, however it ends, holds none any more.
 
 The library `filelock` knows how systems lock files. It is imported where it is used, because many
 commands lock nothing.
@@ -20,14 +20,14 @@ _LOCK = "lock"  # in a scratch folder
 
 @contextlib.contextmanager
 def locked(path: Path, waiting: str) -> Iterator[None]:
-    """Hold the lock that a file stands for, which is there only as long as somebody holds it.
+    """Hold a lock in a file, which exists only as long as somebody holds the lock.
 
     Args:
-        path: of the file.
-        waiting: what to say on stderr when another process holds the lock.
+        path: the file.
+        waiting: sentence for stderr if another process holds the lock.
 
     Raises:
-        DrumblenderError: when the file system knows no locks.
+        DrumblenderError: if the file system has no locks.
     """
     from filelock import FileLock, Timeout
 
@@ -62,8 +62,8 @@ def scratch_folder(folder: Path, prefix: str) -> Iterator[Path]:
     """Make a folder in a folder, and remove it in the end, as well as those of killed programs.
 
     Args:
-        folder: to make it in.
-        prefix: that the names of such folders have, of this program and others.
+        folder: folder to make it in.
+        prefix: beginning of the names of all such folders.
     """
     from filelock import FileLock
 
@@ -86,7 +86,7 @@ def scratch_folder(folder: Path, prefix: str) -> Iterator[Path]:
 
 
 def _remove_abandoned(folder: Path, prefix: str) -> None:
-    """Remove the scratch folders that no program holds the lock of."""
+    """Remove the scratch folders whose lock no program holds."""
     from filelock import FileLock, Timeout
 
     for scratch in folder.glob(f"{prefix}*"):

@@ -8,11 +8,11 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
 def keep_memory() -> None:
-    """Keep freed memory for the next tensor instead of giving it back to the system.
+    """Keep freed memory for the next tensor, instead of giving it back to the system.
 
-    glibc asks the system for every large tensor and gives it back at once; each page of it is then
-    cleared and mapped again, which takes a third of a training step on a CPU. Other C libraries do
-    not know the call and are left as they are.
+    glibc asks the system for every large tensor and gives it back at once. Each of its pages is
+    then cleared and mapped again, which takes a third of a training step on a CPU. Other C
+    libraries do not have this call and stay as they are.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt

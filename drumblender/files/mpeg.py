@@ -1,9 +1,10 @@
-"""MP3 files and their relatives, frame by frame.
+"""MP3 files and their relatives, read frame by frame.
 
 libmpg123 knows how long a file is from a frame that its encoder may have put in front (Xing, Info).
-Without one it guesses from the size of the first frame, and libsndfile then reads no further, or
-reports a length that is not there; in front of a second file that was appended it stops. So the
-frames are counted here.
+Without that frame it guesses from the size of the first one, and libsndfile then reads no further,
+or reports a length that is wrong. It stops in front of a second file that was appended. So the
+frames are counted here. A header of four bytes says how long a frame is (ISO/IEC 11172-3 and
+13818-3).
 """
 
 from dataclasses import dataclass
@@ -29,13 +30,13 @@ _FARTHEST = 1 << 20
 
 @dataclass(frozen=True)
 class _Frame:
-    """What a frame's header says.
+    """What the header of a frame says.
 
     Attributes:
-        length: in bytes.
-        samples: of each channel.
+        length: number of bytes of the frame.
+        samples: number of samples of each channel.
         kind: version, layer and sample rate, which do not change within a file.
-        info: where in the frame an encoder's remarks would stand.
+        info: position in the frame where an encoder's remarks would stand.
     """
 
     length: int
@@ -50,12 +51,17 @@ def is_mpeg(magic: bytes) -> bool:
 
 
 def find_mpeg_streams(file: BinaryIO, start: int, end: int) -> List[Stream]:
-    """Find the streams of frames.
+    """Find the streams of frames in a part of a file.
 
     A new stream starts where another file was appended, or where something interrupts the frames.
 
+    Args:
+        file: the file.
+        start: position where frames may begin.
+        end: position behind the last byte that may belong to a frame.
+
     Raises:
-        Damaged: when frames are missing.
+        Damaged: if frames are missing.
     """
     streams: List[Stream] = []
     position: Optional[int] = start
@@ -69,7 +75,7 @@ def find_mpeg_streams(file: BinaryIO, start: int, end: int) -> List[Stream]:
 
 
 def _stream(file: BinaryIO, start: int, end: int) -> Tuple[Optional[Stream], int]:
-    """Return the stream of frames that starts somewhere, and where it ends."""
+    """Find the stream of frames that starts at a position, and where it ends."""
     first = _frame(read_at(file, start, 4))
     assert first is not None
     remarks = _remarks(read_at(file, start, first.length), first)
@@ -99,7 +105,7 @@ def _stream(file: BinaryIO, start: int, end: int) -> Tuple[Optional[Stream], int
 
 
 def _next_frame(file: BinaryIO, start: int, end: int) -> Optional[int]:
-    """Return where two frames follow each other; None when there are no more."""
+    """Find where two frames follow each other. The answer is None if there are no more."""
     block = read_at(file, start, min(_FARTHEST, max(0, end - start)))
     position = block.find(b"\xff")
     while position >= 0:
@@ -114,6 +120,7 @@ def _next_frame(file: BinaryIO, start: int, end: int) -> Optional[int]:
 
 
 def _frame(header: bytes) -> Optional[_Frame]:
+    """Read the header of a frame. The answer is None if these bytes are no header."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
     version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)  # 3 is MPEG 1, 0 MPEG 2.5
@@ -144,6 +151,7 @@ def _remarks(data: bytes, frame: _Frame) -> bytes:
 
 
 def _stated_frames(remarks: bytes) -> Optional[int]:
+    """Return the number of frames that an encoder's remarks state, if they state one."""
     if remarks[:4] == b"VBRI":
         return int.from_bytes(remarks[14:18], "big")
     if len(remarks) >= 12 and remarks[7] & 1:

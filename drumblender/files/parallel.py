@@ -1,4 +1,4 @@
-"""Do the same to many things in processes of one thread each, and stop cleanly."""
+"""Processes of one thread each, which do the same to many things and stop cleanly."""
 
 import contextlib
 import itertools
@@ -27,12 +27,15 @@ def available_cores() -> int:
 
 
 class Workers:
-    """Processes that call a function on many things; a context manager.
+    """Processes that call a function on many things, as a context manager.
 
     They start when there is enough to do, and serve until the context ends.
 
     Args:
-        count: processes; all cores when None. With one, this process works itself.
+        count: number of processes. None stands for all cores. With one, this process works itself.
+
+    Raises:
+        UsageError: if the number is not positive.
     """
 
     def __init__(self, count: Optional[int] = None):
@@ -50,7 +53,7 @@ class Workers:
             self._pool = None
 
     def abandon(self) -> None:
-        """End the processes at once, in the midst of what they do; others start when needed."""
+        """End the processes at once, in the midst of what they do. Others start when needed."""
         if self._pool is not None:
             for process in set(multiprocessing.active_children()) - self._others:
                 process.terminate()
@@ -59,11 +62,14 @@ class Workers:
     def map(
         self, function: Callable[[Any], Any], tasks: Sequence[Any]
     ) -> Generator[Any, None, None]:
-        """Call a function on every task; yield results as they come, in any order.
+        """Call a function on every task, and yield results as they come, in any order.
 
         Args:
-            function: of one task, importable (processes are spawned).
+            function: function of one task. It has to be importable, because processes are spawned.
             tasks: what to call it on.
+
+        Raises:
+            DrumblenderError: if a process dies.
         """
         if self._pool is None and min(self.count, len(tasks) // _TASKS_PER_PROCESS) > 1:
             context = multiprocessing.get_context("spawn")
@@ -85,9 +91,11 @@ class Workers:
     def _feed(
         self, pool: ProcessPoolExecutor, function: Callable[[Any], Any], tasks: Iterator[Any]
     ) -> Iterator[Any]:
+        """Keep twice as many tasks waiting as there are processes, and yield results."""
         waiting: Set[Future] = set()
 
         def submit(count: int) -> None:
+            """Hand over some of the tasks that are left."""
             for task in itertools.islice(tasks, count):
                 assert self._pool is not None  # it is made before anything is fed to it
                 waiting.add(self._pool.submit(function, task))
@@ -105,11 +113,13 @@ class Workers:
 
 
 def _start_worker() -> None:
+    """Prepare a process that has just started."""
     torch.set_num_threads(1)
     # A worker whose parent was killed would wait for work forever.
     parent = multiprocessing.parent_process()
 
     def die_with_parent() -> None:
+        """End this process when the one that started it has ended."""
         assert parent is not None  # workers are started by one
         parent.join()
         os._exit(1)
@@ -119,6 +129,7 @@ def _start_worker() -> None:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
+    """Let PyTorch compute in one thread inside this context."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -129,6 +140,7 @@ def _one_thread() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ignore_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C inside this context, and in processes that start there."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -141,6 +153,7 @@ def _ignore_interrupts() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _environment(variables: Dict[str, str]) -> Iterator[None]:
+    """Set environment variables inside this context."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

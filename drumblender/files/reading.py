@@ -1,11 +1,11 @@
-"""Reading of audio files: one policy for every command, whatever program wrote them.
+"""Audio files that are read, with one policy for every command and whatever program wrote them.
 
-libsndfile decodes, by the content of a file and not its name, in blocks, so that neither a long
-recording nor a header that lies takes more memory than a block. Which bytes it gets to see is the
-business of :mod:`drumblender.files.containers`.
+libsndfile decodes a file by its content and not its name, in blocks, so that neither a long
+recording nor a wrong header takes more memory than a block. :mod:`drumblender.files.containers`
+decides which bytes it gets to see.
 
-- Where a program that streams wrote no length, or a placeholder, all that is there is read.
-- A file of which a part is missing is refused, because half a drum is worse than none.
+- Where a program that streams wrote no length, or a placeholder, all that there is is read.
+- A file that lacks a part is refused, because half a drum is worse than none.
 - Samples that cannot have been meant (NaN, infinity, far beyond full scale) are refused.
 """
 
@@ -21,7 +21,7 @@ import soundfile
 
 from drumblender.errors import DrumblenderError
 from drumblender.files.containers import find_streams
-from drumblender.files.streams import Damaged, Stream, View
+from drumblender.files.streams import Damaged, Stream, View, without_stderr
 
 PathLike = Union[str, Path]
 
@@ -43,12 +43,12 @@ _FORMATS_WITH_NOTES = ("AVR", "MAT4", "MAT5", "MPC2K", "VOC", "WVE")
 
 
 class Unreadable(DrumblenderError):
-    """A file that is no recording, or not all of one.
+    """The error of a file that is no recording, or not all of one.
 
     Args:
-        path: of the file.
-        reason: what is wrong, to go behind the file's name.
-        remedy: what to do.
+        path: the file.
+        reason: what is wrong, to follow the file's name.
+        remedy: what to do about it.
     """
 
     def __init__(self, path: PathLike, reason: str, remedy: str = _REMEDY):
@@ -59,10 +59,11 @@ class Unreadable(DrumblenderError):
 class _Sound(soundfile.SoundFile):
     """A sound that is read from its start to its end.
 
-    soundfile would seek after each block, and believe the header's number of frames.
+    soundfile would seek after each block, and would trust the number of frames in the header.
     """
 
     def seekable(self) -> bool:
+        """Say that the file cannot seek."""
         return False
 
 
@@ -70,10 +71,10 @@ class AudioFile:
     """An audio file that is being read, from :func:`open_recording`.
 
     Attributes:
-        path: of the file.
+        path: the file.
         sample_rate: in Hz.
-        channels: how many.
-        frames: samples of each channel; None where only reading to the end tells.
+        channels: number of channels.
+        frames: number of samples of each channel. None if only reading to the end would tell.
     """
 
     def __init__(self, path: Path, file: BinaryIO):
@@ -105,15 +106,15 @@ class AudioFile:
         """Read on, block by block.
 
         Args:
-            size: of a block, in samples.
-            frames: how much to read at most; to the end when None.
+            size: number of samples in a block.
+            frames: number of samples to read at most. None stands for all.
 
         Shape:
-            - Output: (n, channels), float32; n is ``size`` for all but the last block.
+            - Output: (n, channels), float32; n is ``size`` for all blocks but the last
 
         Raises:
-            Unreadable: when less is there than the header says, or nothing, or the samples are not
-                numbers or far beyond full scale.
+            Unreadable: if there are fewer samples than the header says, or none, or if they are not
+                numbers, or far beyond full scale.
         """
         while frames is None or frames > 0:
             wanted = size if frames is None else min(size, frames)
@@ -125,6 +126,7 @@ class AudioFile:
             frames = None if frames is None else frames - wanted
 
     def close(self) -> None:
+        """Close the decoder. The file itself stays open."""
         if self._sound is not None:
             with self._quiet():
                 self._sound.close()
@@ -132,11 +134,12 @@ class AudioFile:
 
     @property
     def _decoder(self) -> _Sound:
+        """The open decoder."""
         assert self._sound is not None, "closed"
         return self._sound
 
     def _read(self, count: int) -> np.ndarray:
-        """Return the next samples; fewer only where the recording ends."""
+        """Return the next samples. There are fewer than asked for only where the recording ends."""
         pieces, left = [], count
         while left > 0:
             piece = self._read_some(left)
@@ -149,7 +152,7 @@ class AudioFile:
         return np.concatenate(pieces) if pieces else np.empty((0, self.channels), np.float32)
 
     def _read_some(self, count: int) -> np.ndarray:
-        """Some of the next samples; none at the end."""
+        """Return some of the next samples, or none at the end."""
         count = min(count, max(1, _BLOCK // self.channels))
         # What is promised is read without what may follow, which may be no sound.
         left = 0 if self._promised is None else self._promised - self._done_here
@@ -181,8 +184,9 @@ class AudioFile:
         return piece
 
     def _open(self, stream: Stream) -> None:
+        """Start to decode a stream."""
         # libmpg123 writes to the terminal whatever it finds odd.
-        self._quiet = _without_stderr if stream.is_mpeg else contextlib.nullcontext
+        self._quiet = without_stderr if stream.is_mpeg else contextlib.nullcontext
         self._view = View(self._file, stream)
         try:
             with self._quiet():
@@ -205,6 +209,7 @@ class AudioFile:
             raise Unreadable(self.path, what, "split it")
 
     def _check(self, piece: np.ndarray) -> None:
+        """Refuse samples that are not numbers, or that are far beyond full scale."""
         # One number that no finite sample exceeds and that NaN makes NaN.
         peak = max(float(piece.max()), -float(piece.min()))
         if peak <= _HIGHEST_PEAK:
@@ -221,6 +226,7 @@ class AudioFile:
         )
 
     def _check_header(self) -> None:
+        """Refuse a header that cannot be right."""
         rate, channels = self._decoder.samplerate, self._decoder.channels
         if not _SAMPLE_RATES[0] <= rate <= _SAMPLE_RATES[1]:
             what = f"has an impossible sample rate ({rate} Hz)"
@@ -234,7 +240,7 @@ class AudioFile:
             raise self._empty()
 
     def _check_notes(self) -> None:
-        """Raise where libsndfile has noticed that samples are missing and goes on without."""
+        """Refuse a file in which libsndfile has noticed that samples are missing."""
         notes = self._decoder.extra_info
         length = _NOTED_LENGTH.search(notes)
         if length and (length[3] or int(length[1]) > int(length[2])):
@@ -246,26 +252,29 @@ class AudioFile:
                 raise self._cut(f"is truncated ({there} of {whole} samples)")
 
     def _check_disk(self) -> None:
+        """Raise the error that the disk gave while libsndfile was reading."""
         with _disk(self.path):
             if self._view.error is not None:
                 raise self._view.error
 
     def _cut(self, reason: str) -> Unreadable:
+        """Make the error of a file that lacks a part."""
         return Unreadable(self.path, reason, "copy or export it again")
 
     def _empty(self) -> Unreadable:
+        """Make the error of a file without samples."""
         return Unreadable(self.path, "holds no samples", "give a recording")
 
 
 @contextlib.contextmanager
 def open_recording(path: PathLike) -> Iterator[AudioFile]:
-    """Open an audio file; what is wrong with it while it is read is told in one sentence.
+    """Open an audio file. One sentence tells what is wrong with it while it is read.
 
     Args:
-        path: of any file; anything but a regular file is refused without opening it.
+        path: any file. Anything but a regular file is refused without opening it.
 
     Raises:
-        Unreadable: when it is missing, broken, empty, truncated or no audio.
+        Unreadable: if the file is missing, broken, empty, truncated or no audio.
     """
     path = Path(path)
     with _opened(path) as raw, contextlib.closing(AudioFile(path, raw)) as file:
@@ -273,11 +282,11 @@ def open_recording(path: PathLike) -> Iterator[AudioFile]:
 
 
 def read_channels(path: PathLike) -> Tuple[np.ndarray, int]:
-    """All samples (N, channels) of an audio file as float32, and its sample rate.
+    """Read all samples (N, channels) of an audio file as float32, and its sample rate in Hz.
 
     Raises:
-        Unreadable: when it is missing, broken, empty, truncated, no audio, holds no numbers, or is
-            too long for memory.
+        Unreadable: if the file is missing, broken, empty, truncated or no audio, if its samples are
+            not numbers, or if it is too long for memory.
     """
     with open_recording(path) as file:
         blocks, most = [], _MOST_NUMBERS // file.channels
@@ -328,22 +337,5 @@ def _disk(path: Path) -> Iterator[None]:
 
 
 def _words(error: Exception) -> str:
-    """Return what libsndfile says, to stand in brackets."""
+    """Quote libsndfile, for a sentence that has its words in brackets."""
     return str(getattr(error, "error_string", error)).strip().rstrip(".") or "unknown format"
-
-
-@contextlib.contextmanager
-def _without_stderr() -> Iterator[None]:
-    """Let libraries write to nowhere that know no other way to complain than the terminal."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # there is none
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

@@ -1,4 +1,4 @@
-"""Reads recordings of any length in segments, which bounds the memory that they take."""
+"""Recordings of any length, read in segments so that memory is bounded."""
 
 from pathlib import Path
 from typing import Iterator, Tuple
@@ -18,11 +18,11 @@ def segments(path: Path) -> Iterator[Tuple[np.ndarray, int]]:
     No more than two segments are in memory. What is made of segments is to be faded into each
     other.
 
-    Returns:
-        Samples (n, channels) of each segment, and the sample rate.
+    Yields:
+        Samples (n, channels) of each segment, and the sample rate in Hz.
 
     Raises:
-        Unreadable: when the recording is missing, broken or empty.
+        Unreadable: if the recording is missing, broken or empty.
     """
     with open_recording(path) as file:
         rate = file.sample_rate
@@ -39,5 +39,5 @@ def segments(path: Path) -> Iterator[Tuple[np.ndarray, int]]:
 
 
 def segment_lengths(rate: int) -> Tuple[int, int]:
-    """Samples of a segment, and from the beginning of one to that of the next."""
+    """Return how many samples a segment has, and how many lie between the beginnings of two."""
     return round(SEGMENT_S * rate), round((SEGMENT_S - OVERLAP_S) * rate)

@@ -1,4 +1,4 @@
-"""Tags that music programs put in front of a sound or behind it."""
+"""The tags that music programs put in front of a sound or behind it."""
 
 import struct
 from typing import BinaryIO

@@ -1,9 +1,9 @@
 """Rendered sounds that wait for their common gain.
 
 What one command writes keeps its balance: drums of a kit, round robins and stems are scaled
-together or not at all. How loud the loudest is shows only when all are made, so each is first
-recorded as floats in a hidden folder and written under its name afterwards. A recording of any
-length passes through piece by piece.
+together or not at all. Which sound is the loudest is known only when all of them are made. So each
+is first recorded as floats in a hidden folder, and is written under its name afterwards. A
+recording of any length passes through piece by piece.
 """
 
 import contextlib
@@ -31,15 +31,17 @@ class Take:
     """A sound that was rendered and is not written yet.
 
     Attributes:
-        destination: the file to write.
-        stems: name of a part -> the file to write it to.
+        destination: file to write.
+        stems: maps the name of a part to the file to write it to.
         sample_rate: in Hz.
-        channels: of each signal.
-        recorded: name -> raw float32 samples, channels side by side; the sum is ``WHOLE``.
-        peak: of the sum.
-        loudest: the highest peak of the sum and of the stems that are written.
-        length: in samples.
-        inputs: what a picture shows above it: (label, raw float32 samples, sample rate).
+        channels: number of channels of each signal.
+        recorded: maps names to files of raw float32 samples, with channels side by side. ``WHOLE``
+            is the sum.
+        peak: peak of the sum.
+        loudest: highest peak of the sum and of the stems that are written.
+        length: number of samples of each channel.
+        inputs: what a picture shows above the sound, each a label, a file of raw float32 samples
+            and a sample rate.
     """
 
     destination: Path
@@ -53,11 +55,11 @@ class Take:
     inputs: Tuple[Tuple[str, Path, int], ...] = ()
 
     def blocks(self, name: str = WHOLE, full_scale: float = 1.0) -> Iterator[np.ndarray]:
-        """One signal, read from the disk block by block.
+        """Read one signal from the disk, block by block.
 
         Args:
-            name: of the signal.
-            full_scale: the value that becomes 1.
+            name: name of the signal.
+            full_scale: value that becomes 1.
 
         Shape:
             - Output: (n,) or (n, channels)
@@ -71,19 +73,22 @@ class Take:
                 yield block if full_scale == 1 else block / full_scale
 
     def is_float(self, bits: int) -> bool:
-        """Return whether its files hold floats, which may exceed full scale."""
+        """Return whether the files of this take hold floats, which may exceed full scale."""
         return bits == 32 and self.destination.suffix.lower() == ".wav"
 
 
 @contextlib.contextmanager
 def scratch_folder(folder: Path, destination: Path) -> Iterator[Path]:
-    """Give a hidden folder for what waits to be written, which is removed in the end.
+    """Give a hidden folder for what waits to be written, and remove it in the end.
 
-    Those of programs that were killed are removed as well, and folders that stay empty.
+    Folders of programs that were killed are removed as well, and so are folders that stay empty.
 
     Args:
-        folder: where to make it; it is made itself if needed.
-        destination: of what is to be written, to name where that is impossible.
+        folder: folder to make it in. It is made itself if needed.
+        destination: file that is to be written, which an error names.
+
+    Raises:
+        DrumblenderError: if the disk refuses the folder.
     """
     with contextlib.ExitStack() as stack:
         with disk_errors(destination):
@@ -108,20 +113,22 @@ def record(
     sample_rate: int,
     prefix: Path,
 ) -> Take:
-    """Record a sound that comes in pieces, each faded into the one before where they overlap.
+    """Record a sound that comes in pieces. Each is faded into the one before where they overlap.
 
     Args:
-        pieces: (first sample, the signals by name), in order; their sum is the sound.
-        destination: the file to write in the end.
-        stems: name of a signal -> file to write it to, or None only to record it.
+        pieces: the first sample of each piece, and its signals by name, in order. The sum of the
+            signals is the sound.
+        destination: file to write in the end.
+        stems: maps the name of a signal to the file to write it to, or to None if it is only
+            recorded.
         sample_rate: in Hz.
-        prefix: of the names of temporary files.
+        prefix: beginning of the names of temporary files.
 
     Shape:
         - signals: (n,) or (n, channels)
 
     Raises:
-        DrumblenderError: when samples are not numbers, or the disk is full.
+        DrumblenderError: if samples are not numbers, or if the disk is full.
     """
     names = [WHOLE, *stems]
     recorded = {name: Path(f"{prefix}-{index}.f32") for index, name in enumerate(names)}
@@ -150,7 +157,7 @@ def record(
 
 
 def _faded(pieces: Iterable[Tuple[int, Signals]]) -> Iterable[Signals]:
-    """Pieces that follow each other, of pieces that overlap; one is held back at a time."""
+    """Yield pieces that follow each other, made of pieces that overlap. One is held back."""
     held: Optional[Tuple[int, Signals]] = None
     for start, signals in pieces:
         if held is not None:
@@ -164,6 +171,7 @@ def _faded(pieces: Iterable[Tuple[int, Signals]]) -> Iterable[Signals]:
 
 
 def _fade(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Fade the end of one signal into the beginning of the next one."""
     # Rounded to samples, the last piece may end one before the piece that it continues.
     shared = min(len(before), len(after))
     fade = np.linspace(0, 1, shared, dtype=np.float32).reshape(-1, *[1] * (after.ndim - 1))

@@ -1,7 +1,8 @@
-"""Names of files as text: they may hold anything but ``/``, bytes that are no UTF-8 included.
+"""Names of files as text, which may hold anything but ``/``, even bytes that are not UTF-8.
 
-Python hands such bytes over as lone surrogates, which no UTF-8 file can hold. As ``\\udce9`` they
-can: JSON and YAML (in double quotes) read that back as it was, so that it still names the file.
+Python represents such bytes as lone surrogates, which no UTF-8 file can hold. It can hold them as
+``\\udce9``, however: JSON and YAML (in double quotes) read that back as it was, so that it still
+names the file.
 """
 
 import codecs
@@ -18,9 +19,9 @@ _LONGEST_NAME = 251  # bytes, which leaves room for the ".tmp" of a file that is
 
 
 def printable(text: str) -> str:
-    r"""Return a name on one line: what cannot be shown is escaped.
+    r"""Write a name on one line, with escapes for what cannot be shown.
 
-    Bytes of a name that are no UTF-8 are lone surrogates in Python, which no encoding takes.
+    Bytes of a name that are not UTF-8 are lone surrogates in Python, which no encoding takes.
 
     >>> printable("two\nlines \udce9")
     'two\\nlines \\udce9'
@@ -29,7 +30,7 @@ def printable(text: str) -> str:
 
 
 def json_line(value: Any) -> str:
-    r"""Return a value as JSON that UTF-8 can hold and an editor shows; it reads back as it is.
+    r"""Write a value as JSON that UTF-8 can hold and an editor shows. It reads back as it is.
 
     >>> print(json_line({"Größe": "caf\udce9"}))
     {"Größe": "caf\udce9"}
@@ -40,7 +41,7 @@ def json_line(value: Any) -> str:
 
 
 def some(names: Iterable[str], most: int = 8) -> str:
-    """Names for a sentence, in order, and how many more there are.
+    """List names in a sentence, in order, and say how many more there are.
 
     >>> some("cab", 2)
     'a, b and 1 more'
@@ -51,7 +52,7 @@ def some(names: Iterable[str], most: int = 8) -> str:
 
 
 def align(lines: Sequence[Sequence[str]], names: int = 1) -> str:
-    """Rows of a table with columns of the same width, the first of them to the left.
+    """Write a table whose columns each have one width. The first ones are aligned to the left.
 
     >>> print(align([["", "n"], ["kick", "12"]]))
            n
@@ -68,7 +69,9 @@ def align(lines: Sequence[Sequence[str]], names: int = 1) -> str:
 
 
 def fitting(stem: str, ending: str) -> str:
-    """Return a file's name of a stem and an ending; shortened where file systems would refuse it.
+    """Make a file's name of a stem and an ending, shortened if file systems would refuse it.
+
+    Two stems stay two names, because a checksum stands for what is cut off.
 
     Two stems stay two names: a checksum stands for what is cut off.
 
@@ -96,9 +99,9 @@ def readable(name: str) -> str:
 
 
 def decode(data: bytes) -> str:
-    r"""Text that another program wrote: in UTF-8, or in UTF-16 with its mark.
+    r"""Decode text that another program wrote in UTF-8, or in UTF-16 with its mark.
 
-    Bytes that are no UTF-8 count as Latin-1, one by one, as :func:`readable` takes them in names.
+    Bytes that are not UTF-8 count as Latin-1 one by one, as they do in :func:`readable`.
 
     >>> decode(b"caf\xe9"), decode("café".encode()), decode("café".encode("utf-16"))
     ('café', 'café', 'café')
@@ -109,4 +112,5 @@ def decode(data: bytes) -> str:
 
 
 def _bytes_as_latin_1(text: str) -> str:
+    """Replace lone surrogates by the Latin-1 characters of the bytes that they stand for."""
     return re.sub("[\udc80-\udcff]", lambda match: chr(ord(match[0]) - 0xDC00), text)

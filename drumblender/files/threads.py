@@ -1,4 +1,4 @@
-"""Do the same to many things in threads, and stop cleanly."""
+"""Threads that do the same to many things, and stop cleanly."""
 
 import queue
 import threading
@@ -11,9 +11,12 @@ def in_threads(
     """Call a function on many things at once, and stop at the first error or Ctrl-C.
 
     Args:
-        function: gets an item, and an event that is set when it should stop.
-        items: what to call it on.
-        count: how many calls there are at once.
+        function: takes an item, and an event that is set when the function should stop.
+        items: what to call the function on.
+        count: number of calls at once.
+
+    Raises:
+        BaseException: the first error that the function raises.
     """
     tasks: queue.SimpleQueue = queue.SimpleQueue()
     outcomes: queue.SimpleQueue = queue.SimpleQueue()
@@ -22,6 +25,7 @@ def in_threads(
         tasks.put(item)
 
     def work() -> None:
+        """Call the function on one item after the other until none is left."""
         while not stop.is_set():
             try:
                 item = tasks.get_nowait()

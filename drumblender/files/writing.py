@@ -1,4 +1,4 @@
-"""Writes takes under their names, all by one gain."""
+"""Write takes to files under their names, all with one gain."""
 
 import contextlib
 import functools
@@ -32,18 +32,18 @@ def write_all(
     parts: Sequence[str],
     draw: Optional[Draw] = None,
 ) -> Tuple[List[Optional[Exception]], List[str]]:
-    """Write groups of takes, all by one gain; what fails does not stop the others.
+    """Write groups of takes, all with one gain. A take that fails does not stop the others.
 
     Args:
         groups: takes that succeed or fail together.
-        normalize: see :func:`full_scales`.
-        bits: of the files.
+        normalize: "no", "all" or "each", as in :func:`full_scales`.
+        bits: number of bits of a sample in the files.
         workers: processes that write.
-        parts: names of parts whose stems an earlier sound of the same name may have left.
-        draw: makes a picture of each take that has inputs.
+        parts: names of the parts whose stems an earlier sound of the same name may have left.
+        draw: function that makes a picture of each take that has inputs.
 
     Returns:
-        What went wrong with each group, or None; and what to say about levels.
+        For each group, what went wrong with it or None; and sentences about levels.
     """
     takes = [take for group in groups for take in group]
     scales = full_scales(takes, normalize, bits)
@@ -59,7 +59,7 @@ def _write_group(
     draw: Optional[Draw],
     task: Tuple[Sequence[Take], Sequence[float]],
 ) -> Optional[Exception]:
-    """Write takes that belong together, and give what went wrong last."""
+    """Write takes that belong together, and return what went wrong last."""
     failure: Optional[Exception] = None
     for take, scale in zip(*task):
         try:
@@ -81,20 +81,23 @@ def _write_group(
 def stem_files(folder: Path, output: Path, parts: Sequence[str]) -> Dict[str, Path]:
     """Return where the parts of an output go, by name.
 
-    Their format is that of their sum, unless it is lossy, because they shall add up.
+    Their format is that of the output. For a lossy one it is WAV, because parts shall add up.
     """
     suffix = ".wav" if output.suffix.lower() == ".ogg" else output.suffix
     return {name: folder / f"{name}{suffix}" for name in parts}
 
 
 def full_scales(takes: Sequence[Take], normalize: str, bits: int) -> List[float]:
-    """Return the value that becomes full scale in each take: the same in all, but for "each".
+    """Choose the value that becomes full scale in each take.
+
+    It is the same for all takes, except with "each".
 
     Args:
-        takes: all that one command writes.
-        normalize: "no" scales down what integers cannot hold, "all" the loudest to full scale,
-            "each" every take to full scale.
-        bits: of the files; 32 are floats, which hold anything.
+        takes: all takes that one command writes.
+        normalize: "no" only scales down what integers cannot hold, "all" brings the loudest take to
+            full scale, and "each" brings every take to full scale.
+        bits: number of bits of a sample in the files. Samples of 32 bits are floats, which hold any
+            value.
     """
     if normalize == "each":
         return [take.loudest or 1.0 for take in takes]
@@ -108,7 +111,7 @@ def full_scales(takes: Sequence[Take], normalize: str, bits: int) -> List[float]
 def describe_scales(
     takes: Sequence[Take], scales: Sequence[float], normalize: str, bits: int
 ) -> List[str]:
-    """Return what a person should know about the level of what is written."""
+    """Say what a person should know about the level of what is written, in sentences."""
     if normalize != "no" or not takes:
         return []
     worst = max(takes, key=lambda take: take.loudest)

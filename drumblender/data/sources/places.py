@@ -31,7 +31,10 @@ class Places:
     sha256: Optional[str] = None
 
     def archive_path(self) -> Optional[Path]:
-        """Where the archive lies in the working directory, or would; None where none is named."""
+        """Return where the archive lies in the working directory, or would lie.
+
+        The answer is None if no archive is named.
+        """
         name = self.archive or (self.archive_url and Path(self.archive_url).name)
         return Path(name) if name else None
 
