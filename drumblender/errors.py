@@ -1,6 +1,6 @@
 """Errors that a person can act on.
 
-Every message is one sentence that names the file or option at fault and the remedy; the command
+Every message is one sentence that names the file or option at fault, and the remedy. The command
 lines print it without a traceback and exit with the class's code.
 """
 
@@ -17,26 +17,28 @@ DEBUG = "DRUMBLENDER_DEBUG"  # in the environment
 
 
 class DrumblenderError(Exception):
-    """Something in the outside world is not as it has to be: a file, a folder, a server."""
+    """An error outside of the program: a file, a folder or a server is not as it has to be."""
 
     exit_code = 1
 
 
 class UsageError(DrumblenderError):
-    """What the person asked for cannot be done as asked: an option or a configuration key."""
+    """An error of the request: an option or a configuration key cannot be carried out as it is."""
 
     exit_code = 2
 
 
 class EmptySplit(UsageError):
-    """There are too few sounds for one of training, validation and test."""
+    """The error of a dataset with too few sounds for training, validation or test."""
 
 
 class Stopped(BaseException):
-    """A signal asked this program to end: no error, so that nothing takes it for one.
+    """The end of a program that a signal asked for.
+
+    It is not an ``Exception``, so that nothing handles it as an error.
 
     Args:
-        number: of the signal.
+        number: number of the signal.
         sentence: what was kept, and how to go on.
     """
 
@@ -48,7 +50,11 @@ class Stopped(BaseException):
 
     @classmethod
     def by_signal(cls, number: int, frame: Any = None) -> None:
-        """Return a signal handler that ends the program at once, past whatever cleans up."""
+        """End the program at once, as the handler of a signal.
+
+        Raises:
+            Stopped: always.
+        """
         raise cls(number, "interrupted." if number == signal.SIGINT else "terminated.")
 
 
@@ -58,7 +64,7 @@ def is_debugging() -> bool:
 
 
 def trace(error: BaseException) -> None:
-    """Show where an error comes from that only becomes a line in a list, if a person wants that."""
+    """Show where an error comes from that becomes a line in a list, if ``--debug`` was given."""
     if is_debugging():
         traceback.print_exception(type(error), error, error.__traceback__)
 
@@ -76,19 +82,19 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def finish(text: str) -> str:
-    """Return a sentence about an option with its end, and where to look if it says no remedy."""
+    """End a sentence about an option, and say where to look if it names no remedy."""
     text = text.rstrip(".")
     return text if text.endswith("?") else f"{text}." if "; " in text else f"{text} (see --help)."
 
 
 def suggest(message: str, known: Iterable[str]) -> str:
-    """Return what was meant by the first option in a message that nobody knows."""
+    """Guess what was meant by the first option in a message that is unknown."""
     match = re.match(r"unrecognized arguments: .*?(--[\w.-]+)", message, re.IGNORECASE)
     return did_you_mean(match[1], known) if match else ""
 
 
 def sentence_of(error: OSError) -> Optional[str]:
-    """Return what the system refused, with a remedy; None where it is no matter of files."""
+    """Say what the system refused, with a remedy. None if the error is not about a file."""
     if error.filename is None or error.errno is None:
         return None
     path = error.filename if isinstance(error.filename, str) else repr(error.filename)
@@ -107,6 +113,15 @@ def sentence_of(error: OSError) -> Optional[str]:
 
 
 class _Problem(NamedTuple):
+    """One statement of jsonargparse about a value.
+
+    Attributes:
+        keys: keys of the value, from the outermost to the innermost.
+        class_path: path of the innermost class.
+        base: class that this class has to be derived from.
+        text: the statement.
+    """
+
     keys: Tuple[str, ...]  # from the outermost to the innermost
     class_path: Optional[str]  # of the innermost class
     base: Optional[str]  # what the class has to be derived from
@@ -151,7 +166,7 @@ def condense(text: str) -> str:
 
 
 def _problems(text: str) -> List[_Problem]:
-    """Return what an error of jsonargparse says, with the keys that its indentation nests."""
+    """List what an error of jsonargparse says, with the keys that its indentation nests."""
     stack: List[Tuple[int, str, str]] = []  # indentation, kind, name
     problems = []
     for line in text.splitlines():
@@ -180,12 +195,14 @@ def _problems(text: str) -> List[_Problem]:
 
 
 def _no_option(problem: _Problem, name: str) -> str:
+    """Say that a class has no such option."""
     known = _options(problem.class_path or "")
     owner = problem.class_path or "it"
     return f"{owner} has no option {name}{did_you_mean(name, known)}"
 
 
 def _no_module(problem: _Problem, module: str) -> str:
+    """Say that a module is missing."""
     return (
         f"there is no module {module}; install what holds it, or add the folder that it lies in to "
         "PYTHONPATH (PYTHONPATH=. for this one)"
@@ -193,6 +210,7 @@ def _no_module(problem: _Problem, module: str) -> str:
 
 
 def _no_attribute(problem: _Problem, module: str, name: str) -> str:
+    """Say that a module has no such name."""
     try:
         loaded = import_module(module)
         known = [*dir(loaded), *getattr(loaded, "__all__", ())]
@@ -202,6 +220,7 @@ def _no_attribute(problem: _Problem, module: str, name: str) -> str:
 
 
 def _no_path(problem: _Problem, name: str) -> str:
+    """Say that a name is no known class."""
     try:
         module, _, base = (problem.base or "").rpartition(".")
         known = {cls.__name__ for cls in _subclasses(getattr(import_module(module), base))}
@@ -221,6 +240,7 @@ _KNOWN = (
 
 
 def _wrong_type(text: str, keys: Tuple[str, ...], problems: List[_Problem]) -> str:
+    """Say what a value has to be."""
     wanted = []
     for problem in problems:
         kind = re.sub(r"\. Got value: .*", "", problem.text[len("Expected a ") :])
@@ -239,7 +259,7 @@ def _wrong_type(text: str, keys: Tuple[str, ...], problems: List[_Problem]) -> s
 
 
 def _options(class_path: str) -> List[str]:
-    """Return the options that a class takes; none where that cannot be told."""
+    """List the options that a class takes, or none if that cannot be told."""
     try:
         from jsonargparse import ArgumentParser
 
@@ -252,6 +272,7 @@ def _options(class_path: str) -> List[str]:
 
 
 def _subclasses(base: type) -> List[type]:
+    """List all classes that are derived from one."""
     found: List[type] = []
     direct: List[type] = base.__subclasses__()
     for cls in direct:

@@ -34,7 +34,7 @@ LINE_COLOR = "#51127c"  # a dark color of that map
 def plot_resynthesis(
     target: Tensor, resynthesis: Tensor, sample_rate: float, title: Optional[str] = None
 ) -> "Figure":
-    """Draw waveform and spectrogram of a recording above those of its resynthesis.
+    """Draw the waveform and the spectrogram of a recording above those of its resynthesis.
 
     Both rows share their axes and the color scale, so that they can be compared by eye. Silence at
     the end of both is not shown.
@@ -149,6 +149,7 @@ def log_frequency_spectrogram(
     integral = torch.cat([torch.zeros_like(power[:1]), power.cumsum(0)])
 
     def integrate_to(frequency: Tensor) -> Tensor:
+        """Integrate the power from 0 Hz to frequencies."""
         position = (frequency / bin_width + 0.5).clamp(0, len(integral) - 1)
         below = position.long().clamp(max=len(integral) - 2)
         fraction = (position - below).unsqueeze(1)
@@ -160,7 +161,7 @@ def log_frequency_spectrogram(
 
 
 def _band_edges(sample_rate: float, num_bands: int) -> Tensor:
-    """Edges of bands of one ratio from 20 Hz to half the sample rate, in Hz (num_bands + 1,)."""
+    """Compute edges of bands of one ratio from 20 Hz to half the sample rate, in Hz."""
     octaves = math.log2(sample_rate / 2 / MIN_FREQUENCY)
     return MIN_FREQUENCY * 2 ** torch.linspace(0, octaves, num_bands + 1, dtype=torch.float64)
 
@@ -181,7 +182,10 @@ def save_figure(figure: "Figure", path: Union[str, Path]) -> None:
 
     Args:
         figure: the figure.
-        path: file to write; its suffix tells the format. Folders are made as needed.
+        path: file to write. Its suffix tells the format. Folders are made as needed.
+
+    Raises:
+        DrumblenderError: if the disk refuses the file.
     """
     path = Path(path)
     with in_one_step(path) as temporary, any_script(figure):
@@ -189,7 +193,7 @@ def save_figure(figure: "Figure", path: Union[str, Path]) -> None:
 
 
 def _figure(width: float, height: float, title: Optional[str]) -> "Figure":
-    """Make an empty figure, in inches."""
+    """Make an empty figure, with a width and a height in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
@@ -201,7 +205,8 @@ def _figure(width: float, height: float, title: Optional[str]) -> "Figure":
 def _prepare(signals: LabeledSignals) -> List[Tuple[str, Tensor]]:
     """Pad signals to one length, and cut the silence at which all of them end.
 
-    Returns pairs of a label and a signal (N,).
+    Returns:
+        Pairs of a label and a signal (N,).
     """
     flat = [x.detach().cpu().float().reshape(-1).nan_to_num() for _, x in signals]
     length = max(len(x) for x in flat)
@@ -268,13 +273,13 @@ def plot_modes(
     sample_rate: float,
     title: Optional[str] = None,
 ) -> "Figure":
-    """Draw tracks of modes over a spectrogram, and their envelopes below.
+    """Draw tracks of modes over a spectrogram, and their envelopes below it.
 
     Args:
         x: the recording.
         time: time of each frame, in seconds.
         frequency: frequencies of the modes, in Hz.
-        level: levels of the modes, in dB. Those 80 dB or more below the loudest are not drawn.
+        level: levels of the modes, in dB. Levels 80 dB or more below the loudest are not drawn.
         sample_rate: in Hz.
         title: text above the figure.
 

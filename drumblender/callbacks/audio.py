@@ -17,24 +17,25 @@ from drumblender.plotting import figure_to_image, plot_spectrograms
 
 
 class LogAudioCallback(pl.Callback):
-    """Log audio, target and then resynthesis, and a picture of their spectrograms.
+    """A callback that logs targets and resyntheses as audio, and a picture of their spectrograms.
 
-    Tags are ``<stage>/audio/<item>`` and ``<stage>/spectrogram`` with the stages ``train``,
-    ``validation`` and ``test``. TensorBoard and Weights & Biases are known; a run that logs to
-    neither gets a warning and goes on. In a distributed run only the first process logs.
+    Each sound has its target first and its resynthesis behind it. Tags are ``<stage>/audio/<item>``
+    and ``<stage>/spectrogram`` with the stages ``train``, ``validation`` and ``test``. TensorBoard
+    and Weights & Biases are supported. A run that logs to neither gets a warning and goes on. In a
+    distributed run only the first process logs.
 
     Args:
-        on_train: log items of training batches.
-        on_val: log items of validation batches.
-        on_test: log items of test batches.
+        on_train: whether to log items of training batches.
+        on_val: whether to log items of validation batches.
+        on_test: whether to log items of test batches.
         save_audio_sr: sample rate of the audio, in Hz.
-        n_batches: take items from this many batches at the start of an epoch, or from all batches
-            of an epoch that has fewer.
-        log_on_epoch_end: wait for the end of the epoch, instead of logging as soon as there are
-            ``n_batches``.
-        max_audio_samples: log at most this many items each time.
-        every_n_epochs: log training and validation items of the first epoch and then of the first
-            that is at least this many later: pictures take seconds and sounds megabytes.
+        n_batches: number of batches at the start of an epoch that items are taken from. An epoch
+            may have fewer.
+        log_on_epoch_end: whether to wait for the end of the epoch, instead of logging as soon as
+            there are ``n_batches``.
+        max_audio_samples: number of items to log at most each time.
+        every_n_epochs: log training and validation items of the first epoch, and then of the first
+            that is at least this many later. Pictures take seconds and sounds take megabytes.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class LogAudioCallback(pl.Callback):
         self._last: Dict[str, int] = {}  # stage -> epoch that was logged
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Find the loggers that take media, and warn if there are none."""
         if trainer.fast_dev_run or any(map(_can_log_media, trainer.loggers)):
             return
         rank_zero_warn(
@@ -76,38 +78,48 @@ class LogAudioCallback(pl.Callback):
         )
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin to collect training items."""
         self._start("train", trainer)
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        """Collect training items."""
         self._collect("train", trainer, outputs)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the training items that are left."""
         self._log("train", trainer)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin to collect validation items."""
         if not trainer.sanity_checking:
             self._start("validation", trainer)
 
     def on_validation_batch_end(
         self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
     ) -> None:
+        """Collect validation items."""
         self._collect("validation", trainer, outputs)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the validation items that are left."""
         self._log("validation", trainer)
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin to collect test items."""
         self._start("test", trainer)
 
     def on_test_batch_end(
         self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
     ) -> None:
+        """Collect test items."""
         self._collect("test", trainer, outputs)
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the test items that are left."""
         self._log("test", trainer)
 
     def _start(self, stage: str, trainer: pl.Trainer) -> None:
+        """Begin to collect items of a stage, if it is due."""
         listening = any(map(_can_log_media, trainer.loggers))
         epoch = trainer.current_epoch
         due = stage == "test" or epoch - self._last.get(stage, -math.inf) >= self.every_n_epochs
@@ -117,6 +129,7 @@ class LogAudioCallback(pl.Callback):
             self._batches_left[stage] = self.n_batches
 
     def _collect(self, stage: str, trainer: pl.Trainer, outputs: Any) -> None:
+        """Keep the items of a batch, and log them once there are enough."""
         if not self._batches_left.get(stage):
             return
         self._batches_left[stage] -= 1
@@ -129,6 +142,7 @@ class LogAudioCallback(pl.Callback):
             self._log(stage, trainer)
 
     def _log(self, stage: str, trainer: pl.Trainer) -> None:
+        """Log what was collected."""
         self._batches_left.pop(stage, None)
         items = self._items.pop(stage, [])
         if not items:
@@ -160,6 +174,7 @@ class LogAudioCallback(pl.Callback):
 
 
 def _can_log_media(logger: Logger) -> bool:
+    """Return whether a logger takes audio and pictures."""
     return isinstance(logger, (TensorBoardLogger, WandbLogger))
 
 

@@ -1,4 +1,4 @@
-"""The cache of Weights & Biases, kept small."""
+"""A callback that keeps the cache of Weights & Biases small."""
 
 import importlib.util
 import subprocess
@@ -11,13 +11,16 @@ from drumblender.errors import UsageError
 
 
 class CleanWandbCacheCallback(pl.Callback):
-    """Keep the artifact cache of Weights & Biases small while models are uploaded.
+    """A callback that keeps the artifact cache of Weights & Biases small while models are uploaded.
 
     Without wandb it warns once and does nothing, so that configurations which name it run anywhere.
 
     Args:
-        every_n_epochs: clean up after every n-th training epoch.
-        max_size_in_gb: what the cache may hold, in gigabytes.
+        every_n_epochs: number of training epochs after which to clean up.
+        max_size_in_gb: size that the cache may have, in gigabytes.
+
+    Raises:
+        UsageError: if a number is too small.
     """
 
     def __init__(self, every_n_epochs: int = 1, max_size_in_gb: float = 2.0):
@@ -34,6 +37,7 @@ class CleanWandbCacheCallback(pl.Callback):
         self.enabled = True
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Warn if wandb is not installed."""
         if self.enabled and importlib.util.find_spec("wandb") is None:
             self.enabled = False
             rank_zero_warn(
@@ -42,6 +46,7 @@ class CleanWandbCacheCallback(pl.Callback):
             )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Clean the cache up if it is due."""
         # Each machine has a cache of its own, so this is for the first process of each.
         due = (trainer.current_epoch + 1) % self.every_n_epochs == 0
         if not (self.enabled and due and trainer.local_rank == 0):

@@ -1,6 +1,6 @@
-"""What a run prints: progress, the size of the model, and no advertisements.
+"""What a run prints: its progress, the size of the model, and no advertisements.
 
-The command line adds these to every run; configurations do not name them.
+The command line adds these callbacks to every run. Configurations do not name them.
 """
 
 import logging
@@ -19,18 +19,20 @@ _SECONDS_BETWEEN_LINES = 10
 
 
 class Progress(TQDMProgressBar):
-    """Lightning's bar with what a person wants to know; a line now and then in a log file."""
+    """Lightning's progress bar in the terminal, or a line now and then in a log file."""
 
     def __init__(self):
         super().__init__()
         self._printed_at = -math.inf
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Take the bar away if nobody watches a terminal."""
         super().setup(trainer, pl_module, stage)
         if not sys.stdout.isatty():
             self.disable()
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Dict[str, Any]:
+        """Return the values that the bar shows, as texts."""
         metrics = dict(trainer.progress_bar_metrics)
         # The mean over an epoch says it better than its last step, once there is one.
         for name in [name for name in metrics if name.endswith("_epoch")]:
@@ -40,6 +42,7 @@ class Progress(TQDMProgressBar):
         return {name: f"{value:.3f}" for name, value in metrics.items()}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write a line about the epoch, if there is no terminal."""
         super().on_train_epoch_end(trainer, pl_module)
         due = time.monotonic() - self._printed_at > _SECONDS_BETWEEN_LINES
         if self.is_disabled and trainer.is_global_zero and due:
@@ -50,12 +53,13 @@ class Progress(TQDMProgressBar):
 
 
 class Summary(ModelSummary):
-    """The parts of a model and how many parameters they have."""
+    """A list of the parts of a model, with the number of parameters that each has."""
 
     @staticmethod
     def summarize(
         summary_data: Any, total_parameters: int, trainable_parameters: int, *_: Any, **__: Any
     ) -> None:
+        """Print the list."""
         columns = dict(summary_data)
         rows = list(zip(columns["Name"], columns["Type"], columns["Params"]))
         rows = [(name, kind, count) for name, kind, count in rows if count.strip() not in ("0", "")]
@@ -67,7 +71,7 @@ class Summary(ModelSummary):
 
 
 class _Quiet(logging.Filter):
-    """Leaves out of the log what advertises or tells nothing."""
+    """A filter of the log that leaves out advertisements and what says nothing."""
 
     NOISE = (
         "💡",
@@ -81,6 +85,7 @@ class _Quiet(logging.Filter):
     )
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record stays in the log."""
         text = str(record.msg)
         return not any(noise in text for noise in self.NOISE)
 

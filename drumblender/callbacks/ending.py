@@ -1,6 +1,6 @@
-"""A training ends well, however it ends.
+"""The end of a training, which keeps the last state and says how to go on.
 
-The command line adds this callback to every training; configurations do not name it.
+The command line adds this callback to every training. Configurations do not name it.
 """
 
 import contextlib
@@ -28,14 +28,19 @@ _SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, nam
 
 
 class Ending(pl.Callback):
-    """Whatever ends a training, its last state is in last.ckpt, and it is said how to go on.
+    """A callback that keeps the last state of a training in last.ckpt, however the training ends.
 
-    A first Ctrl-C (or SIGTERM, as batch systems send it) lets the step that is under way finish,
-    with the validation that follows it, so that no weight is half updated; a second one ends at
-    once. Where several processes train, they agree on the step.
+    A first Ctrl-C (or SIGTERM, as batch systems send it) lets the current step finish, and the
+    validation that follows it, so that no weight is half updated. A second one ends at once.
+    Several processes that train together agree on the step at which they end. A sentence then says
+    how to go on.
 
     Args:
-        command: the arguments of the command line, from which the one to go on with is made.
+        command: arguments of the command line, from which the command to go on with is made.
+
+    Raises:
+        Stopped: when a signal has ended the training.
+        UsageError: if a callback or a scheduler monitors a value that no step gives.
     """
 
     def __init__(self, command: Sequence[str] = ()):
@@ -48,6 +53,7 @@ class Ending(pl.Callback):
         self._indifferent: set = set()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Let a run without validation pass callbacks that stop early by a validation value."""
         for callback in trainer.callbacks:
             if isinstance(callback, EarlyStopping):
                 # A run without validation has nothing to stop by; see _check_monitors for the rest.
@@ -56,9 +62,11 @@ class Ending(pl.Callback):
                 callback.strict = False
 
     def on_sanity_check_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check what callbacks and schedulers monitor."""
         self._check_monitors(trainer, "validation")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take over the signals that may end the training."""
         self._first_step = trainer.global_step
         self._saved_at = time.monotonic()
         if threading.current_thread() is not threading.main_thread():
@@ -70,6 +78,7 @@ class Ending(pl.Callback):
                 signal.signal(number, lambda number, frame: self._note(number, trainer))
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+        """End the training if a signal has come, or save last.ckpt if it is due."""
         stop = self._signal is not None
         late = time.monotonic() - self._saved_at > _SECONDS_BETWEEN_CHECKPOINTS
         save = late and not self._validates(trainer)
@@ -83,6 +92,7 @@ class Ending(pl.Callback):
             self._saved_at = time.monotonic()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check what callbacks and schedulers monitor."""
         if trainer.training or trainer.sanity_checking:
             return
         self._validated = True
@@ -90,9 +100,11 @@ class Ending(pl.Callback):
             self._check_monitors(trainer, "validation")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check what callbacks and schedulers monitor, with the values of training."""
         self._check_monitors(trainer, "validation" if self._validated else None, "train")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save last.ckpt if the configuration wants it or no other checkpoint exists."""
         self._restore_handlers()
         checkpoints = _checkpoints(trainer)
         wanted = any(c.save_last for c in checkpoints)
@@ -105,6 +117,7 @@ class Ending(pl.Callback):
                 pl.utilities.rank_zero_info(_why_early(callback))
 
     def on_exception(self, trainer, pl_module, exception: BaseException) -> None:
+        """Give the signals back after an error."""
         if self._signal is not None and "DataLoader worker" in str(exception):
             # A batch system ends every process of a job, and loaders have nothing to finish.
             self._stop(trainer)
@@ -122,6 +135,7 @@ class Ending(pl.Callback):
                 os.write(2, text.encode())
 
     def _stop(self, trainer: pl.Trainer) -> None:
+        """Save the last state and raise the sentence that says how to go on."""
         path = None
         if trainer.global_step > self._first_step:
             path = _save_between_steps(trainer)
@@ -132,6 +146,7 @@ class Ending(pl.Callback):
         raise stop
 
     def _sentence(self, trainer: pl.Trainer, path: Optional[str], what: str) -> str:
+        """Say what was kept, and how to go on."""
         if not trainer.is_global_zero:
             return ""
         what = f"{what} after step {trainer.global_step}"
@@ -143,15 +158,17 @@ class Ending(pl.Callback):
         return f"{what}; {relative(path)} is the last checkpoint, to go on with: {again}"
 
     def _restore_handlers(self) -> None:
+        """Give the signals back to whoever had them before."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
 
     def _validates(self, trainer: pl.Trainer) -> bool:
+        """Return whether this run has a validation."""
         return trainer.enable_validation and bool(sum(trainer.num_val_batches or [0]))
 
     def _check_monitors(self, trainer: pl.Trainer, *stages: Optional[str]) -> None:
-        """Refuse what waits for a value that no step gives; a stage that has not run may yet."""
+        """Refuse to monitor a value that no step gives. Other stages may still give theirs."""
         known = set(trainer.callback_metrics)
         if not known:  # no batch came
             return
@@ -174,7 +191,7 @@ class Ending(pl.Callback):
 
 
 def go_on(command: Iterable[str], path: str) -> List[str]:
-    """Return the arguments with which a stopped run goes on.
+    """Make the arguments with which a stopped run goes on.
 
     >>> go_on(["fit", "-c", "a.yaml", "--ckpt_path=last"], "last.ckpt")
     ['fit', '-c', 'a.yaml', '--ckpt_path', 'last.ckpt']
@@ -188,6 +205,7 @@ def go_on(command: Iterable[str], path: str) -> List[str]:
 
 
 def _checkpoints(trainer: pl.Trainer) -> List[ModelCheckpoint]:
+    """List the checkpoint callbacks, those that save the last state first."""
     if trainer.fast_dev_run:
         return []
     found = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
@@ -195,14 +213,14 @@ def _checkpoints(trainer: pl.Trainer) -> List[ModelCheckpoint]:
 
 
 def _last(trainer: pl.Trainer) -> Optional[str]:
-    """Return the newest checkpoint of this run."""
+    """Find the newest checkpoint of this run."""
     paths = [p for c in _checkpoints(trainer) for p in (c.last_model_path, c.best_model_path) if p]
     paths = [path for path in paths if os.path.exists(path)]
     return max(paths, key=os.path.getmtime) if paths else None
 
 
 def _save_between_steps(trainer: pl.Trainer) -> Optional[str]:
-    """Save last.ckpt before a batch, as if it had not been fetched."""
+    """Save last.ckpt before a batch, as if the batch had not been fetched."""
     progress = trainer.fit_loop.epoch_loop.batch_progress
     counts = [count for count in (progress.current, progress.total) if count.ready > count.started]
     for count in counts:
@@ -215,7 +233,10 @@ def _save_between_steps(trainer: pl.Trainer) -> Optional[str]:
 
 
 def _save_last(trainer: pl.Trainer) -> Optional[str]:
-    """Save last.ckpt, unless it is that of this step; None where no checkpoints are wanted."""
+    """Save last.ckpt, unless it has been saved in this step. Return its path.
+
+    The path is None if the run wants no checkpoints.
+    """
     for callback in _checkpoints(trainer)[:1]:
         fresh = callback._last_global_step_saved == trainer.global_step
         if not (callback.save_last and callback.last_model_path and fresh):
@@ -229,6 +250,7 @@ def _save_last(trainer: pl.Trainer) -> Optional[str]:
 
 
 def _why_early(callback: EarlyStopping) -> str:
+    """Say why a callback has stopped the training early."""
     reason = getattr(callback, "stopping_reason_message", None)  # Lightning 2.6
     reason = (reason or f"{callback.monitor} did not improve any more.").replace(
         " Signaling Trainer to stop.", ""

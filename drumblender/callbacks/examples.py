@@ -1,4 +1,4 @@
-"""Sounds and pictures in a folder when a model is trained."""
+"""A callback that writes sounds and pictures to a folder when a model is trained."""
 
 import os
 from pathlib import Path
@@ -19,16 +19,21 @@ from drumblender.tasks.checkpoint import read_checkpoint
 
 
 class SaveExamplesCallback(pl.Callback):
-    """At the end of training, write recordings and their resyntheses to files and say where.
+    """A callback that writes recordings and their resyntheses to files when training ends.
 
-    The first items of the validation set (of the training set, without one) are resynthesized with
-    the weights of the best checkpoint, and their multi-resolution STFT loss (MSS) is printed beside
-    that of the measured sinusoids alone. The model keeps the weights and the mode that it had.
+    The first items of the validation set (or of the training set, if there is no other) are
+    resynthesized with the weights of the best checkpoint. Their multi-resolution STFT loss (MSS) is
+    printed beside that of the measured sinusoids alone. The model keeps the weights and the mode
+    that it had.
 
     Args:
-        output_dir: folder of the files; ``examples`` in the log folder when not given.
-        max_examples: how many items.
-        sample_rate: of the audio, in Hz; that of the datamodule when not given, or else 48 000.
+        output_dir: folder of the files. By default it is ``examples`` in the log folder.
+        max_examples: number of items at most.
+        sample_rate: sample rate of the audio, in Hz. By default it is that of the datamodule, or
+            else 48 000.
+
+    Raises:
+        UsageError: if ``max_examples`` is not positive.
     """
 
     def __init__(
@@ -48,12 +53,14 @@ class SaveExamplesCallback(pl.Callback):
         self._rate = 48_000
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Find the folder of the files, in which every process takes part."""
         # Every process takes part in finding the log folder, so not at the end on one alone.
         self._folder = Path(self.output_dir or run_folder(trainer) / "examples")
         self._rate = self.sample_rate or sample_rate_of(trainer)
 
     @torch.no_grad()
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the files and print where they are."""
         if not trainer.is_global_zero or trainer.fast_dev_run:
             return
         checkpoint = getattr(trainer.checkpoint_callback, "best_model_path", "")
@@ -74,7 +81,7 @@ class SaveExamplesCallback(pl.Callback):
         self._summarize(rows, checkpoint or last_model_path(trainer))
 
     def _examples(self, trainer: pl.Trainer) -> List[Tuple[str, Tensor, Tensor]]:
-        """(name, audio (1, 1, N), params (1, 3, M, F)) of the first items, in the set's order."""
+        """List the first items: names, audio (1, 1, N) and modal parameters (1, 3, M, F)."""
         loaders = trainer.val_dataloaders
         if loaders is None or loaders == []:
             loaders = trainer.train_dataloader
@@ -95,7 +102,7 @@ class SaveExamplesCallback(pl.Callback):
     def _save(
         self, pl_module: pl.LightningModule, name: str, audio: Tensor, params: Tensor
     ) -> Tuple[float, float]:
-        """Write the files of one item; MSS of the sinusoids alone and of the model."""
+        """Write the files of one item. Return the MSS of the sinusoids alone and of the model."""
         audio, params = audio.to(pl_module.device), params.to(pl_module.device)
         num_samples = audio.shape[-1]
         frequencies, amplitudes, phases = params.unbind(1)
@@ -111,6 +118,7 @@ class SaveExamplesCallback(pl.Callback):
         return mss(sinusoids, target).item(), mss(resynthesis, target).item()
 
     def _summarize(self, rows: List[Tuple[str, float, float]], checkpoint: str) -> None:
+        """Print the losses and where the files are."""
         if len(rows) > 1:
             means = torch.tensor([row[1:] for row in rows]).mean(0).tolist()
             rows = [*rows, ("mean", *means)]

@@ -20,16 +20,16 @@ from drumblender.files import atomic
 
 
 class MetricsWriter(pl.Callback):
-    """Write what ``drumblender test`` and ``validate`` measure to files, sound by sound.
+    """A callback that writes what ``drumblender test`` and ``validate`` measure to files.
 
-    ``metrics.csv`` has a row for each sound, ``metrics.json`` the ``mean`` of each column, the
-    number ``n`` of sounds behind it, and what was ``logged`` and printed. These two agree but for a
-    loss that is not linear over batches, as the multi-resolution STFT loss is (its spectral
-    convergence divides by the norm of the whole batch): logged is the mean over batches, while a
-    row is the loss of a sound alone.
+    ``metrics.csv`` has a row for each sound. ``metrics.json`` has the ``mean`` of each column, the
+    number ``n`` of sounds behind it, and the values that were ``logged`` and printed. Means and
+    logged values agree, except for a loss that is not linear over batches. The multi-resolution
+    STFT loss is such a loss, because its spectral convergence divides by the norm of the whole
+    batch: the logged value is the mean over batches, while a row is the loss of one sound.
 
     Args:
-        output_dir: folder of the files; the log folder when not given.
+        output_dir: folder of the files. By default it is the log folder.
     """
 
     def __init__(self, output_dir: Optional[str] = None):
@@ -38,41 +38,50 @@ class MetricsWriter(pl.Callback):
         self._rows: List[Tuple[int, Dict[str, float]]] = []
 
     def _begin(self, trainer: pl.Trainer) -> None:
+        """Find the folder and forget earlier rows."""
         self._folder = Path(self.output_dir or run_folder(trainer))
         self._rows = []
 
     def _take(self, trainer: pl.Trainer, outputs: Dict[str, Any]) -> None:
+        """Keep the values of the items of a batch."""
         items = {name: values.tolist() for name, values in outputs.get("items", {}).items()}
         for i in range(len(outputs["target"])):
             index = position(trainer, len(self._rows))
             self._rows.append((index, {name: values[i] for name, values in items.items()}))
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin with a test."""
         self._begin(trainer)
 
     def on_test_batch_end(
         self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
     ) -> None:
+        """Keep the values of a test batch."""
         self._take(trainer, outputs)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the files of a test."""
         self._write(trainer, "test", trainer.test_dataloaders)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin with a validation, if it is the whole run."""
         if trainer.state.fn == "validate":
             self._begin(trainer)
 
     def on_validation_batch_end(
         self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
     ) -> None:
+        """Keep the values of a validation batch."""
         if trainer.state.fn == "validate":
             self._take(trainer, outputs)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the files of a validation."""
         if trainer.state.fn == "validate":
             self._write(trainer, "validation", trainer.val_dataloaders)
 
     def _write(self, trainer: pl.Trainer, stage: str, loader: Any) -> None:
+        """Write the files, in the first of several processes."""
         rows = dict(sorted(row for part in gathered(trainer, self._rows) for row in part))
         if not trainer.is_global_zero or trainer.fast_dev_run or not rows:
             return
@@ -108,5 +117,5 @@ class MetricsWriter(pl.Callback):
 
 
 def _number(value: float) -> Optional[float]:
-    """As JSON knows numbers, of which infinity is none."""
+    """Return a number as JSON has it, or None for infinity and NaN, which it does not have."""
     return value if math.isfinite(value) else None

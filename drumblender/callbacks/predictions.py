@@ -1,4 +1,4 @@
-"""What predict computes, in files."""
+"""A callback that writes the sounds of ``drumblender predict`` to files."""
 
 import os
 import unicodedata
@@ -15,13 +15,15 @@ from drumblender.files.audio import check_samples, write_samples
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Write the resyntheses of ``drumblender predict`` to WAV files (32 bits, exact values).
+    """A callback that writes the resyntheses of ``drumblender predict`` to WAV files.
+
+    The files hold 32-bit floats, which are the exact values.
 
     Args:
-        output_dir: folder of the files; ``predictions`` in the log folder when not given.
-        targets: write the recordings as well, as ``NAME_target.wav``.
-        stems: write the parts of each sound as well, as ``NAME_modal.wav``, ``NAME_noise.wav`` and
-            ``NAME_transient.wav``; they add up to the resynthesis.
+        output_dir: folder of the files. By default it is ``predictions`` in the log folder.
+        targets: whether to write the recordings as well, as ``NAME_target.wav``.
+        stems: whether to write the parts of each sound as well, as ``NAME_modal.wav``,
+            ``NAME_noise.wav`` and ``NAME_transient.wav``. They add up to the resynthesis.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class PredictionWriter(BasePredictionWriter):
         self._written = 0
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Find the folder and the names of the files."""
         self._folder = Path(self.output_dir or run_folder(trainer) / "predictions")
         self._rate = sample_rate_of(trainer)
         self._names = unique_names(trainer.predict_dataloaders.dataset)
@@ -45,6 +48,7 @@ class PredictionWriter(BasePredictionWriter):
     def write_on_batch_end(
         self, trainer, pl_module, prediction, batch_indices, batch, batch_idx, dataloader_idx
     ) -> None:
+        """Write the sounds of a batch."""
         if trainer.global_rank >= len(self._names):
             return  # this process got a sound of another one, to have something to do
         for i in range(len(prediction["resynthesis"])):
@@ -62,6 +66,7 @@ class PredictionWriter(BasePredictionWriter):
                 write_samples(path, samples, self._rate, bits=32)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print how many sounds were written, and where."""
         total = sum(gathered(trainer, self._written))
         if trainer.is_global_zero:
             kinds = [name for name in ("targets", "stems") if getattr(self, name)]
@@ -71,7 +76,7 @@ class PredictionWriter(BasePredictionWriter):
 
 
 def unique_names(dataset: Any) -> List[str]:
-    """Return a name for the files of each sound, in the set's order."""
+    """Make a name for the files of each sound, in the order of the set."""
     names = [f"sound_{index}" for index in range(len(dataset))]
     if isinstance(dataset, AudioDataset):
         names = [dataset.path(index, "filename").stem for index in range(len(dataset))]
@@ -83,10 +88,12 @@ def unique_names(dataset: Any) -> List[str]:
 
 
 def _folded(name: str) -> str:
+    """Return a name in the form in which file systems compare names."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def _shortened(name: str) -> str:
+    """Cut a name so that an ending fits behind it."""
     while len(os.fsencode(name)) > 200:
         name = name[:-1]
     return name

@@ -1,4 +1,4 @@
-"""What callbacks ask of a run: its folder, its processes, and which sound is whose."""
+"""Facts about a run that callbacks need: its folder, its processes, and which sound is whose."""
 
 import os
 from pathlib import Path

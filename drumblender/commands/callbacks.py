@@ -1,4 +1,4 @@
-"""Which callbacks a run has: those of its configuration that have something to do, and its own."""
+"""The callbacks of a run: those of its configuration that have something to do, and its own."""
 
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -19,8 +19,8 @@ from drumblender.callbacks.ending import Ending
 def useful(callbacks: List[pl.Callback], trainer: Dict[str, Any]) -> List[pl.Callback]:
     """Return the callbacks that have something to do, given the options of the trainer.
 
-    A configuration says what a whole run needs. A short run leaves out parts of that, and what was
-    for them must not stop it; Lightning itself refuses most such combinations.
+    A configuration describes a whole run. A short run leaves out parts of that, and callbacks for
+    these parts must not stop it. Lightning itself refuses most such combinations.
     """
     idle: List[type] = []
     if trainer.get("logger") in (False, []) and not trainer.get("fast_dev_run"):
@@ -41,20 +41,21 @@ def completed(
     command: Sequence[str] = (),
     prediction: Optional[Dict[str, Any]] = None,
 ) -> List[pl.Callback]:
-    """Callbacks, and those that every run has unless the configuration names them.
+    """Add the callbacks that every run has, unless the configuration names them.
 
     Args:
-        callbacks: of the configuration.
+        callbacks: callbacks of the configuration.
         trainer: options of the trainer.
         subcommand: what runs, such as ``fit``.
-        command: the arguments as they were typed, of which the ending tells how to go on.
-        prediction: arguments of the :class:`PredictionWriter`. If any of them is given, it takes
-            the place of one of the configuration.
+        command: arguments as they were typed, from which :class:`Ending` says how to go on.
+        prediction: arguments of the :class:`PredictionWriter`. If any of them is given, this writer
+            takes the place of one of the configuration.
     """
     if prediction and any(prediction.values()):
         callbacks = [c for c in callbacks if not isinstance(c, PredictionWriter)]
 
     def lacks(kind: type) -> bool:
+        """Return whether no callback is of a kind."""
         return not any(isinstance(callback, kind) for callback in callbacks)
 
     added: List[pl.Callback] = []

@@ -1,6 +1,6 @@
-"""``drumblender-dataset``: get a dataset, make one, check it, pass it on.
+"""``drumblender-dataset``, which gets, makes, checks and passes on datasets.
 
-Argument parsing only; what it does is in :mod:`drumblender.data`.
+This module only parses arguments. The work is done in :mod:`drumblender.data`.
 """
 
 import argparse
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """``drumblender-dataset``: begin, download, preprocess, check, archive and upload datasets."""
+    """Run ``drumblender-dataset`` with arguments, and return its exit code."""
     return report_errors(_dataset, argv)
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Describe the options."""
     parser = Parser(
         prog="drumblender-dataset",
         description="Without an action: use what is there (the dataset, its archive in the working "
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _dataset(argv: List[str]) -> None:
+    """Carry out the actions of a command line, in their order."""
     args = _parser().parse_args(argv)
     if args.init:
         from drumblender.data.library.begin import write_configuration
@@ -156,7 +158,7 @@ def _dataset(argv: List[str]) -> None:
 
 
 def _check_upload(store: "Store", path: Path, archive: Optional[str], force: bool) -> None:
-    """Refuse now what an upload would refuse after hours of preprocessing and packing."""
+    """Refuse at once what an upload would refuse after hours of preprocessing and packing."""
     from drumblender.data.sources.upload import refuse_existing
 
     if not path.is_file() and (archive is None or Path(archive) != path):
@@ -166,6 +168,7 @@ def _check_upload(store: "Store", path: Path, archive: Optional[str], force: boo
 
 
 def _parse_shard(text: Optional[str]) -> Optional[Tuple[int, int]]:
+    """Read K/N as two numbers."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d+)/(\d+)", text)
@@ -175,7 +178,7 @@ def _parse_shard(text: Optional[str]) -> Optional[Tuple[int, int]]:
 
 
 def _datamodule(path: str) -> "AudioDataModule":
-    """Return the datamodule that a data file, or the data section of an experiment, describes."""
+    """Make the datamodule that a data file, or the data section of an experiment, describes."""
     from drumblender.config import load_config
 
     config = load_config(path)

@@ -1,4 +1,4 @@
-"""The Lightning command line, in the terms of this package."""
+"""The Lightning command line, with the options and the errors of this package."""
 
 import contextlib
 import errno
@@ -54,9 +54,14 @@ class DrumblenderCLI(LightningCLI):
     """LightningCLI whose checkpoints carry their configuration.
 
     Args:
-        args: to parse.
-        run: the subcommand; only make the objects when False.
-        command: the arguments as they were typed.
+        args: arguments to parse.
+        run: whether to run a subcommand. False only makes the objects.
+        command: arguments as they were typed.
+
+    Raises:
+        UsageError: if an option is unknown, or if options do not go together.
+        DrumblenderError: if a file or the data is not as it has to be.
+        Stopped: if a signal has ended a training.
     """
 
     def __init__(self, args: List[str], run: bool = True, command: Sequence[str] = ()):
@@ -85,6 +90,7 @@ class DrumblenderCLI(LightningCLI):
     def _prepare_subcommand_parser(
         self, klass: type, subcommand: str, **kwargs: Any
     ) -> LightningArgumentParser:
+        """Add the options that Lightning does not have."""
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand != "fit":
             parser.add_argument(
@@ -104,6 +110,11 @@ class DrumblenderCLI(LightningCLI):
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse the arguments, and turn what jsonargparse says into one sentence.
+
+        Raises:
+            UsageError: if an argument is wrong.
+        """
         try:
             super().parse_arguments(parser, args)
         except ArgumentError as error:
@@ -117,17 +128,23 @@ class DrumblenderCLI(LightningCLI):
             raise UsageError(finish(condense(text) + suggest(text, known))) from None
 
     def _parse_ckpt_path(self) -> None:
-        """Nothing: a checkpoint's weights go into the model that the configuration describes."""
+        """Do nothing: a checkpoint's weights go into the model that the configuration describes."""
 
     # --- Objects -----------------------------------------------------------------------------
 
     def _add_configure_optimizers_method_to_model(self, subcommand: Optional[str]) -> None:
+        """Make the optimizer and the scheduler, with errors that name their options."""
         try:
             super()._add_configure_optimizers_method_to_model(subcommand)
         except (ValueError, TypeError) as error:
             raise UsageError(f"optimizer or lr_scheduler: {_line(error)}") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Make the trainer with the callbacks that every run has.
+
+        Raises:
+            UsageError: if options of the trainer do not go together. The message names them.
+        """
         config = self._get(self.config_init, "trainer", default={})
         callbacks = config.get("callbacks") or []
         callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
@@ -153,13 +170,14 @@ class DrumblenderCLI(LightningCLI):
         optimizer: Optimizer,
         lr_scheduler: Optional[LRSchedulerTypeUnion] = None,
     ) -> Any:
-        """As Lightning does, but a scheduler without a value to watch waits for one."""
+        """Do as Lightning does, but let a scheduler without a value to watch wait for one."""
         made = LightningCLI.configure_optimizers(lightning_module, optimizer, lr_scheduler)
         if isinstance(made, dict):
             made["lr_scheduler"]["strict"] = False
         return made
 
     def after_instantiate_classes(self) -> None:
+        """Give the model its configuration, and let its blocks compute fast."""
         config = self.config[self.subcommand] if self.subcommand else self.config
         # Plain values only, so that checkpoints load without running code.
         text = self._parser(self.subcommand).dump(config, skip_none=False, skip_validation=True)
@@ -169,7 +187,11 @@ class DrumblenderCLI(LightningCLI):
     # --- Running -----------------------------------------------------------------------------
 
     def before_fit(self) -> None:
-        """Say in one sentence what is wrong with a checkpoint, before Lightning loads it."""
+        """Check a checkpoint before Lightning loads it.
+
+        Raises:
+            UsageError: if there is no such checkpoint, or if it does not fit the model.
+        """
         path = self._get(self.config, "ckpt_path")
         if path in ("last", "best"):
             path = str(self._last_checkpoint() if path == "last" else self._best_checkpoint())
@@ -180,6 +202,11 @@ class DrumblenderCLI(LightningCLI):
         check_weights(self.model, read_checkpoint(path), path, "the model of the configuration")
 
     def before_test(self) -> None:
+        """Refuse to test a model that was never trained, and check its checkpoint.
+
+        Raises:
+            UsageError: if no checkpoint is given, or if it does not fit the model.
+        """
         learned = any(True for _ in self.model.parameters())
         untrained = self._get(self.config, "untrained")
         if learned and not untrained and self._get(self.config, "ckpt_path") is None:
@@ -193,6 +220,7 @@ class DrumblenderCLI(LightningCLI):
     before_validate = before_test
 
     def before_predict(self) -> None:
+        """Check as for a test, and let predictions go to files only."""
         self.before_test()
         self.config_init["predict"]["return_predictions"] = False  # they go to files
 
@@ -213,7 +241,7 @@ class DrumblenderCLI(LightningCLI):
         return max(found, key=lambda path: path.stat().st_mtime)
 
     def _best_checkpoint(self) -> Path:
-        """Return what the last checkpoint says is the best of its run."""
+        """Find the checkpoint that the last one calls the best of its run."""
         last = self._last_checkpoint()
         states = read_checkpoint(last).get("callbacks", {})
         paths = [s.get("best_model_path") for k, s in states.items() if k.startswith("ModelCheck")]
@@ -229,6 +257,7 @@ class DrumblenderCLI(LightningCLI):
         return paths[0]
 
     def _run_subcommand(self, subcommand: str) -> None:
+        """Run, and turn what goes wrong into sentences."""
         with _stoppable():
             try:
                 super()._run_subcommand(subcommand)
@@ -248,14 +277,14 @@ class DrumblenderCLI(LightningCLI):
                 raise UsageError(finish(_line(error))) from error
 
     def _end_others(self) -> None:
-        """End processes that would wait for this one, and complain at length when it is gone."""
+        """End the other processes, which would wait for this one and complain when it is gone."""
         launcher = self.trainer.strategy.launcher
         for process in getattr(launcher, "procs", ()):
             process.kill()
         getattr(launcher, "procs", []).clear()
 
     def _offer_bundled(self, error: DrumblenderError) -> None:
-        """Offer the sounds that everyone has, where those that were asked for cannot be had."""
+        """Offer the bundled sounds if the ones of the configuration cannot be had."""
         data = self.datamodule
         if not isinstance(data, AudioDataModule) or data.target.is_there():
             return
@@ -267,7 +296,7 @@ class DrumblenderCLI(LightningCLI):
             ) from error
 
     def _name_folder(self, error: OSError) -> None:
-        """Say which option names another folder, where one cannot be written to."""
+        """Name the option for another folder if one cannot be written to."""
         if error.errno not in _NOT_WRITABLE:
             return
         folder, option = self.trainer.default_root_dir, "--trainer.default_root_dir DIR"
@@ -286,7 +315,7 @@ class DrumblenderCLI(LightningCLI):
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """Let Ctrl-C raise what Lightning passes on; at KeyboardInterrupt it exits by itself."""
+    """Let Ctrl-C raise what Lightning passes on, as it exits by itself at KeyboardInterrupt."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -307,7 +336,7 @@ def _was_in(error: BaseException, function: str) -> bool:
 
 
 def _is_of_lightning(error: BaseException) -> bool:
-    """Return whether Lightning itself raised it, about how its options go together."""
+    """Return whether Lightning itself raised an error, about how its options go together."""
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and bool(
         re.search(r"pytorch_lightning|lightning_fabric", frames[-1].filename)
@@ -315,5 +344,6 @@ def _is_of_lightning(error: BaseException) -> bool:
 
 
 def _line(error: BaseException) -> str:
+    """Write an error as one line that ends like a sentence."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if text.endswith((".", "!", "?")) else f"{text}."

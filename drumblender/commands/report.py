@@ -1,7 +1,7 @@
-"""How every command answers: errors are one sentence, and options have whole names.
+"""The answers of every command: errors are one sentence, and options have whole names.
 
-Whatever goes wrong ends in one sentence and an exit code: 2 for what was asked, 1 for what failed;
-``--debug`` or ``DRUMBLENDER_DEBUG=1`` shows the traceback.
+Whatever goes wrong ends in one sentence and an exit code, which is 2 for a wrong request and 1 for
+a failure. ``--debug`` or ``DRUMBLENDER_DEBUG=1`` shows the traceback.
 """
 
 import argparse
@@ -39,7 +39,12 @@ _END_OF_PIPE = 128 + 13  # as when SIGPIPE ends a program
 
 
 def report_errors(command: Callable[[List[str]], None], argv: Optional[Sequence[str]]) -> int:
-    """Run a command; say what went wrong in one sentence; give the exit code."""
+    """Run a command, say in one sentence what went wrong, and return the exit code.
+
+    Args:
+        command: function of the arguments.
+        argv: arguments. None stands for those of the program.
+    """
     args = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in args or is_debugging()
     args = [arg for arg in args if arg != "--debug"]
@@ -77,7 +82,7 @@ def report_errors(command: Callable[[List[str]], None], argv: Optional[Sequence[
 
 
 def explain(error: BaseException) -> Tuple[int, str]:
-    """Exit code and sentence for an exception."""
+    """Return the exit code and the sentence for an exception."""
     cause = _behind(error, (DrumblenderError,))
     if cause is not None:  # Lightning and jsonargparse wrap what our classes say.
         sentence = str(cause) or type(cause).__name__
@@ -98,7 +103,7 @@ def explain(error: BaseException) -> Tuple[int, str]:
 
 
 def _behind(error: Optional[BaseException], kinds: Tuple[type, ...]) -> Any:
-    """Return the first of some kinds of exception among an error and what led to it."""
+    """Find the first of some kinds of exception in an error and in what led to it."""
     seen: List[BaseException] = []  # what leads to an error may be itself
     while error is not None and error not in seen:
         if isinstance(error, kinds):
@@ -109,7 +114,7 @@ def _behind(error: Optional[BaseException], kinds: Tuple[type, ...]) -> Any:
 
 
 def _print_anything() -> None:
-    """Print names that the terminal's encoding lacks with escapes, instead of failing at them."""
+    """Print names with escapes for what the terminal's encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -117,7 +122,7 @@ def _print_anything() -> None:
 
 @contextlib.contextmanager
 def _debugging(on: bool) -> Iterator[None]:
-    """Let all that this command calls, and its processes, know of ``--debug``."""
+    """Pass ``--debug`` on to everything that this command calls, and to its processes."""
     before = os.environ.get(DEBUG)
     if on:
         os.environ[DEBUG] = "1"
@@ -130,9 +135,9 @@ def _debugging(on: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let what ends a program from outside pass through all that cleans up behind itself.
+    """Let signals end the program through everything that cleans up behind itself.
 
-    What is ignored, as by nohup, stays so.
+    A signal that is ignored, as by nohup, stays ignored.
     """
     names = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
@@ -148,12 +153,13 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 def _flush() -> None:
+    """Write what waits in the streams of the program."""
     if sys.stdout is not None and not sys.stdout.closed:
         sys.stdout.flush()
 
 
 def _is_closed(stream: Any) -> bool:
-    """Return whether nobody reads a stream any more; then what waits in it is thrown away."""
+    """Return whether nobody reads a stream any more, and throw away what waits in it."""
     try:
         stream.flush()
         return False
@@ -164,10 +170,15 @@ def _is_closed(stream: Any) -> bool:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse that takes options by their whole names, and whose errors are sentences."""
+    """An argparse parser that takes options by their whole names only, and raises its errors."""
 
     def __init__(self, **options: Any):
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
+        """Raise an error of the command line as a sentence.
+
+        Raises:
+            UsageError: always.
+        """
         raise UsageError(finish(message + suggest(message, self._option_string_actions)))

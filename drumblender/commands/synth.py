@@ -1,6 +1,6 @@
-"""``drumblender-synth``: resynthesize recordings, take them apart, change and blend them.
+"""``drumblender-synth``, which resynthesizes recordings, takes them apart, and blends them.
 
-Argument parsing only; what it does is in :mod:`drumblender.jobs`.
+This module only parses arguments. The work is done in :mod:`drumblender.jobs`.
 """
 
 import argparse
@@ -18,11 +18,12 @@ NORMALIZE = ("all", "each")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """``drumblender-synth``: recordings in, sounds out, with a trained model."""
+    """Run ``drumblender-synth`` with arguments, and return its exit code."""
     return report_errors(_synth, argv)
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Describe the options."""
     parser = Parser(
         prog="drumblender-synth",
         usage="drumblender-synth [CONFIG] CHECKPOINT INPUT [INPUT ...] OUTPUT [options]\n"
@@ -103,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _synth(argv: List[str]) -> None:
+    """Carry out a command line."""
     parser = _parser()
     options = parser.parse_intermixed_args(_join_values(parser, argv))
     _check_numbers(options)
@@ -136,7 +138,7 @@ def _synth(argv: List[str]) -> None:
 
 
 def _changes(options: argparse.Namespace) -> Changes:
-    """Return the controls that were given."""
+    """Return the controls that a command line gives."""
     values = ((control.name, getattr(options, control.name)) for control in CONTROLS)
     switches = (
         (control.name, switch.name)
@@ -148,7 +150,7 @@ def _changes(options: argparse.Namespace) -> Changes:
 
 
 def _join_values(parser: argparse.ArgumentParser, argv: Sequence[str]) -> List[str]:
-    """Write options and their values as one word where argparse would not see what belongs to what.
+    """Join options and their values where argparse would not see what belongs together.
 
     It takes -inf for another option, and whatever follows --normalize for its value.
     """
@@ -172,6 +174,7 @@ def _join_values(parser: argparse.ArgumentParser, argv: Sequence[str]) -> List[s
 
 
 def _is_number(text: str) -> bool:
+    """Return whether a word is a number."""
     try:
         float(text)
     except ValueError:
@@ -180,7 +183,10 @@ def _is_number(text: str) -> bool:
 
 
 def _split(options: argparse.Namespace) -> Tuple[Tuple[Path, Optional[Path]], List[Path], Path]:
-    """Model (configuration and checkpoint, or checkpoint alone), inputs, output."""
+    """Split the words into the model, the inputs and the output.
+
+    The model is a configuration and a checkpoint, or a checkpoint alone.
+    """
     paths = [Path(path) for path in options.paths]
     models = 2 if _is_configuration(paths[0]) else 1
     checkpoint, rest = paths[models - 1 : models], paths[models:]
@@ -219,9 +225,10 @@ def _is_configuration(path: Path) -> bool:
 
 
 def _check_numbers(options: argparse.Namespace) -> None:
-    """Raise a UsageError for a number out of range."""
+    """Refuse a number that is out of range."""
 
     def check(name: str, fits: Callable[[float], bool], what: str) -> None:
+        """Refuse one number that is out of range."""
         value = getattr(options, name)
         if value is not None and not fits(value):
             raise UsageError(f"--{name} is {value}; give {what}.")

@@ -1,4 +1,4 @@
-"""``drumblender``: train, validate, test and predict with LightningCLI."""
+"""``drumblender``, which trains, validates, tests and predicts with LightningCLI."""
 
 import json
 from typing import List, Optional, Sequence
@@ -38,15 +38,15 @@ drumblender-analyze, drumblender-synth."""
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """``drumblender``: train, validate, test and predict with LightningCLI."""
+    """Run ``drumblender`` with arguments, and return its exit code."""
     return report_errors(_lightning, argv)
 
 
 def resolve_files(args: Sequence[str]) -> List[str]:
-    """Replace configuration files on a command line by what they hold.
+    """Replace the configuration files on a command line by what they hold.
 
-    All ``-c FILE`` become one configuration, in which ``--data FILE.yaml`` (or model, trainer)
-    replaces a section; see :mod:`drumblender.config`. Other arguments stay, after it.
+    All ``-c FILE`` become one configuration. In it, ``--data FILE.yaml`` replaces a section, and so
+    do ``--model`` and ``--trainer`` (see :mod:`drumblender.config`). The other arguments follow it.
     """
     from drumblender.config import compose, modernize
 
@@ -78,6 +78,7 @@ def resolve_files(args: Sequence[str]) -> List[str]:
 
 
 def _lightning(args: List[str]) -> None:
+    """Carry out a command line."""
     if not args:
         raise UsageError("Say what to do: drumblender {fit,validate,test,predict} -c CONFIG.")
     if args[0] in ("-h", "--help"):

@@ -1,4 +1,4 @@
-"""Configurations: every command reads its YAML here, so that all understand the same things."""
+"""Configurations. Every command reads its YAML here, so that all understand the same."""
 
 from drumblender.config.overlays import compose, load_config, merge
 from drumblender.config.published import modernize

@@ -1,12 +1,12 @@
-"""Configuration files: overlays on a base, and paths relative to the file.
+"""Configuration files as overlays on a base, with paths relative to the file.
 
 - ``base: other.yaml`` in a mapping takes that file first and puts the mapping's other keys on top.
 - A string that ends in ``.yaml`` stands for that file's content. It replaces what a base says
   there, so that nothing of one dataset or network remains in another.
 - ``${config_dir}`` in a string is the folder of the file that says so.
 
-Files named inside a configuration are looked for relative to it; every other path (datasets, logs)
-stays relative to the working directory.
+Files named inside a configuration are looked for relative to it. Every other path, of datasets and
+of logs, stays relative to the working directory.
 """
 
 import re
@@ -19,7 +19,7 @@ from drumblender.errors import UsageError
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads 1e-4 as text, because it lacks a dot; people mean a number."""
+    """A reader of YAML 1.1 that takes 1e-4 for a number, which the standard takes for text."""
 
 
 _Loader.add_implicit_resolver(
@@ -28,17 +28,18 @@ _Loader.add_implicit_resolver(
 
 
 class _Whole(dict):
-    """A mapping from a file of its own, which replaces what it lies over."""
+    """A mapping from a file of its own, which replaces what it is put on top of."""
 
 
 def load_config(path: Union[str, Path]) -> Dict[str, Any]:
     """Read a configuration file with all that it names.
 
     Args:
-        path: of a YAML file.
+        path: a YAML file.
 
     Raises:
-        UsageError: when it, or a file that it names, is missing, is no YAML or includes itself.
+        UsageError: if it is missing, is not YAML or includes itself, or if a file that it names
+            does.
     """
     return _read(Path(path), ())
 
@@ -60,6 +61,7 @@ def merge(base: Any, overlay: Any) -> Any:
 
 
 def _read(path: Path, parents: Tuple[Path, ...]) -> Dict[str, Any]:
+    """Read a file that ``parents`` lead to."""
     path = path.expanduser().resolve()
     if path in parents:
         raise UsageError(f"{path}: includes itself; remove the circle of `base:` or file names.")
@@ -77,6 +79,7 @@ def _read(path: Path, parents: Tuple[Path, ...]) -> Dict[str, Any]:
 
 
 def _expand(node: Any, path: Path, parents: Tuple[Path, ...]) -> Any:
+    """Replace the names of files in a configuration by what they hold."""
     if isinstance(node, str):
         if node.endswith((".yaml", ".yml")) and "://" not in node and "\n" not in node:
             return _read(path.parent / node, parents)
@@ -99,12 +102,16 @@ def _expand(node: Any, path: Path, parents: Tuple[Path, ...]) -> Any:
 
 
 def compose(files: Sequence[Union[str, Path]], **sections: Union[str, Path]) -> Dict[str, Any]:
-    """Merge configuration files in order; a named section's file replaces that section.
+    """Merge configuration files in their order, and replace named sections by files.
 
     Args:
-        files: of whole configurations.
-        sections: key -> file, such as ``data="cfg/data/one_shots.yaml"``; nothing of the section
-            that was there before remains, because what names one dataset misleads about another.
+        files: files of whole configurations.
+        sections: maps keys to files, such as ``data="cfg/data/one_shots.yaml"``. Nothing of the
+            section that was there before remains, because what names one dataset misleads about
+            another.
+
+    Raises:
+        UsageError: if a file is missing or is no configuration.
     """
     config: Dict[str, Any] = {}
     for file in files:

@@ -1,4 +1,4 @@
-"""Configurations that older versions of Lightning saved, turned into what this one takes."""
+"""Configurations that older versions of Lightning saved, turned into current ones."""
 
 import logging
 from importlib.util import find_spec
@@ -17,8 +17,8 @@ DROPPED_TRAINER_OPTIONS = frozenset(
 def modernize(config: Dict[str, Any]) -> Dict[str, Any]:
     """Turn a configuration that Lightning 1.9 saved into one that this Lightning takes.
 
-    Configurations without any option that Lightning 2 dropped come back as they are, but for a
-    Weights & Biases logger, which becomes TensorBoard where wandb is not installed.
+    A configuration without any option that Lightning 2 dropped comes back as it is. Its Weights &
+    Biases logger becomes TensorBoard, however, if wandb is not installed.
     """
     config = dict(config)
     trainer = dict(config["trainer"] or {})
@@ -44,6 +44,7 @@ def modernize(config: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _available_logger(logger: Any, prune: bool) -> Any:
+    """Replace a Weights & Biases logger if wandb is not installed."""
     if isinstance(logger, list):
         return [_available_logger(item, prune) for item in logger]
     if not (isinstance(logger, dict) and str(logger.get("class_path")).endswith("WandbLogger")):

@@ -1,7 +1,7 @@
-"""The networks' blocks in less time and memory: the same mathematics, put in through one door.
+"""Blocks of the networks that compute the same in less time and memory, behind one door.
 
 The modules of :mod:`drumblender.models` compute what they show. :func:`accelerate` lets those that
-are exactly what it knows compute it faster, and leaves all others alone.
+it knows exactly compute faster, and leaves all others alone.
 """
 
 from drumblender.fast.blocks import accelerate

@@ -1,9 +1,9 @@
-"""The door to the fast blocks: which modules it knows, and when their short cuts hold.
+"""The door to the fast blocks, which knows some modules and when their short cuts hold.
 
-A known module gets another class, which is a subclass of its own with the same parameters, names
-and hooks. Before every call that class looks at the layers that it would pass over. Where one of
-them is not what it was made for (another activation, a forward hook, a subclass, a parametrization,
-an option), the module's own forward calls the layers one after the other.
+A known module gets another class, a subclass of its own with the same parameters, names and hooks.
+Before every call that class looks at the layers that it would pass over. If one of them is not what
+it was made for (another activation, a forward hook, a subclass, a parametrization, an option), the
+module's own forward calls the layers one after the other.
 """
 
 from typing import Optional, Tuple
@@ -23,16 +23,16 @@ from drumblender.signal import at_least_float32, full_precision
 
 
 def accelerate(model: nn.Module, enabled: bool = True) -> nn.Module:
-    """Let the blocks of a model that are known here compute the same in less time and memory.
+    """Let the known blocks of a model compute the same in less time and memory.
 
-    Parameters, their names and hooks stay as they are, and so does what a block computes after a
-    layer of it is exchanged, hooked or parametrized: then the block calls its layers again. Only
-    blocks whose class is exactly the known one change. The blocks' derivatives exist once; who
-    needs derivatives of derivatives keeps a model as it is.
+    Parameters, their names and hooks stay as they are. If a layer of a block is exchanged, hooked
+    or parametrized later, the block calls its layers again, and that has its effect. Only blocks
+    whose class is exactly a known one change. The blocks have first derivatives only, so keep a
+    model as it is if you need derivatives of derivatives.
 
     Args:
-        model: any module; it is changed and returned.
-        enabled: whether to compute fast; False lets a model compute plainly again.
+        model: any module. It is changed and returned.
+        enabled: whether to compute fast. False lets a model compute plainly again.
 
     >>> block = TCNBlock(4, 4, 3, 1, True, None, "gelu", True, 8, True, False, 0).eval()
     >>> x, e = torch.randn(2, 4, 100), torch.randn(2, 8)
@@ -48,9 +48,10 @@ def accelerate(model: nn.Module, enabled: bool = True) -> nn.Module:
 
 
 class PointwiseConv(nn.Conv1d):
-    """A convolution that, with a kernel of one and where no gradient is needed, is one product."""
+    """A convolution with a kernel of one, which is one matrix product if no gradient is needed."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve, (B, C, T) to (B, D, T)."""
         exact = _dtype(x) == x.dtype
         if exact and rows.are_apt(x) and x.ndim == 3 and _is_usual(self, 1):
             return conv(x, self.weight, self.bias, 0, 0, 1, 1, False, x.dtype)
@@ -58,9 +59,10 @@ class PointwiseConv(nn.Conv1d):
 
 
 class PaddedConv(nn.Sequential):
-    """Padding, convolution and an ELU behind them as one operation."""
+    """Padding, a convolution and an ELU behind them, as one operation."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Pad and convolve, (B, C, T) to (B, D, T')."""
         if not (x.ndim == 3 and _starts_with_pad(self) and _is_free(self, *self)):
             return super().forward(x)
         pad, convolution, *rest = self
@@ -81,6 +83,7 @@ class FastResidualUnit(ResidualUnit):
     """A residual unit without FiLM as one operation."""
 
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        """Compute the unit, (B, C, T) to (B, C, T)."""
         if x.ndim != 3 or not self._is_usual():
             return super().forward(x, embedding)
         pad, convolution, _, mix = self.net
@@ -91,6 +94,7 @@ class FastResidualUnit(ResidualUnit):
         return elu_unit(*_cast(*tensors), *geometry, None)[0]
 
     def _is_usual(self) -> bool:
+        """Return whether the layers are those that the operation computes."""
         return (
             self.film is None
             and len(self.net) == 4
@@ -105,13 +109,14 @@ class FastResidualUnit(ResidualUnit):
 
 
 class FastTCNBlock(TCNBlock):
-    """Dilated convolution, FiLM and GELU, plus a 1x1 convolution, as one operation.
+    """A dilated convolution, FiLM and GELU, with a 1x1 convolution beside them, as one operation.
 
-    Under autocast the dilated convolution computes in 16 bits. Statistics, modulation and the path
-    past it, through which the sound goes, stay in float32.
+    Under autocast the dilated convolution computes in 16 bits. The statistics, the modulation and
+    the 1x1 convolution, through which the sound goes, stay in float32.
     """
 
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        """Compute the block, (B, C_in, T) to (B, C_out, T)."""
         if x.ndim != 3 or not self._is_usual():
             return super().forward(x, embedding)
         pad, convolution = self.net
@@ -141,6 +146,7 @@ class FastTCNBlock(TCNBlock):
         return y
 
     def _is_usual(self) -> bool:
+        """Return whether the layers are those that the operation computes."""
         return (
             self.film is not None
             and type(self.film) is FiLM
@@ -186,13 +192,14 @@ def _is_free(*layers: nn.Module) -> bool:
 
 
 def _starts_with_pad(net: nn.Sequential) -> bool:
+    """Return whether padding and a usual convolution come first."""
     return len(net) > 1 and type(net[0]) is Pad and _is_usual(net[1])
 
 
 def _is_usual(conv: nn.Module, kernel_size: Optional[int] = None) -> bool:
-    """Return whether this is a convolution of nothing but weight, bias, dilation and stride.
+    """Return whether a module is a convolution of nothing but weight, bias, dilation and stride.
 
-    With a ``kernel_size``, only one of that size without dilation and stride.
+    With a ``kernel_size``, it also has to have that size, and neither dilation nor stride.
     """
     return (
         type(conv) in (nn.Conv1d, PointwiseConv)
@@ -203,13 +210,14 @@ def _is_usual(conv: nn.Module, kernel_size: Optional[int] = None) -> bool:
 
 
 def _is_same_length(pad: Pad, conv: nn.Module) -> bool:
-    """Return whether the output is as long as the input, and there is a bias."""
+    """Return whether the output is as long as the input, and the convolution has a bias."""
     taken = conv.dilation[0] * (conv.kernel_size[0] - 1)
     usual = _is_usual(conv) and conv.stride == (1,) and conv.bias is not None
     return usual and sum(pad.padding) == taken
 
 
 def _is_elu(layer: nn.Module) -> bool:
+    """Return whether a layer is an ELU as the operations compute it."""
     return type(layer) is nn.ELU and layer.alpha == 1.0
 
 
@@ -237,5 +245,6 @@ def _cast(*tensors: Optional[Tensor]) -> Tuple[Optional[Tensor], ...]:
 
 
 def _dtype(x: Tensor) -> torch.dtype:
+    """Return the type in which autocast would compute a convolution of this tensor."""
     kind = x.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype

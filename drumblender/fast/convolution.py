@@ -1,9 +1,9 @@
 """A convolution of a zero-padded signal, with an ELU behind it on request, as one operation.
 
-Where a derivative may be needed, time is folded into two axes. With T = n d, sample t lies at
-(t // d, t % d) of an (n, d) grid, and a convolution of dilation d over t is one of dilation 1 along
-the first axis, whose derivatives PyTorch computes in half the time. Autograd keeps the signal
-without its padding. Where no derivative is needed, see :mod:`drumblender.fast.rows`.
+Where a derivative may be needed, time is folded into two axes. With T = n d, sample t lies at (t //
+d, t % d) of an (n, d) grid. A convolution of dilation d over t is then one of dilation 1 along the
+first axis, whose derivatives PyTorch computes in half the time. Autograd keeps the signal without
+its padding. :mod:`drumblender.fast.rows` is for the case that no derivative is needed.
 """
 
 from typing import NamedTuple, Optional, Tuple
@@ -21,14 +21,14 @@ LEAST_FOLDED = 4
 
 
 class Layout(NamedTuple):
-    """How a padded signal lies in memory for a convolution whose derivative may be needed.
+    """The way in which a padded signal lies in memory if a derivative may be needed.
 
     Attributes:
-        left: zeros in front of the signal.
-        right: zeros behind it.
-        dilation: d, samples between the taps of the kernel.
-        stride: samples between outputs.
-        kernel_size: K, taps of the kernel.
+        left: number of zeros in front of the signal.
+        right: number of zeros behind it.
+        dilation: number d of samples between the taps of the kernel.
+        stride: number of samples between outputs.
+        kernel_size: number K of taps of the kernel.
     """
 
     left: int
@@ -43,7 +43,7 @@ class Layout(NamedTuple):
         return self.dilation >= LEAST_FOLDED and self.stride == 1
 
     def length(self, num_samples: int) -> int:
-        """Length of the output for a signal of ``num_samples``."""
+        """Compute the length of the output for a signal of ``num_samples``."""
         taken = self.dilation * (self.kernel_size - 1) - self.left - self.right
         return (num_samples - taken - 1) // self.stride + 1
 
@@ -70,7 +70,7 @@ class Layout(NamedTuple):
     def backward(
         self, grad: Tensor, x: Tensor, weight: Tensor, needs_x: bool, needs_weight: bool
     ) -> Tuple[Optional[Tensor], Optional[Tensor]]:
-        """Gradients of the signal and the weight for that of the output."""
+        """Compute the gradients of the signal and the weight from that of the output."""
         if not (needs_x or needs_weight):
             return None, None
         padded = self._pad(x)
@@ -100,7 +100,7 @@ class Layout(NamedTuple):
         return grad_padded, grad_weight
 
     def _pad(self, x: Tensor) -> Tensor:
-        """Return the signal with its zeros: (B, C, T'), or folded (B, C, T' / d, d)."""
+        """Add the zeros to a signal, to (B, C, T'), or folded to (B, C, T' / d, d)."""
         left, right = self.left, self.right
         if not self.is_folded:
             return F.pad(x, (left, right)) if left or right else x
@@ -127,16 +127,16 @@ def conv(
     """Convolve a zero-padded signal, ``F.conv1d(F.pad(x, (left, right)), ...)``.
 
     Args:
-        x: signal.
-        weight: of the convolution.
-        bias: of the convolution.
-        left: zeros in front of the signal.
-        right: zeros behind it.
-        dilation: samples between the taps of the kernel.
-        stride: samples between outputs.
+        x: the signal.
+        weight: weight of the convolution.
+        bias: bias of the convolution.
+        left: number of zeros in front of the signal.
+        right: number of zeros behind it.
+        dilation: number of samples between the taps of the kernel.
+        stride: number of samples between outputs.
         elu: whether to apply ``F.elu`` to the result.
         in_rows: type in which to compute without a derivative, with the channels of a moment side
-            by side in memory; None to compute with a derivative.
+            by side in memory. None means to compute with a derivative.
 
     Shape:
         - x: (B, C, T)
@@ -163,6 +163,7 @@ def conv(
 
 @torch.library.register_fake("drumblender::conv")
 def _(x, weight, bias, left, right, dilation, stride, elu, in_rows):
+    """Say the shape of the output, for compilers."""
     y = Layout(left, right, dilation, stride, weight.shape[-1]).empty(x, weight)
     return y if in_rows is None else rows.empty(y)
 
@@ -176,7 +177,7 @@ def _setup(ctx, inputs, output):
 
 
 def _backward(ctx, grad):
-    """Gradients of the arguments of :func:`conv`."""
+    """Compute the gradients of the arguments of :func:`conv`."""
     rows.refuse_derivative(ctx.in_rows)
     x, weight, activated = ctx.saved_tensors
     needs_x, needs_weight, needs_bias, *_ = ctx.needs_input_grad

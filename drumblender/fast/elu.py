@@ -1,7 +1,7 @@
 """The residual unit of the encoders as one operation.
 
-Autograd keeps the input and the first activation. The 1x1 convolution and the activation behind it
-are computed again in the backward, in place where possible.
+Autograd keeps the input and the first activation. The backward pass computes the 1x1 convolution
+and the activation behind it again, in place where possible.
 """
 
 from typing import Optional, Tuple
@@ -29,18 +29,19 @@ def elu_unit(
     dilation: int,
     in_rows: Optional[torch.dtype],
 ) -> Tuple[Tensor, Tensor]:
-    """``elu(mix(elu(conv(x)))) + x``, and ``elu(conv(x))``, which the backward needs.
+    """Compute ``elu(mix(elu(conv(x)))) + x``, and ``elu(conv(x))``, which the backward pass needs.
 
     Args:
-        x: signal.
-        weight: of the dilated convolution.
-        bias: of the dilated convolution.
+        x: the signal.
+        weight: weight of the dilated convolution.
+        bias: bias of the dilated convolution.
         mix: weight of the 1x1 convolution.
         mix_bias: bias of the 1x1 convolution.
-        left: zeros in front of the signal.
-        right: zeros behind it; with ``left``, as many as the convolution takes away.
-        dilation: of the convolution.
-        in_rows: see :func:`drumblender.fast.convolution.conv`.
+        left: number of zeros in front of the signal.
+        right: number of zeros behind it. Together with ``left`` they are as many as the convolution
+            takes away.
+        dilation: dilation of the convolution.
+        in_rows: as in :func:`drumblender.fast.convolution.conv`.
 
     Shape:
         - x: (B, C, T)
@@ -59,6 +60,7 @@ def elu_unit(
 
 @torch.library.register_fake("drumblender::elu_unit")
 def _(x, weight, bias, mix, mix_bias, left, right, dilation, in_rows):
+    """Say the shapes of the outputs, for compilers."""
     y = x.new_empty(x.shape)
     return (y, y.new_empty(y.shape)) if in_rows is None else (rows.empty(y), x.new_empty(0))
 
@@ -76,7 +78,7 @@ def _setup(ctx, inputs, output):
 
 @once_differentiable
 def _backward(ctx, grad, _):
-    """Gradients of the arguments of :func:`elu_unit`."""
+    """Compute the gradients of the arguments of :func:`elu_unit`."""
     if grad is None:
         return (None,) * 9
     rows.refuse_derivative(ctx.in_rows)
@@ -100,6 +102,6 @@ torch.library.register_autograd("drumblender::elu_unit", _backward, setup_contex
 
 
 def _mixed(h: Tensor, mix: Tensor, mix_bias: Tensor) -> Tensor:
-    """``elu(mix(h))``."""
+    """Compute ``elu(mix(h))``."""
     mixed = torch.baddbmm(mix_bias[:, None], mix.squeeze(-1).expand(len(h), -1, -1), h)
     return F.elu(mixed, inplace=True)

@@ -1,7 +1,8 @@
 """The modulated block of a TCN as one operation.
 
-Autograd keeps the input and what its dilated convolution gives; normalization, modulation,
-activation and the 1x1 convolution are computed again in the backward, in place where possible.
+Autograd keeps the input and the output of its dilated convolution. The backward pass computes the
+normalization, the modulation, the activation and the 1x1 convolution again, in place where
+possible.
 """
 
 from typing import Optional, Tuple
@@ -36,34 +37,35 @@ def film_block(
     dtype: torch.dtype,
     in_rows: bool,
 ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-    """``gelu(gamma * norm(conv(x)) + beta) + mix(x)``, and what the backward needs.
+    """Compute ``gelu(gamma * norm(conv(x)) + beta) + mix(x)``, and what the backward pass needs.
 
     Args:
-        x: signal.
-        weight: of the dilated convolution.
-        bias: of the dilated convolution.
+        x: the signal.
+        weight: weight of the dilated convolution.
+        bias: bias of the dilated convolution.
         gamma: scale of each channel.
         beta: shift of each channel.
         mix: weight of the 1x1 convolution.
         mix_bias: bias of the 1x1 convolution.
-        mean: of each channel, to normalize by; that of the batch when None.
-        variance: of each channel, biased; as well.
-        left: zeros in front of the signal.
-        right: zeros behind it; with ``left``, as many as the convolution takes away.
-        dilation: of the convolution.
-        normalize: by a batch norm without affine parameters.
-        eps: of the batch norm.
-        dtype: in which the dilated convolution computes.
-        in_rows: compute without a derivative, with the channels of a moment side by side in
-            memory; needs ``mean`` and ``variance`` to normalize.
+        mean: mean of each channel, by which to normalize. None stands for that of the batch.
+        variance: biased variance of each channel, or None as well.
+        left: number of zeros in front of the signal.
+        right: number of zeros behind it. Together with ``left`` they are as many as the convolution
+            takes away.
+        dilation: dilation of the convolution.
+        normalize: whether to normalize, by a batch norm without affine parameters.
+        eps: number that the batch norm adds to variances.
+        dtype: type in which the dilated convolution computes.
+        in_rows: whether to compute without a derivative, with the channels of a moment side by side
+            in memory. To normalize, it needs ``mean`` and ``variance``.
 
     Shape:
         - x: (B, C, T)
         - gamma, beta: (B, D, 1)
         - mean, variance: (1, D, 1)
-        - Output: (B, D, T) twice, the second being conv(x), centered when normalized; then mean and
-          variance of the batch (1, D, 1). What was not computed is empty, as is the second with
-          ``in_rows``.
+        - Output: the result (B, D, T); conv(x) (B, D, T), which is centered when it is normalized;
+          mean and variance of the batch (1, D, 1). What was not computed is empty, and so is the
+          second with ``in_rows``.
     """
     with full_precision(x):
         if in_rows:
@@ -94,6 +96,7 @@ def film_block(
 
 @torch.library.register_fake("drumblender::film_block")
 def _(x, weight, bias, gamma, beta, mix, mix_bias, mean, variance, *rest):
+    """Say the shapes of the outputs, for compilers."""
     _, _, _, normalize, _, dtype, in_rows = rest
     y = x.new_empty(x.shape[0], weight.shape[0], x.shape[-1])
     if in_rows:
@@ -118,7 +121,7 @@ def _setup(ctx, inputs, output):
 
 @once_differentiable
 def _backward(ctx, grad, *_):
-    """Gradients of the arguments of :func:`film_block`."""
+    """Compute the gradients of the arguments of :func:`film_block`."""
     if grad is None:
         return (None,) * 16
     rows.refuse_derivative(ctx.in_rows)
@@ -127,7 +130,7 @@ def _backward(ctx, grad, *_):
 
 
 def _gradients(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
-    """Gradients of x, weight, bias, gamma, beta, mix and mix_bias."""
+    """Compute the gradients of x, weight, bias, gamma, beta, mix and mix_bias."""
     x, u, weight, gamma, beta, mix, variance = ctx.saved_tensors
     needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
     rstd = None if variance is None else (variance + ctx.eps).rsqrt()
@@ -167,7 +170,7 @@ torch.library.register_autograd("drumblender::film_block", _backward, setup_cont
 def _in_rows(
     x: Tensor, line: rows.Convolution, gamma: Tensor, beta: Tensor, mix: Tensor, mix_bias: Tensor
 ) -> Tensor:
-    """``gelu(gamma * conv(x) + beta) + mix(x)``; the modulation goes into the weights."""
+    """Compute ``gelu(gamma * conv(x) + beta) + mix(x)`` with the modulation inside the weights."""
     lines = x.transpose(1, 2)
     y = rows.mixed(lines, mix, mix_bias)
     for sound, out, scale, shift in zip(lines.split(1), y, gamma, beta):

@@ -1,9 +1,9 @@
-"""Convolutions on a CPU where no gradient is needed: time outside, channels inside.
+"""Convolutions on a CPU where no gradient is needed, with time outside and channels inside.
 
-Where the channels of one moment lie side by side in memory, oneDNN's convolutions run at the
-processor's speed whatever their dilation, stride and number of channels, 1x1 convolutions are one
-matrix product, and padding is a copy of whole rows. Tensors keep their shapes (B, C, T); only their
-memory is laid out as (B, T, C), and stays so from block to block.
+If the channels of one moment lie side by side in memory, oneDNN's convolutions run at the
+processor's speed whatever their dilation, stride and number of channels are. 1x1 convolutions are
+one matrix product, and padding is a copy of whole rows. Tensors keep their shapes (B, C, T). Only
+their memory is laid out as (B, T, C), and stays so from block to block.
 """
 
 import math
@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 def are_apt(x: Tensor) -> bool:
-    """Return whether a signal may be computed on in rows, which has no derivative."""
+    """Return whether a signal may be computed on in rows, which gives no derivative."""
     return (
         not torch.is_grad_enabled()
         and x.device.type == "cpu"
@@ -25,7 +25,11 @@ def are_apt(x: Tensor) -> bool:
 
 
 def refuse_derivative(in_rows: bool) -> None:
-    """Stop a backward through an operation that was computed in rows, where it keeps nothing."""
+    """Stop a backward pass through an operation that was computed in rows, which keeps nothing.
+
+    Raises:
+        RuntimeError: if ``in_rows``.
+    """
     if in_rows:
         raise RuntimeError(
             "This was computed without a derivative, as under torch.no_grad(); compute it with one."
@@ -33,7 +37,17 @@ def refuse_derivative(in_rows: bool) -> None:
 
 
 class Convolution(NamedTuple):
-    """A convolution of a zero-padded signal, computed in numbers of ``dtype``."""
+    """A convolution of a zero-padded signal, computed in numbers of ``dtype``.
+
+    Attributes:
+        weight: weight, (D, C, K).
+        bias: bias (D,), or None.
+        left: number of zeros in front of the signal.
+        right: number of zeros behind it.
+        dilation: number of samples between the taps of the kernel.
+        stride: number of samples between outputs.
+        dtype: type in which it computes.
+    """
 
     weight: Tensor
     bias: Optional[Tensor]
@@ -65,21 +79,20 @@ class Convolution(NamedTuple):
 
 
 def mixed(lines: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
-    """Return a 1x1 convolution, (B, T, C) to (B, T, D)."""
+    """Compute a 1x1 convolution, (B, T, C) to (B, T, D)."""
     return F.linear(lines.contiguous(), weight.squeeze(-1), bias)
 
 
 def elu_(x: Tensor) -> Tensor:
-    """``F.elu`` in place, in well under half its time.
+    """Compute ``F.elu`` in place, in well under half its time.
 
-    PyTorch's exp2 is four times as fast as the expm1 that it takes there, and as exact beside
-    numbers around 1.
+    PyTorch's exp2 is four times as fast as its expm1, and as exact beside numbers around 1.
     """
     below = x.clamp_max(0).mul_(1 / math.log(2)).exp2_().sub_(1)
     return torch.maximum(x, below, out=x)
 
 
 def empty(like: Tensor) -> Tensor:
-    """Return a tensor of some shape (B, C, T) that lies in memory as (B, T, C), for tracing."""
+    """Make a tensor of shape (B, C, T) that lies in memory as (B, T, C), for tracing."""
     batch, channels, length = like.shape
     return like.new_empty(batch, length, channels).transpose(1, 2)

@@ -8,14 +8,16 @@ import torch
 def operation(function: Callable[..., Any]) -> Any:
     """Register a function with ``torch.library`` as ``drumblender::NAME``, for all devices.
 
-    What it computes for fake tensors and its derivative are registered by that name, too. Unlike
-    ``torch.library.custom_op``, a call does not import PyTorch's compiler, which takes a second.
+    What it computes for fake tensors, and its derivative, are registered under that name as well.
+    Unlike ``torch.library.custom_op``, a call does not import PyTorch's compiler, which takes a
+    second.
 
     Args:
-        function: pure, with annotated arguments. What it returns shares no memory with them.
+        function: a pure function with annotated arguments. What it returns shares no memory with
+            them.
 
     Returns:
-        The operation, to be called as the function.
+        The operation, which is called as the function is.
     """
     name = f"drumblender::{function.__name__}"
     tags = (torch.Tag.pt2_compliant_tag, torch.Tag.needs_fixed_stride_order)

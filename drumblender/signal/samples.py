@@ -31,7 +31,11 @@ def sine(frequency: float, num_samples: int, sample_rate: float, phase: float = 
 
 
 def fit_length(x: Tensor, num_samples: int) -> Tensor:
-    """Cut the last dimension to ``num_samples``, or pad its end with zeros.
+    """Cut the last axis to ``num_samples``, or pad its end with zeros.
+
+    Shape:
+        - x: (..., N)
+        - Output: (..., num_samples)
 
     >>> fit_length(torch.ones(1, 2), 4).tolist()
     [[1.0, 1.0, 0.0, 0.0]]

@@ -20,20 +20,21 @@ from drumblender.tasks.blender import Blender
 
 
 class DrumBlender(Blender, pl.LightningModule):
-    """Differentiable modeling of percussive audio with transient and spectral synthesis.
+    """The model and its training (Shier et al., Forum Acusticum 2023).
 
     Args:
-        modal_synth: as all that is not listed here, an argument of
-            :class:`~drumblender.tasks.blender.Blender`.
-        loss_fn: (resynthesis, target) -> scalar.
-        test_metrics: metrics (resynthesis, target) for ``drumblender test``, by name.
-        float32_matmul_precision: passed to ``torch.set_float32_matmul_precision``.
-        compile: compile encoders and transient network with ``torch.compile``.
-        activation_checkpointing: compute what the encoders' blocks keep for the backward again
-            there: less memory, a quarter more time.
+        modal_synth: an argument of :class:`~drumblender.tasks.blender.Blender`, as are all that are
+            not listed here.
+        loss_fn: module that takes a resynthesis and its target and returns a scalar.
+        test_metrics: metrics for ``drumblender test``, by name. Each takes a resynthesis and its
+            target.
+        float32_matmul_precision: value for ``torch.set_float32_matmul_precision``.
+        compile: whether to compile encoders and transient network with ``torch.compile``.
+        activation_checkpointing: whether the backward pass computes what the encoders' blocks would
+            keep for it again. That takes less memory and a quarter more time.
 
     Raises:
-        UsageError: for a wiring that cannot work.
+        UsageError: if the wiring cannot work, or if the precision is unknown.
     """
 
     def __init__(
@@ -83,11 +84,17 @@ class DrumBlender(Blender, pl.LightningModule):
         self.noise_seed = int(os.environ.get("PL_GLOBAL_SEED") or torch.initial_seed() % 2**32)
 
     def loss_of(self, resynthesis: Tensor, target: Tensor) -> Tensor:
-        """Return the loss, in float32 whatever autocast does."""
+        """Compute the loss, in float32 whatever autocast does.
+
+        Shape:
+            - resynthesis, target: (B, 1, N)
+            - Output: scalar
+        """
         with full_precision(target):
             return self.loss_fn(at_least_float32(resynthesis), at_least_float32(target))
 
     def _step(self, batch: Tuple[Tensor, Tensor], stage: str) -> Dict[str, Tensor]:
+        """Resynthesize a batch and log its loss."""
         audio, params = batch
         resynthesis = self(audio, params)
         loss = self.loss_of(resynthesis, audio)
@@ -103,7 +110,7 @@ class DrumBlender(Blender, pl.LightningModule):
         return {"loss": loss, "target": audio, "resynthesis": resynthesis.detach()}
 
     def _losses(self, outputs: Dict[str, Tensor]) -> Tensor:
-        """Return the loss of each item of a batch alone, (B,)."""
+        """Compute the loss of each item of a batch alone, (B,)."""
         pairs = list(zip(outputs["resynthesis"].split(1), outputs["target"].split(1)))
         if len(pairs) == 1:
             return outputs["loss"].detach().reshape(1)
@@ -115,22 +122,30 @@ class DrumBlender(Blender, pl.LightningModule):
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
     def on_train_batch_start(self, batch, batch_idx: int) -> None:
+        """Seed the noise of a training step."""
         self._seed(0, self.current_epoch, batch_idx)
 
     def on_validation_batch_start(self, batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Seed the noise of a validation step."""
         # The same noise in every epoch: a loss that is lower is lower by training, not by chance.
         self._seed(1, batch_idx)
 
     def on_test_batch_start(self, batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Seed the noise of a test step."""
         self._seed(2, batch_idx)
 
     def training_step(self, batch, batch_idx: int):
+        """Resynthesize a batch, and return its loss, its targets and its resyntheses.
+
+        Raises:
+            DrumblenderError: if the loss is not finite.
+        """
         outputs = self._step(batch, "train")
         self._refuse_nan(outputs["loss"])
         return outputs
 
     def _refuse_nan(self, loss: Tensor) -> None:
-        """Stop before a step whose weights would be no numbers any more."""
+        """Stop before a step that would make the weights NaN."""
         scaled = getattr(self.trainer.precision_plugin, "scaler", None)  # which leaves such out
         if scaled is None and not torch.isfinite(loss):
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
@@ -141,12 +156,14 @@ class DrumBlender(Blender, pl.LightningModule):
             )
 
     def validation_step(self, batch, batch_idx: int):
+        """Resynthesize a batch, and return its loss, its targets and its resyntheses."""
         outputs = self._step(batch, "validation")
         if self.trainer.state.fn == TrainerFn.VALIDATING:
             outputs["items"] = {"loss": self._losses(outputs)}
         return outputs
 
     def test_step(self, batch, batch_idx: int):
+        """Resynthesize a batch, and return what metrics say of each item as well."""
         outputs = self._step(batch, "test")
         outputs["items"] = {"loss": self._losses(outputs)}
         pairs = list(zip(outputs["resynthesis"].split(1), outputs["target"].split(1)))
@@ -179,31 +196,36 @@ class DrumBlender(Blender, pl.LightningModule):
                 self._acted[config.scheduler] = self.current_epoch
 
     def lr_scheduler_step(self, scheduler, metric) -> None:
+        """Let a scheduler act, unless it has done so in this epoch."""
         if self._acted.get(scheduler) != self.current_epoch:
             super().lr_scheduler_step(scheduler, metric)
 
     def on_test_epoch_end(self) -> None:
+        """Log the metrics of the whole test set."""
         if self.test_metrics is not None:
             values = self.test_metrics.compute()
             self.log_dict({f"test/{name}": value for name, value in values.items()})
             self.test_metrics.reset()
 
     def on_predict_batch_start(self, batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Seed the noise of a prediction step."""
         self._seed(2, batch_idx)  # the noise that the test hears
 
     def predict_step(self, batch, batch_idx: int) -> Dict[str, Any]:
-        """Return the resynthesis, its target, and its parts by name."""
+        """Return the resyntheses of a batch, their targets, and their parts by name."""
         audio, params = batch
         num_samples = audio.shape[-1]
         stems = self.synthesize(self.encode(audio, Modes(params, num_samples)), num_samples)
         return {"resynthesis": mix(stems), "target": audio, "stems": stems}
 
     def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
+        """Keep the configuration and the seed in the checkpoint."""
         checkpoint["noise_seed"] = self.noise_seed
         if self.configuration is not None:
             checkpoint["configuration"] = self.configuration
 
     def on_load_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
+        """Take what a checkpoint says besides its weights."""
         checkpoint["state_dict"] = self.adopt(checkpoint["state_dict"])
         self.play_as_trained(checkpoint)
         self.noise_seed = checkpoint.get("noise_seed", self.noise_seed)

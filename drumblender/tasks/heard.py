@@ -1,4 +1,4 @@
-"""What a part is given of recordings, and how its network hears it."""
+"""What a part gets to know of recordings, and how its network takes it in."""
 
 from dataclasses import dataclass
 from typing import Any, Optional
@@ -11,14 +11,14 @@ from drumblender.signal import fit_length
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """What is known of recordings when a part describes them.
+    """Recordings as a part gets them when it describes them.
 
     Attributes:
         audio: samples (B, 1, N).
         modes: modes that the analysis measured, (B, 3, M, F) in ``modes.values``.
-        embedding: what an encoder that all parts share makes of the audio, or None.
-        padded_to: number of samples that networks hear in training. Shorter audio is followed by
-            silence up to there, because a pooled embedding depends on it.
+        embedding: output of the encoder that all parts share, or None if there is none.
+        padded_to: number of samples that networks get in training. Silence follows shorter audio up
+            to there, because a pooled embedding depends on it.
     """
 
     audio: Tensor
@@ -27,10 +27,10 @@ class Heard:
     padded_to: int = 0
 
     def through(self, network: nn.Module, *more: Any) -> Tensor:
-        """Return what a network makes of the audio, padded as in training.
+        """Compute what a network makes of the audio, padded as in training.
 
-        A network may have a method ``forward_padded(audio, num_samples)`` that gives the same
-        without computing what it makes of silence again and again.
+        A network may have a method ``forward_padded(audio, num_samples)``. It gives the same
+        without computing what the network makes of silence again and again.
         """
         if self.audio.shape[-1] >= self.padded_to:
             return output_of(network(self.audio, *more))
@@ -41,7 +41,15 @@ class Heard:
 
 
 def predict(encoder: nn.Module, takes_audio: bool, heard: Heard) -> Tensor:
-    """Let an encoder hear the audio, modulated by the shared embedding if it can be, or that."""
+    """Apply an encoder to the audio or to the shared embedding.
+
+    Args:
+        encoder: the encoder. If it takes audio and FiLM conditioning, the shared embedding
+            modulates it.
+        takes_audio: whether it takes the audio. Otherwise it takes the shared embedding, if there
+            is one.
+        heard: the recordings.
+    """
     if takes_audio and getattr(encoder, "film_conditioning", False):
         return heard.through(encoder, heard.embedding)
     if takes_audio or heard.embedding is None:
@@ -57,7 +65,7 @@ def output_of(result: Any) -> Tensor:
 def _has_shortcut(network: nn.Module) -> bool:
     """Return whether ``forward_padded`` does what the network's ``forward`` does.
 
-    It does not where a subclass has another forward, or where a hook waits for the call.
+    It does not if a subclass has another ``forward``, or if a hook waits for the call.
     """
     if network._forward_hooks or network._forward_pre_hooks:
         return False

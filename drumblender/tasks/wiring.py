@@ -1,6 +1,6 @@
-"""How the parts of a model become one sound.
+"""Wirings, which combine the parts of a model into one sound.
 
-A wiring plays the parts and says what each contributes to the sum. The published models know four
+A wiring plays the parts and says what each contributes to the sum. The published models have four
 wirings of modal signal m, noise n and transient network T (Shier et al., Forum Acusticum 2023):
 
 ==================================  ============
@@ -23,29 +23,33 @@ from drumblender.tasks.parts import Player
 
 
 class Wiring(ABC):
-    """Plays parts, and says what each contributes to the sound."""
+    """A way to play parts together, which says what each contributes to the sound."""
 
     @abstractmethod
     def connect(self, players: Mapping[str, Player]) -> Dict[str, Tensor]:
         """Play the parts of a sound.
 
         Args:
-            players: each part by its name, in the order of the model. Calling one plays it. One
-                whose ``on_signal`` is true needs the signal that it is played on.
+            players: each part by its name, in the order of the model. A call plays it. A part whose
+                ``on_signal`` is true takes the signal that it is played on.
 
         Returns:
-            What each part contributes, by name and in the same order. The sound is the sum.
+            The contribution of each part, by name and in the same order. The sound is the sum.
 
         Shape:
-            - Output: (B, 1, N) each
+            - each output: (B, 1, N)
         """
 
     def check(self, names: Collection[str]) -> None:  # noqa: B027
-        """Raise a UsageError where parts of these names are not enough for this wiring."""
+        """Check that parts of these names are enough for this wiring.
+
+        Raises:
+            UsageError: if one is missing.
+        """
 
 
 class _Fed(Wiring):
-    """A wiring that feeds parts which play on a signal with the sum of others.
+    """A wiring in which some parts are played on the sum of others.
 
     Args:
         inputs: names of the parts whose sum is the signal.
@@ -55,6 +59,7 @@ class _Fed(Wiring):
         self.inputs = tuple(inputs)
 
     def check(self, names: Collection[str]) -> None:
+        """Check that the inputs are among the parts."""
         missing = [name for name in self.inputs if name not in names]
         if missing:
             raise UsageError(
@@ -63,6 +68,7 @@ class _Fed(Wiring):
             )
 
     def connect(self, players: Mapping[str, Player]) -> Dict[str, Tensor]:
+        """Play the inputs, and then the parts that are played on their sum."""
         signals = {name: play() for name, play in players.items() if not play.on_signal}
         shaped = [name for name, play in players.items() if play.on_signal]
         if shaped:
@@ -75,24 +81,26 @@ class _Fed(Wiring):
 
     @abstractmethod
     def _shape(self, play: Player, fed: Tensor) -> "tuple[Tensor, Tensor]":
-        """Return what a part contributes, and what the next one is fed with."""
+        """Play a part on a signal. Return its contribution, and the signal for the next part."""
 
 
 class Series(_Fed):
-    """Each part that plays on a signal replaces the signal: T(x) instead of x.
+    """A wiring in which each part that is played on a signal replaces it: T(x) instead of x.
 
-    It then contributes the difference T(x) - x, so that all contributions add up.
+    Such a part contributes the difference T(x) - x, so that all contributions add up.
     """
 
     def _shape(self, play: Player, fed: Tensor) -> "tuple[Tensor, Tensor]":
+        """Play a part in place of the signal."""
         shaped = play(fed)
         return shaped - fed, shaped
 
 
 class Parallel(_Fed):
-    """Each part that plays on a signal is added to the signal: x + T(x)."""
+    """A wiring in which each part that is played on a signal is added to it: x + T(x)."""
 
     def _shape(self, play: Player, fed: Tensor) -> "tuple[Tensor, Tensor]":
+        """Play a part beside the signal."""
         return play(fed), fed
 
 
