@@ -10,8 +10,10 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
+from drumblender.callbacks.run import is_trial, results
 from drumblender.errors import UsageError
 from drumblender.plotting import figure_to_image, plot_spectrograms
 
@@ -70,7 +72,7 @@ class LogAudioCallback(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find the loggers that take media, and warn if there are none."""
-        if trainer.fast_dev_run or any(map(_can_log_media, trainer.loggers)):
+        if is_trial(trainer) or any(map(_can_log_media, trainer.loggers)):
             return
         rank_zero_warn(
             "LogAudioCallback has nothing to log to; set trainer.logger to a TensorBoardLogger or "
@@ -81,7 +83,14 @@ class LogAudioCallback(pl.Callback):
         """Begin to collect training items."""
         self._start("train", trainer)
 
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
         """Collect training items."""
         self._collect("train", trainer, outputs)
 
@@ -95,7 +104,13 @@ class LogAudioCallback(pl.Callback):
             self._start("validation", trainer)
 
     def on_validation_batch_end(
-        self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Collect validation items."""
         self._collect("validation", trainer, outputs)
@@ -109,7 +124,13 @@ class LogAudioCallback(pl.Callback):
         self._start("test", trainer)
 
     def on_test_batch_end(
-        self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Collect test items."""
         self._collect("test", trainer, outputs)
@@ -128,15 +149,16 @@ class LogAudioCallback(pl.Callback):
             self._items[stage] = []
             self._batches_left[stage] = self.n_batches
 
-    def _collect(self, stage: str, trainer: pl.Trainer, outputs: Any) -> None:
+    def _collect(self, stage: str, trainer: pl.Trainer, outputs: STEP_OUTPUT) -> None:
         """Keep the items of a batch, and log them once there are enough."""
         if not self._batches_left.get(stage):
             return
         self._batches_left[stage] -= 1
         missing = self.max_audio_samples - len(self._items[stage])
         # To the CPU at once: what waits for the end of an epoch must not hold device memory.
-        targets = outputs["target"][:missing].detach().float().cpu()
-        resyntheses = outputs["resynthesis"][:missing].detach().float().cpu()
+        given = results(outputs)
+        targets = given["target"][:missing].detach().float().cpu()
+        resyntheses = given["resynthesis"][:missing].detach().float().cpu()
         self._items[stage] += [(x.flatten(), y.flatten()) for x, y in zip(targets, resyntheses)]
         if not self._batches_left[stage] and not self.log_on_epoch_end:
             self._log(stage, trainer)

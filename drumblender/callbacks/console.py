@@ -21,7 +21,7 @@ _SECONDS_BETWEEN_LINES = 10
 class Progress(TQDMProgressBar):
     """Lightning's progress bar in the terminal, or a line now and then in a log file."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self._printed_at = -math.inf
 

@@ -9,7 +9,7 @@ import shlex
 import signal
 import threading
 import time
-from typing import Any, Dict, Iterable, List, Optional, Sequence
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import (
@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import (
     ModelCheckpoint,
 )
 
-from drumblender.callbacks.run import relative
+from drumblender.callbacks.run import callbacks_of, is_trial, relative
 from drumblender.errors import Stopped, UsageError, did_you_mean
 
 # Without a validation set nothing tells which weights are best; the last ones are kept this often.
@@ -50,11 +50,11 @@ class Ending(pl.Callback):
         self._validated = False
         self._saved_at = time.monotonic()
         self._first_step = 0
-        self._indifferent: set = set()
+        self._indifferent: Set[int] = set()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Let a run without validation pass callbacks that stop early by a validation value."""
-        for callback in trainer.callbacks:
+        for callback in callbacks_of(trainer):
             if isinstance(callback, EarlyStopping):
                 # A run without validation has nothing to stop by; see _check_monitors for the rest.
                 if not callback.strict:
@@ -77,7 +77,9 @@ class Ending(pl.Callback):
                 self._handlers[number] = signal.getsignal(number)
                 signal.signal(number, lambda number, frame: self._note(number, trainer))
 
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """End the training if a signal has come, or save last.ckpt if it is due."""
         stop = self._signal is not None
         late = time.monotonic() - self._saved_at > _SECONDS_BETWEEN_CHECKPOINTS
@@ -116,7 +118,9 @@ class Ending(pl.Callback):
             if callback.stopped_epoch and not callback.verbose:
                 pl.utilities.rank_zero_info(_why_early(callback))
 
-    def on_exception(self, trainer, pl_module, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
         """Give the signals back after an error."""
         if self._signal is not None and "DataLoader worker" in str(exception):
             # A batch system ends every process of a job, and loaders have nothing to finish.
@@ -172,8 +176,10 @@ class Ending(pl.Callback):
         known = set(trainer.callback_metrics)
         if not known:  # no batch came
             return
-        watching = [(type(c).__name__, getattr(c, "monitor", None), c) for c in trainer.callbacks]
-        watching += [("lr_scheduler", c.monitor, c) for c in trainer.lr_scheduler_configs]
+        watching: List[Tuple[str, Optional[str], Any]] = [
+            *((type(c).__name__, getattr(c, "monitor", None), c) for c in callbacks_of(trainer)),
+            *(("lr_scheduler", c.monitor, c) for c in trainer.lr_scheduler_configs),
+        ]
         for name, monitor, thing in watching:
             if not isinstance(monitor, str) or monitor in known or id(thing) in self._indifferent:
                 continue
@@ -206,7 +212,7 @@ def go_on(command: Iterable[str], path: str) -> List[str]:
 
 def _checkpoints(trainer: pl.Trainer) -> List[ModelCheckpoint]:
     """List the checkpoint callbacks, those that save the last state first."""
-    if trainer.fast_dev_run:
+    if is_trial(trainer):
         return []
     found = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
     return sorted(found, key=lambda callback: not callback.save_last)
@@ -222,7 +228,11 @@ def _last(trainer: pl.Trainer) -> Optional[str]:
 def _save_between_steps(trainer: pl.Trainer) -> Optional[str]:
     """Save last.ckpt before a batch, as if the batch had not been fetched."""
     progress = trainer.fit_loop.epoch_loop.batch_progress
-    counts = [count for count in (progress.current, progress.total) if count.ready > count.started]
+    counts = [
+        count
+        for count in (progress.current, progress.total)
+        if count.ready > count.state_dict()["started"]
+    ]
     for count in counts:
         count.ready -= 1
     try:

@@ -2,14 +2,20 @@
 
 import os
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import pytorch_lightning as pl
 import torch
 from auraloss.freq import MultiResolutionSTFTLoss
 from torch import Tensor
 
-from drumblender.callbacks.run import last_model_path, relative, run_folder, sample_rate_of
+from drumblender.callbacks.run import (
+    is_trial,
+    last_model_path,
+    relative,
+    run_folder,
+    sample_rate_of,
+)
 from drumblender.data import AudioDataset
 from drumblender.errors import UsageError
 from drumblender.files.audio import write_audio
@@ -49,7 +55,7 @@ class SaveExamplesCallback(pl.Callback):
         self.output_dir = output_dir
         self.max_examples = max_examples
         self.sample_rate = sample_rate
-        self._folder: Optional[Path] = None
+        self._folder: Path  # known when the run begins
         self._rate = 48_000
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -61,7 +67,7 @@ class SaveExamplesCallback(pl.Callback):
     @torch.no_grad()
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the files and print where they are."""
-        if not trainer.is_global_zero or trainer.fast_dev_run:
+        if not trainer.is_global_zero or is_trial(trainer):
             return
         checkpoint = getattr(trainer.checkpoint_callback, "best_model_path", "")
         before = {name: value.clone() for name, value in pl_module.state_dict().items()}
@@ -82,7 +88,7 @@ class SaveExamplesCallback(pl.Callback):
 
     def _examples(self, trainer: pl.Trainer) -> List[Tuple[str, Tensor, Tensor]]:
         """List the first items: names, audio (1, 1, N) and modal parameters (1, 3, M, F)."""
-        loaders = trainer.val_dataloaders
+        loaders: Any = trainer.val_dataloaders
         if loaders is None or loaders == []:
             loaders = trainer.train_dataloader
         if isinstance(loaders, dict):

@@ -8,11 +8,14 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.utilities.types import STEP_OUTPUT
 
 from drumblender.callbacks.run import (
     gathered,
+    is_trial,
     position,
     relative,
+    results,
     run_folder,
 )
 from drumblender.data import AudioDataset
@@ -34,7 +37,7 @@ class MetricsWriter(pl.Callback):
 
     def __init__(self, output_dir: Optional[str] = None):
         self.output_dir = output_dir
-        self._folder: Optional[Path] = None
+        self._folder: Path  # known when the run begins
         self._rows: List[Tuple[int, Dict[str, float]]] = []
 
     def _begin(self, trainer: pl.Trainer) -> None:
@@ -42,10 +45,11 @@ class MetricsWriter(pl.Callback):
         self._folder = Path(self.output_dir or run_folder(trainer))
         self._rows = []
 
-    def _take(self, trainer: pl.Trainer, outputs: Dict[str, Any]) -> None:
+    def _take(self, trainer: pl.Trainer, outputs: STEP_OUTPUT) -> None:
         """Keep the values of the items of a batch."""
-        items = {name: values.tolist() for name, values in outputs.get("items", {}).items()}
-        for i in range(len(outputs["target"])):
+        given = results(outputs)
+        items = {name: values.tolist() for name, values in given.get("items", {}).items()}
+        for i in range(len(given["target"])):
             index = position(trainer, len(self._rows))
             self._rows.append((index, {name: values[i] for name, values in items.items()}))
 
@@ -54,7 +58,13 @@ class MetricsWriter(pl.Callback):
         self._begin(trainer)
 
     def on_test_batch_end(
-        self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Keep the values of a test batch."""
         self._take(trainer, outputs)
@@ -69,7 +79,13 @@ class MetricsWriter(pl.Callback):
             self._begin(trainer)
 
     def on_validation_batch_end(
-        self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Keep the values of a validation batch."""
         if trainer.state.fn == "validate":
@@ -83,7 +99,7 @@ class MetricsWriter(pl.Callback):
     def _write(self, trainer: pl.Trainer, stage: str, loader: Any) -> None:
         """Write the files, in the first of several processes."""
         rows = dict(sorted(row for part in gathered(trainer, self._rows) for row in part))
-        if not trainer.is_global_zero or trainer.fast_dev_run or not rows:
+        if not trainer.is_global_zero or is_trial(trainer) or not rows:
             return
         dataset = loader.dataset
         names = list(next(iter(rows.values())))
@@ -91,7 +107,7 @@ class MetricsWriter(pl.Callback):
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(["key", "filename", *names])
         for index, values in rows.items():
-            what = [index, ""]
+            what = [str(index), ""]
             if isinstance(dataset, AudioDataset):
                 key = dataset.keys[index]
                 what = [key, dataset.metadata[key]["filename"]]

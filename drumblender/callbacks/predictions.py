@@ -4,7 +4,7 @@ import os
 import unicodedata
 from collections import Counter
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Sequence
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import BasePredictionWriter
@@ -33,7 +33,7 @@ class PredictionWriter(BasePredictionWriter):
         self.output_dir = output_dir
         self.targets = targets
         self.stems = stems
-        self._folder: Optional[Path] = None
+        self._folder: Path  # known when the run begins
         self._names: List[str] = []
         self._rate = 48_000
         self._written = 0
@@ -42,11 +42,19 @@ class PredictionWriter(BasePredictionWriter):
         """Find the folder and the names of the files."""
         self._folder = Path(self.output_dir or run_folder(trainer) / "predictions")
         self._rate = sample_rate_of(trainer)
-        self._names = unique_names(trainer.predict_dataloaders.dataset)
+        loader: Any = trainer.predict_dataloaders
+        self._names = unique_names(loader.dataset)
         self._written = 0
 
     def write_on_batch_end(
-        self, trainer, pl_module, prediction, batch_indices, batch, batch_idx, dataloader_idx
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        prediction: Any,
+        batch_indices: Optional[Sequence[int]],
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
     ) -> None:
         """Write the sounds of a batch."""
         if trainer.global_rank >= len(self._names):

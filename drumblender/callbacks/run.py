@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Any, List, Union
+from typing import Any, List, Mapping, Union
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities.types import STEP_OUTPUT
 
 
 def run_folder(trainer: pl.Trainer) -> Path:
@@ -36,7 +37,27 @@ def last_model_path(trainer: pl.Trainer) -> str:
 
 def sample_rate_of(trainer: pl.Trainer) -> int:
     """Return the sample rate of the datamodule in Hz, or 48 000 when it does not say."""
-    return getattr(trainer.datamodule, "sample_rate", 48_000)
+    return getattr(getattr(trainer, "datamodule", None), "sample_rate", 48_000)
+
+
+# Lightning's trainer has callbacks and fast_dev_run, but does not declare them.
+def callbacks_of(trainer: pl.Trainer) -> List[pl.Callback]:
+    """Return the callbacks of a run."""
+    return getattr(trainer, "callbacks", [])
+
+
+def is_trial(trainer: pl.Trainer) -> bool:
+    """Return whether a run takes a few batches only (``fast_dev_run``) and leaves no files."""
+    return bool(getattr(trainer, "fast_dev_run", False))
+
+
+def results(outputs: STEP_OUTPUT) -> Mapping[str, Any]:
+    """Return what a step of the task gave: ``{"loss", "target", "resynthesis"}``, maybe more."""
+    if not isinstance(outputs, Mapping):
+        raise TypeError(
+            f"A step of the task has to give a mapping, and gave {type(outputs).__name__}."
+        )
+    return outputs
 
 
 def position(trainer: pl.Trainer, count: int) -> int:
