@@ -32,10 +32,10 @@ from auraloss.freq import MultiResolutionSTFTLoss
 from torch import Tensor
 
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis, separate
-from drumblender.analysis.separate.rest import noise_levels, noise_of_levels
 from drumblender.parameters import Bands, Modes
 from drumblender.parameters.matching import blend_modes
 from drumblender.parameters.time_maps import stretch_after
+from drumblender.signal.auditory import noise_levels, noise_of_levels
 from drumblender.synths import ModalSynth
 
 RATE, LENGTH = drums.SAMPLE_RATE, drums.NUM_SAMPLES

@@ -2,6 +2,13 @@
 
 from drumblender.analysis.cqt import CQT
 from drumblender.analysis.modal import AnalysisSettings, CQTModalAnalysis
-from drumblender.analysis.separate import Separated, separate
+from drumblender.analysis.separate import Separated, separate, separate_channels
 
-__all__ = ["CQT", "AnalysisSettings", "CQTModalAnalysis", "Separated", "separate"]
+__all__ = [
+    "CQT",
+    "AnalysisSettings",
+    "CQTModalAnalysis",
+    "Separated",
+    "separate",
+    "separate_channels",
+]

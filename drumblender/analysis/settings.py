@@ -1,6 +1,7 @@
 """Settings of the modal analysis, and the versions of its methods."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from drumblender.errors import UsageError
 
@@ -61,6 +62,16 @@ class AnalysisSettings:
         plain = not self.fit or self.method == "plain"
         object.__setattr__(self, "fit", not plain)
         object.__setattr__(self, "method", "plain" if plain else self.method)
+
+    def at_rate(self, sample_rate: int) -> "AnalysisSettings":
+        """The same for another sample rate, with frames about as far apart in time.
+
+        >>> AnalysisSettings(hop_length=64, method="separating").at_rate(96_000).hop_length
+        128
+        """
+        ratio = sample_rate / self.sample_rate
+        hop_length = max(1, 2 ** round(math.log2(self.hop_length * ratio)))
+        return replace(self, sample_rate=sample_rate, hop_length=hop_length)
 
     @property
     def version(self) -> int:

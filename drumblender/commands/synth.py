@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Callable, List, Optional, Sequence, Tuple
 
 from drumblender.commands.report import Parser, report_errors
+from drumblender.config import is_configuration
 from drumblender.errors import UsageError
+from drumblender.files.paths import SUFFIXES
 from drumblender.files.text import printable
 from drumblender.sound.changes import Changes
 from drumblender.sound.controls import CONTROLS
@@ -26,10 +28,12 @@ def _parser() -> argparse.ArgumentParser:
     """Describe the options."""
     parser = Parser(
         prog="drumblender-synth",
-        usage="drumblender-synth [CONFIG] CHECKPOINT INPUT [INPUT ...] OUTPUT [options]\n"
-        "       drumblender-synth [CONFIG] CHECKPOINT OUTPUT --blend A B [options]",
-        description="Resynthesize recordings with a trained model, take them apart, change and "
-        "blend them. CONFIG is the configuration of a model whose checkpoint does not carry it. "
+        usage="drumblender-synth [[CONFIG] CHECKPOINT] INPUT [INPUT ...] OUTPUT [options]\n"
+        "       drumblender-synth [[CONFIG] CHECKPOINT] OUTPUT --blend A B [options]",
+        description="Take recordings apart, change and blend them. Without a model, parts are "
+        "measured: what is not changed stays the recording, at its own rate and with all channels. "
+        "With the CHECKPOINT of a model, its networks predict them. CONFIG is the configuration of "
+        "a model whose checkpoint does not carry it. "
         "INPUT is a file or a folder; several, or a folder, go to a folder OUTPUT, with their "
         "sub-folders. OUTPUT of one file ends in .wav, .flac or .ogg.",
         epilog="--debug shows where an error comes from.",
@@ -62,7 +66,11 @@ def _parser() -> argparse.ArgumentParser:
         "--variations", type=int, metavar="N", help="write N humanized sounds of each, numbered"
     )
     output = parser.add_argument_group("output")
-    output.add_argument("--stereo", action="store_true", help="keep channels, not the first only")
+    output.add_argument(
+        "--stereo",
+        action="store_true",
+        help="keep channels, not the first only; without a model they are kept anyway",
+    )
     output.add_argument(
         "--sample_rate", type=int, metavar="HZ", help="of the output (default: the input's)"
     )
@@ -182,22 +190,28 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _split(options: argparse.Namespace) -> Tuple[Tuple[Path, Optional[Path]], List[Path], Path]:
+def _split(
+    options: argparse.Namespace,
+) -> Tuple[Tuple[Optional[Path], Optional[Path]], List[Path], Path]:
     """Split the words into the model, the inputs and the output.
 
-    The model is a configuration and a checkpoint, or a checkpoint alone.
+    The model is a configuration and a checkpoint, one of them, or none: then parts are measured.
     """
     paths = [Path(path) for path in options.paths]
-    models = 2 if _is_configuration(paths[0]) else 1
-    checkpoint, rest = paths[models - 1 : models], paths[models:]
+    models = 0
+    if not _is_recording(paths[0]):
+        models = 1
+        if is_configuration(paths[0]) and not all(map(_is_recording, paths[1:2])):
+            models = 2
+    model, rest = (*paths[:models], None, None)[:2], paths[models:]
     given = [getattr(options, part) for part in PARTS]
     if options.blend:
         if any(given) or options.variations:
             raise UsageError("--blend goes with no other recordings or variations; leave them out.")
         if len(rest) != 1:
             raise UsageError(
-                "--blend A B needs a CHECKPOINT and an OUTPUT, and no INPUT beside A and B; "
-                "see --help."
+                "--blend A B needs an OUTPUT, maybe a CHECKPOINT in front of it, and no INPUT "
+                "beside A and B; see --help."
             )
         inputs = []
     else:
@@ -208,20 +222,15 @@ def _split(options: argparse.Namespace) -> Tuple[Tuple[Path, Optional[Path]], Li
             inputs = [Path(given[0])]  # nothing of any other recording would be heard
         if not inputs:
             raise UsageError(
-                "Give a CHECKPOINT (and its CONFIG in front, if it does not carry one), INPUT and "
-                "OUTPUT; see --help."
+                "Give INPUT and OUTPUT, and in front of them the CHECKPOINT of a model if you want "
+                "one (and its CONFIG, if it does not carry one); see --help."
             )
-    return (paths[0], checkpoint[0] if models == 2 else None), inputs, rest[-1]
+    return model, inputs, rest[-1]
 
 
-def _is_configuration(path: Path) -> bool:
-    """Return whether a file is a configuration, by its name or its beginning, and no checkpoint."""
-    if path.suffix.lower() in (".yaml", ".yml", ".json"):
-        return True
-    if path.suffix.lower() in (".ckpt", ".pt", ".pth") or not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return not file.read(4).startswith((b"PK", b"\x80"))
+def _is_recording(path: Path) -> bool:
+    """Return whether a path names a recording or a folder of them, and no model."""
+    return path.suffix.lower() in SUFFIXES or path.is_dir()
 
 
 def _check_numbers(options: argparse.Namespace) -> None:

@@ -1,6 +1,6 @@
 """Configurations. Every command reads its YAML here, so that all understand the same."""
 
-from drumblender.config.overlays import compose, load_config, merge
+from drumblender.config.overlays import compose, is_configuration, load_config, merge
 from drumblender.config.published import modernize
 
-__all__ = ["compose", "load_config", "merge", "modernize"]
+__all__ = ["compose", "is_configuration", "load_config", "merge", "modernize"]

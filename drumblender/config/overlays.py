@@ -17,6 +17,9 @@ import yaml
 
 from drumblender.errors import UsageError
 
+# Endings of checkpoints.
+CHECKPOINTS = (".ckpt", ".pt", ".pth")
+
 
 class _Loader(yaml.SafeLoader):
     """A reader of YAML 1.1 that takes 1e-4 for a number, which the standard takes for text."""
@@ -29,6 +32,17 @@ _Loader.add_implicit_resolver(
 
 class _Whole(dict):
     """A mapping from a file of its own, which replaces what it is put on top of."""
+
+
+def is_configuration(path: Union[str, Path]) -> bool:
+    """Whether a file is a configuration and no checkpoint, by its name or else its beginning."""
+    path = Path(path)
+    if path.suffix.lower() in (".yaml", ".yml", ".json"):
+        return True
+    if path.suffix.lower() in CHECKPOINTS or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return not file.read(4).startswith((b"PK", b"\x80"))
 
 
 def load_config(path: Union[str, Path]) -> Dict[str, Any]:

@@ -14,10 +14,6 @@ from drumblender.files.atomic import in_one_step
 PathLike = Union[str, Path]
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
 SUBTYPES = {16: "PCM_16", 24: "PCM_24", 32: "FLOAT"}
-# What a folder is searched for; a file that is named may have any suffix.
-SUFFIXES = tuple(
-    ".aif .aifc .aiff .au .caf .flac .mp3 .oga .ogg .opus .rf64 .snd .voc .w64 .wav".split()
-)
 # Beyond these, libsndfile refuses, and with Vorbis it crashes.
 _HIGHEST_RATE = {"OGG": 192_000, "FLAC": 655_350}
 _LARGEST_WAV = 0xFFFFF000  # bytes of samples: 32 bits tell their number, and a header comes on top

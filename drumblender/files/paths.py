@@ -6,6 +6,10 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Union
 
 PathLike = Union[str, Path]
+# Endings of recordings, for which folders are searched; a file that is named may have any suffix.
+SUFFIXES = tuple(
+    ".aif .aifc .aiff .au .caf .flac .mp3 .oga .ogg .opus .rf64 .snd .voc .w64 .wav".split()
+)
 
 
 def leads_outside(name: str) -> bool:

@@ -37,8 +37,7 @@ class Take:
         channels: number of channels of each signal.
         recorded: maps names to files of raw float32 samples, with channels side by side. ``WHOLE``
             is the sum.
-        peak: peak of the sum.
-        loudest: highest peak of the sum and of the stems that are written.
+        peaks: maps names to peaks of signals.
         length: number of samples of each channel.
         inputs: what a picture shows above the sound, each a label, a file of raw float32 samples
             and a sample rate.
@@ -49,10 +48,27 @@ class Take:
     sample_rate: int
     channels: int
     recorded: Mapping[str, Path]
-    peak: float
-    loudest: float
+    peaks: Mapping[str, float]
     length: int
     inputs: Tuple[Tuple[str, Path, int], ...] = ()
+
+    @property
+    def peak(self) -> float:
+        """The peak of the sum."""
+        return self.peaks[WHOLE]
+
+    @property
+    def loudest(self) -> float:
+        """The highest peak of what has to be within full scale.
+
+        That is the sum, and stems whose format holds no floats.
+        """
+        stems = (self.peaks[name] for name in self.stems if not self.stem_may_exceed(name))
+        return max(self.peak, *stems, 0.0)
+
+    def stem_may_exceed(self, name: str) -> bool:
+        """Whether a stem can be written as floats where it exceeds full scale."""
+        return self.stems[name].suffix.lower() == ".wav"
 
     def blocks(self, name: str = WHOLE, full_scale: float = 1.0) -> Iterator[np.ndarray]:
         """Read one signal from the disk, block by block.
@@ -150,10 +166,7 @@ def record(
         remove(recorded.values())  # others may need the room
         raise
     written = {name: path for name, path in stems.items() if path is not None}
-    loudest = max(peaks[name] for name in (WHOLE, *written))
-    return Take(
-        destination, written, sample_rate, channels, recorded, peaks[WHOLE], loudest, length
-    )
+    return Take(destination, written, sample_rate, channels, recorded, peaks, length)
 
 
 def _faded(pieces: Iterable[Tuple[int, Signals]]) -> Iterable[Signals]:

@@ -112,7 +112,21 @@ def describe_scales(
     takes: Sequence[Take], scales: Sequence[float], normalize: str, bits: int
 ) -> List[str]:
     """Say what a person should know about the level of what is written, in sentences."""
-    if normalize != "no" or not takes:
+    if not takes:
+        return []
+    lines = [
+        f"{path}: holds 32-bit floats, because it exceeds full scale by "
+        f"{20 * math.log10(take.peaks[name] / scale):.1f} dB."
+        for take, scale in zip(takes, scales)
+        for name, path in take.stems.items()
+        if bits != 32 and path in exceeding_stems(take, scale)
+    ]
+    return lines + _describe_gain(takes, normalize, bits)
+
+
+def _describe_gain(takes: Sequence[Take], normalize: str, bits: int) -> List[str]:
+    """What a person should know about the common gain."""
+    if normalize != "no":
         return []
     worst = max(takes, key=lambda take: take.loudest)
     if worst.loudest <= _AUDIBLE:
@@ -141,7 +155,17 @@ def write_take(take: Take, full_scale: float, bits: int) -> None:
         for path, name in names.items():
             temporary = stack.enter_context(in_one_step(path))
             blocks = take.blocks(name, full_scale)
-            encode(temporary, path, blocks, shape, take.sample_rate, bits)
+            depth = 32 if path in exceeding_stems(take, full_scale) else bits
+            encode(temporary, path, blocks, shape, take.sample_rate, depth)
+
+
+def exceeding_stems(take: Take, full_scale: float) -> List[Path]:
+    """Stems that are written as 32-bit floats, because they exceed full scale and may."""
+    return [
+        path
+        for name, path in take.stems.items()
+        if take.stem_may_exceed(name) and take.peaks[name] > full_scale * (1 + 1e-6)
+    ]
 
 
 def add_up(stems: Sequence[Path], output: Path) -> bool:

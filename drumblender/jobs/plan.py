@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from drumblender.errors import DrumblenderError, UsageError
-from drumblender.files.audio import SUFFIXES, check_name
+from drumblender.files.audio import check_name
 from drumblender.files.listing import files_below
+from drumblender.files.paths import SUFFIXES
 from drumblender.files.writing import add_up, stem_files
 from drumblender.jobs.request import Job, Request
 from drumblender.sound.controls import KNOWN_PARTS

@@ -14,7 +14,8 @@ class Request:
     """What shall happen, the same for all recordings.
 
     Attributes:
-        config: configuration file, or the checkpoint when it is the only one.
+        config: configuration file, or the checkpoint when it is the only one. None for the voice
+            that needs no training.
         checkpoint: or None.
         device: as of :func:`~drumblender.sound.voice.load`.
         precision: as well.
@@ -31,7 +32,7 @@ class Request:
         scratch: folder for what is not written yet.
     """
 
-    config: Path
+    config: Optional[Path] = None
     checkpoint: Optional[Path] = None
     device: str = "auto"
     precision: str = "32-true"

@@ -174,7 +174,9 @@ def _reports(
         yield from workers.map(do, jobs) if many else map(do, jobs)
         return
     studio = _studio(request)
-    prepared = functools.partial(_prepared, request, studio.voice.settings)
+    prepared = functools.partial(
+        _prepared, request, studio.voice.settings, studio.voice.engine.is_measured
+    )
     ready = workers.map(prepared, jobs) if many and workers.count > 1 else map(prepared, jobs)
     batch: List[Tuple[Job, Recording]] = []
     for job, found in ready:
@@ -209,11 +211,13 @@ def _do(request: Request, job: Job) -> Report:
 
 
 def _prepared(
-    request: Request, settings: AnalysisSettings, job: Job
+    request: Request, settings: AnalysisSettings, as_it_is: bool, job: Job
 ) -> Tuple[Job, Union[Recording, Report, None]]:
     """A recording that is read and analyzed; None if it is long; a report if that failed."""
     try:
-        return job, prepare(job.source, settings, None, request.stereo, whole=False)
+        return job, prepare(
+            job.source, settings, None, request.stereo, whole=False, as_it_is=as_it_is
+        )
     except TooLong:
         return job, None
     except Exception as error:

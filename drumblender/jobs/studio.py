@@ -18,7 +18,7 @@ from drumblender.files.writing import stem_files
 from drumblender.jobs.pictures import SHOWN_S
 from drumblender.jobs.plan import numbered
 from drumblender.jobs.request import Job, Report, Request
-from drumblender.sound.recording import Recording, TooLong, prepare
+from drumblender.sound.recording import Recording, TooLong
 from drumblender.sound.sound import Sound, render
 from drumblender.sound.voice import load
 
@@ -66,6 +66,11 @@ class Studio:
                 "`generator`.",
             )
         self.others = {p: self.whole(path, "to take a part from") for p, path in request.parts}
+
+    @property
+    def _silence(self) -> str:
+        """Why a recording counts as silent."""
+        return "is" if self.voice.engine.is_measured else "never exceeds -60 dB"
 
     def _check(self) -> None:
         """Raise where this model cannot do what is asked of it."""
@@ -143,7 +148,7 @@ class Studio:
                 notes = report.notes
                 if silent[product.index]:
                     source = report.job.source
-                    notes += (f"{product.path}: is silent, as {source} never exceeds -60 dB.",)
+                    notes += (f"{product.path}: is silent, as {source} {self._silence}.",)
                 if request.plot:
                     shown = inputs or [("Input", first_channel(sound), sound.sample_rate)]
                     take = _with_inputs(take, shown, product.prefix)
@@ -165,10 +170,10 @@ class Studio:
 
         def pieces() -> Iterator[Tuple[int, Dict[str, np.ndarray]]]:
             nonlocal count, its_rate
-            settings, name = self.voice.settings, job.source.name
+            name = job.source.name
             for samples, its_rate in segments(job.source):
                 _, hop = segment_lengths(its_rate)
-                recording = prepare(samples, settings, its_rate, request.stereo, name)
+                recording = self.voice.prepare(samples, its_rate, request.stereo, name)
                 seed = derive_seed(request.seed, f"{name} {count}" if count else name)
                 (sound,) = self.voice.decompose_prepared([recording], [seed])
                 separate = bool(request.stems or request.plot)

@@ -1,5 +1,6 @@
 """Modes as a value, and the edits that change them."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Optional, Tuple
 
@@ -72,14 +73,69 @@ class Modes:
             return None
         return float((energy.argmax() + 0.5) * self.num_samples / len(energy) - 0.5)
 
-    def transpose(self, ratio: float) -> "Modes":
-        """Multiply the frequencies by a ratio. Amplitudes and phases stay.
+    def transpose(self, ratio: float, moment: float = 0.0) -> "Modes":
+        """Multiply the frequencies by a ratio. Amplitudes stay, and so do the phases at a moment.
+
+        Args:
+            ratio: 2 is an octave.
+            moment: the sample, such as that of the onset, at which modes keep their phases.
 
         >>> Modes(torch.ones(3, 2, 4), 8).transpose(2.0).values[:, 0, 0].tolist()
         [2.0, 1.0, 1.0]
+        >>> Modes(torch.ones(3, 2, 4), 8).transpose(2.0, 3.0).values[:, 0, 0].tolist()
+        [2.0, 1.0, -3.0]
         """
         frequency, rest = self.values[..., :1, :, :], self.values[..., 1:, :, :]
-        return replace(self, values=torch.cat([frequency * ratio, rest], dim=-3))
+        moved = torch.cat([frequency * ratio, rest], dim=-3)
+        if moved.shape[-3] > 2 and moment:
+            turned = (ratio - 1) * self._turned(moment)
+            moved[..., 2, :, :] -= turned[..., None].to(moved.dtype)
+        return replace(self, values=moved)
+
+    def _turned(self, moment: float) -> Tensor:
+        """How far the modes turn up to a moment, (..., M), in float64."""
+        frequency = self.values[..., 0, :, :].double()
+        distance = self.num_samples / self.num_frames
+        # Frequencies are interpolated between the centers of frames; the ends hold.
+        steps = torch.nn.functional.pad(0.5 * (frequency[..., 1:] + frequency[..., :-1]), (1, 0))
+        position = (moment + 1) / distance - 0.5
+        last = min(self.num_frames - 1, max(0, math.floor(position)))
+        passed = distance * steps[..., 1 : last + 1].sum(-1)
+        first = 0.5 * distance * frequency[..., 0]
+        here = position - last
+        there = min(last + 1, self.num_frames - 1)
+        rise = 0.5 * max(0.0, here) * (frequency[..., there] - frequency[..., last])
+        return first + passed + distance * here * (frequency[..., last] + rise)
+
+    def delay(self, num_samples: int) -> "Modes":
+        """Put silence in front. Frames are then three times as dense, so that attacks stay steep.
+
+        >>> Modes(torch.ones(3, 2, 4), 8).delay(4).num_samples
+        12
+        """
+        if not num_samples:
+            return self
+        total = self.num_samples + num_samples
+        count = round(3 * self.num_frames * total / self.num_samples)
+        time = (torch.arange(count, device=self.values.device) + 0.5) * (total / count) - 0.5
+        source = time - num_samples
+        position = (source + 0.5) * (self.num_frames / self.num_samples) - 0.5
+        values = interpolate(self.values, position)
+        values[..., 1, :, :] *= source > -1
+        if values.shape[-3] > 2:
+            before = self.values[..., 2, :, :1] - num_samples * self.values[..., 0, :, :1]
+            values[..., 2, :, :] = before
+        return replace(self, values=values, num_samples=total)
+
+    def resample(self, sample_rate: float) -> "Modes":
+        """Describe the same modes at another sample rate, in Hz. Above Nyquist they are silent."""
+        ratio = self.sample_rate / sample_rate
+        values = self.values.clone()
+        if values.shape[-3] > 2:
+            values[..., 2, :, :] += (1 - ratio) * values[..., 0, :, :1]
+        values[..., 0, :, :] *= ratio
+        length = round(self.num_samples / ratio)
+        return replace(self, values=values, num_samples=length, sample_rate=sample_rate)
 
     def retime(
         self,

@@ -32,7 +32,7 @@ def blend(a: Sound, b: Sound, amount: float) -> Sound:
     def between(x: float, y: float) -> float:
         return x + (y - x) * amount
 
-    ends = (a.timeline.recorded, b.timeline.recorded)
+    ends = (_end(a, one), _end(b, other))
     parameters = {
         name: part.blend(one.parameters[name], other.parameters[name], amount, ends)
         for name, part in a.engine.parts.items()
@@ -40,9 +40,15 @@ def blend(a: Sound, b: Sound, amount: float) -> Sound:
     return replace(
         one,
         parameters=parameters,
-        timeline=replace(one.timeline, lead=round(between(a.timeline.lead, b.timeline.lead))),
+        timeline=replace(one.timeline, lead=round(between(one.timeline.lead, other.timeline.lead))),
         gains={name: between(gain, b.gains[name]) for name, gain in a.gains.items()},
         brightness=between(a.brightness, b.brightness),
         name=f"{a.name} - {b.name}, {amount:g}",
         recording=None,
     )
+
+
+def _end(sound: Sound, aligned_sound: Sound) -> int:
+    """Number of described samples that come before the end of a sound that is aligned."""
+    time = sound.timeline.at_rate(aligned_sound.timeline.sample_rate)
+    return time.delayed(time.lead - aligned_sound.timeline.lead).recorded

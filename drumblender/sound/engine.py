@@ -32,6 +32,7 @@ class Engine:
         parts: the parts of the model by name, in order.
         sample_rate: in Hz.
         analysis: settings of the analysis.
+        is_measured: whether all parts are measured, so that recordings are taken as they are.
     """
 
     def __init__(self, model: TrainedModel, device: str = "cpu", precision: str = PRECISIONS[0]):
@@ -41,6 +42,7 @@ class Engine:
         self.device = device
         self.precision = precision
         self.analysis: AnalysisSettings = model.analysis
+        self.is_measured: bool = model.network.is_measured
         self.sample_rate: int = model.analysis.sample_rate
         self.parts: Dict[str, Part] = {part.name: part for part in model.network.parts}
         # Samples that go through the model at once: on a CPU, more only take memory.
@@ -49,15 +51,20 @@ class Engine:
     def encode(self, recordings: Sequence[Recording]) -> List[Dict[str, Any]]:
         """The parameters of recordings, on the CPU; what is of one length goes together."""
         made: List[Dict[str, Any]] = [{} for _ in recordings]
-        keys = [(r.audio.shape[-1], signature_of(r.modes)) for r in recordings]
+        keys = [
+            (r.audio.shape[-1], signature_of(r.modes), signature_of(r.rest)) for r in recordings
+        ]
         sizes = [r.audio.numel() for r in recordings]
         for group in _groups(keys, sizes, self._limit):
             audio = torch.cat([recordings[i].audio for i in group]).to(self.device)
             modes = self._together([recordings[i].modes for i in group])
+            rest = self._together([recordings[i].rest for i in group])
             rows_of = _rows(group, [len(recordings[i].audio) for i in group])
             precision = self._autocast()
             with torch.inference_mode(), precision:
-                found = self.model.network.encode(audio[:, None], modes, self.model.num_samples)
+                found = self.model.network.encode(
+                    audio[:, None], modes, self.model.num_samples, rest
+                )
             for i, rows in rows_of.items():
                 take = functools.partial(_take, rows)
                 made[i] = {name: map_tensors(take, value) for name, value in found.items()}

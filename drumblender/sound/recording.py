@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
+from drumblender.analysis import AnalysisSettings, CQTModalAnalysis, separate_channels
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.reading import read_channels
 from drumblender.files.segments import SEGMENT_S, segments
-from drumblender.parameters import Modes
+from drumblender.parameters import Modes, Rest
 from drumblender.signal import fit_length, resample, trim_leading_silence
 from drumblender.sound.timeline import UNIT, Timeline
 
@@ -40,12 +40,16 @@ class Recording:
         sample_rate: of the recording, in Hz.
         name: what to call it.
         silent: whether it is never louder than the threshold of
-            :func:`~drumblender.signal.trim_leading_silence`.
+            :func:`~drumblender.signal.trim_leading_silence`. One that is taken as it is, is silent
+            where all samples are zero.
+        rest: what a separating analysis leaves without the modes, of a recording that is taken as
+            it is.
 
     Shape:
         - audio: (C, L)
         - modes.values: (C, 3, M, F)
         - samples: (N, C)
+        - rest.transient, rest.noise: (C, L)
     """
 
     audio: Tensor
@@ -55,6 +59,7 @@ class Recording:
     sample_rate: int
     name: str
     silent: bool = False
+    rest: Optional[Rest] = None
 
 
 def prepare(
@@ -64,6 +69,7 @@ def prepare(
     stereo: bool = False,
     name: Optional[str] = None,
     whole: bool = True,
+    as_it_is: bool = False,
 ) -> Recording:
     """Read and analyze a recording: what can be done in another process than the model's.
 
@@ -75,6 +81,8 @@ def prepare(
         name: what to call it; a file has its own.
         whole: take a file of any length. Otherwise it is one segment at most
             (:mod:`drumblender.files.segments`).
+        as_it_is: keep sample rate, channels and silence in front, for a model of measured parts
+            (:attr:`~drumblender.tasks.Blender.is_measured`).
 
     Raises:
         UsageError: when samples come without their rate.
@@ -105,10 +113,12 @@ def prepare(
         raise DrumblenderError(
             f"{name} has an impossible sample rate ({sample_rate} Hz); export it again."
         )
-    if not stereo:
+    if not (stereo or as_it_is):
         samples = samples[:, :1]
     elif samples.shape[1] > 8:
         raise DrumblenderError(f"{name} has {samples.shape[1]} channels; give eight at most.")
+    if as_it_is:
+        return _as_it_is(samples, int(sample_rate), settings, name)
     audio = resample(torch.from_numpy(samples.T.copy()), sample_rate, settings.sample_rate)
     # As in training: from the first sound on.
     sounding = max(trim_leading_silence(x).shape[-1] for x in audio)
@@ -127,6 +137,28 @@ def prepare(
         sample_rate=int(sample_rate),
         name=name,
         silent=not sounding,
+    )
+
+
+def _as_it_is(
+    samples: np.ndarray, sample_rate: int, settings: AnalysisSettings, name: str
+) -> Recording:
+    """Analyze all channels of a recording together, from its first sample on, at its own rate."""
+    settings = settings.at_rate(sample_rate)
+    audio = torch.from_numpy(samples.T.copy())
+    described = UNIT * math.ceil(len(samples) / UNIT) + settings.silence_after
+    parts = separate_channels(fit_length(audio, described), settings)
+    onsets = parts.onsets[parts.onsets.isfinite()] * sample_rate
+    seconds = len(samples) / sample_rate
+    return Recording(
+        audio=fit_length(audio, described),
+        modes=Modes(parts.modal, described, sample_rate),
+        timeline=Timeline(sample_rate, 0, described, seconds, tuple(onsets.tolist())),
+        samples=samples,
+        sample_rate=sample_rate,
+        name=name,
+        silent=not samples.any(),
+        rest=Rest(parts.transient, parts.noise),
     )
 
 

@@ -19,11 +19,11 @@ from typing import (
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.audio import check_samples, write_samples
 from drumblender.parameters import map_tensors
-from drumblender.parameters.time_maps import stretch_after
 from drumblender.signal import fit_length, mix, resample, tilt_filter
 from drumblender.sound.controls import CONTROLS, KNOWN_PARTS, method_of
 from drumblender.sound.engine import Engine, channels_of
@@ -188,7 +188,9 @@ class Sound:
         """
         return self._edited(
             lambda part, value: (
-                part.transpose(value, ratio) if part.follows_pitch or part.name in also else value
+                part.transpose(value, ratio, self.timeline.onset)
+                if part.follows_pitch or part.name in also
+                else value
             )
         )
 
@@ -197,12 +199,27 @@ class Sound:
         if factor == 1:
             return self
         moment = self._loudest_moment()
-        time_map = stretch_after(moment, factor)
+        time_map = self.timeline.stretch_map(moment, factor)
         timeline = self.timeline.stretched(moment, factor)
         return replace(
             self._edited(lambda part, value: part.retime(value, timeline.described, time_map)),
             timeline=timeline,
         )
+
+    def at_rate(self, sample_rate: int) -> "Sound":
+        """The same sound, described at another sample rate."""
+        old = self.timeline.sample_rate
+        if old == sample_rate:
+            return self
+        edited = self._edited(lambda part, value: part.resample(value, old, sample_rate))
+        return replace(edited, timeline=self.timeline.at_rate(sample_rate))
+
+    def delayed(self, num_samples: int) -> "Sound":
+        """The same sound, described with silence in front that is not heard."""
+        if not num_samples:
+            return self
+        edited = self._edited(lambda part, value: part.delay(value, num_samples))
+        return replace(edited, timeline=self.timeline.delayed(num_samples))
 
     def varied(self, amount: float, seed: int) -> "Sound":
         """Let every part draw small deviations."""
@@ -263,8 +280,9 @@ def play(sounds: Sequence[Sound]) -> List[Stems]:
     for sound, stems in zip(sounds, made):
         time = sound.timeline
         for name, stem in stems.items():
-            silence = stem.new_zeros((*stem.shape[:-1], time.lead))
-            whole = fit_length(torch.cat([silence, stem * sound.gains[name]], -1), time.total)
+            # A negative lead cuts.
+            whole = F.pad(stem * sound.gains[name], (time.lead, 0))
+            whole = fit_length(whole, time.total)
             stems[name] = tilt_filter(whole, time.sample_rate, sound.brightness)
     return made
 
@@ -304,6 +322,8 @@ def render(
 def aligned(a: Sound, b: Sound) -> Tuple[Sound, Sound]:
     """Two sounds with as many samples, frames and channels as the larger one has.
 
+    Sounds that are measured get the higher sample rate of the two, and begin together.
+
     Raises:
         UsageError: when they are of two models, or their channels do not go together.
     """
@@ -314,6 +334,12 @@ def aligned(a: Sound, b: Sound) -> Tuple[Sound, Sound]:
         raise UsageError(
             f"These sounds have {a.channels} and {b.channels} channels; give as many, or one."
         )
+
+    rate = max(a.timeline.sample_rate, b.timeline.sample_rate)
+    a, b = a.at_rate(rate), b.at_rate(rate)
+    if a.engine.is_measured:
+        onset = max(a.timeline.onset, b.timeline.onset)
+        a, b = (x.delayed(round(onset - x.timeline.onset)) for x in (a, b))
 
     def widen(x: torch.Tensor) -> torch.Tensor:
         return x.expand(channels, *x.shape[1:])

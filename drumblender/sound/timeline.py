@@ -2,10 +2,18 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Tuple
+
+import torch
+from torch import Tensor
+
+from drumblender.parameters.time_maps import TimeMap, stretch_after
 
 # Sounds are played in multiples of this many samples, so that many are of one length and can go
 # through the model together, and each gives the same whatever goes beside it.
 UNIT = 512
+# A stroke is heard so long before its onset, in seconds.
+_BEFORE_S = 0.0015
 
 
 @dataclass(frozen=True)
@@ -13,10 +21,12 @@ class Timeline:
     """Silence, then the samples that parameters describe, of which some are heard.
 
     Attributes:
-        sample_rate: of the model, in Hz.
-        lead: number of samples of silence in front.
+        sample_rate: of the parameters, in Hz.
+        lead: number of samples of silence in front. If it is negative, as many described samples
+            come before the beginning.
         described: number of samples that the parameters describe, after the silence.
         seconds: length of the whole.
+        onsets: the described samples at which strokes begin, in their order.
 
     >>> time = Timeline(48_000, lead=100, described=4_096, seconds=0.05)
     >>> time.total, time.recorded, time.played
@@ -27,6 +37,12 @@ class Timeline:
     lead: int
     described: int
     seconds: float
+    onsets: Tuple[float, ...] = (0.0,)
+
+    @property
+    def onset(self) -> float:
+        """The described sample at which the sound begins."""
+        return self.onsets[0]
 
     @property
     def total(self) -> int:
@@ -44,8 +60,63 @@ class Timeline:
         """Number of described samples that are made: those before the end, up to a multiple."""
         return min(self.described, UNIT * math.ceil(self.recorded / UNIT))
 
+    def stretch_map(self, moment: float, factor: float) -> TimeMap:
+        """Map samples of a stretched sound to those of the sound.
+
+        In a sound of several strokes, each is stretched from as long after its onset as the given
+        moment comes after its own, and is over where the next one begins. So strokes stay where
+        they are.
+
+        >>> loop = Timeline(48_000, 0, 1_000, 0.02, onsets=(0.0, 500.0))
+        >>> time = torch.tensor([100.0, 300.0, 400.0, 600.0, 700.0])
+        >>> loop.stretch_map(100.0, 2.0)(time).tolist()
+        [100.0, 200.0, 250.0, 600.0, 650.0]
+        """
+        if len(self.onsets) == 1:
+            return stretch_after(moment, factor)
+        onsets = torch.tensor(self.onsets)
+        after = self._after_onset(moment)
+        ends = torch.cat([onsets[1:], torch.tensor([math.inf])]) - _BEFORE_S * self.sample_rate
+        begins = torch.minimum(onsets + after, ends)
+
+        def source(time: Tensor) -> Tensor:
+            stroke = torch.searchsorted(ends.to(time.device), time.contiguous(), right=True)
+            begin, end = begins.to(time.device)[stroke], ends.to(time.device)[stroke]
+            moved = torch.where(time <= begin, time, begin + (time - begin) / factor)
+            # What would belong to the next stroke is not there.
+            return torch.where(moved < end, moved, math.inf)
+
+        return source
+
+    def _after_onset(self, moment: float) -> float:
+        """How many samples a moment comes after the onset of its stroke."""
+        return max(0.0, moment - max((o for o in self.onsets if o <= moment), default=moment))
+
+    def at_rate(self, sample_rate: int) -> "Timeline":
+        """The same time in samples of another rate, in Hz."""
+        ratio = sample_rate / self.sample_rate
+        if ratio == 1:
+            return self
+        return replace(
+            self,
+            sample_rate=sample_rate,
+            lead=round(self.lead * ratio),
+            described=round(self.described * ratio),
+            onsets=tuple(onset * ratio for onset in self.onsets),
+        )
+
+    def delayed(self, num_samples: int) -> "Timeline":
+        """Put silence in front of what is described, and leave everything where it is heard."""
+        return replace(
+            self,
+            lead=self.lead - num_samples,
+            described=self.described + num_samples,
+            onsets=tuple(onset + num_samples for onset in self.onsets),
+        )
+
     def stretched(self, moment: float, factor: float) -> "Timeline":
-        """Let what follows a described sample last longer by a factor."""
+        """Last longer by a factor after a moment, as :meth:`stretch_map` says."""
+        moment = self.onsets[-1] + self._after_onset(moment) if len(self.onsets) > 1 else moment
         begin = (self.lead + moment) / self.sample_rate
         return replace(
             self,

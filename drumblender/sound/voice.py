@@ -1,4 +1,4 @@
-"""A trained model, as who makes sounds holds it."""
+"""A model, as who makes sounds holds it."""
 
 import secrets
 from pathlib import Path
@@ -19,12 +19,16 @@ PathLike = Union[str, Path]
 
 
 def load(
-    config: PathLike,
+    config: Optional[PathLike] = None,
     checkpoint: Optional[PathLike] = None,
     device: str = "auto",
     precision: str = PRECISIONS[0],
 ) -> "Voice":
-    """Load a trained model to take sounds apart with.
+    """Load a model to take sounds apart with.
+
+    ``load()`` gives the voice that needs no training. Its parts are measured. It takes recordings
+    as they are, of any sample rate and with all channels, and a sound that is not changed is the
+    recording itself.
 
     Args:
         config: configuration file, or the checkpoint when it is the only one.
@@ -48,7 +52,7 @@ def load(
 
 
 class Voice:
-    """A trained model: recordings in, sounds out that can be changed.
+    """A model: recordings in, sounds out that can be changed.
 
     Args:
         model: from :func:`~drumblender.tasks.checkpoint.load_model`.
@@ -56,7 +60,7 @@ class Voice:
         precision: see :func:`load`.
 
     Attributes:
-        sample_rate: of the model, in Hz.
+        sample_rate: of the model, in Hz. None where each sound has the rate of its recording.
         parts: names of the parts that it makes.
         settings: of the analysis.
         is_repeatable: whether a seed decides all of a sound.
@@ -64,14 +68,28 @@ class Voice:
 
     def __init__(self, model: TrainedModel, device: str = "cpu", precision: str = PRECISIONS[0]):
         self.engine = Engine(model, device, precision)
-        self.sample_rate: int = self.engine.sample_rate
+        rate = None if self.engine.is_measured else self.engine.sample_rate
+        self.sample_rate: Optional[int] = rate
         self.settings: AnalysisSettings = self.engine.analysis
         self.parts: Tuple[str, ...] = tuple(self.engine.parts)
         self.is_repeatable: bool = model.network.is_repeatable
 
     def __repr__(self) -> str:
         device = self.engine.device
-        return f"<Voice of {', '.join(self.parts)} at {self.sample_rate} Hz on {device}>"
+        rate = "any rate" if self.sample_rate is None else f"{self.sample_rate} Hz"
+        return f"<Voice of {', '.join(self.parts)} at {rate} on {device}>"
+
+    def prepare(
+        self,
+        source: Union[PathLike, np.ndarray, Tensor],
+        sample_rate: Optional[int] = None,
+        stereo: bool = False,
+        name: Optional[str] = None,
+        whole: bool = True,
+    ) -> Recording:
+        """Read and analyze a recording as :func:`~drumblender.sound.recording.prepare` does."""
+        as_it_is = self.engine.is_measured
+        return prepare(source, self.settings, sample_rate, stereo, name, whole, as_it_is)
 
     def decompose(
         self,
@@ -88,13 +106,14 @@ class Voice:
             sample_rate: of samples, in Hz; a file says its own.
             seed: of the noise; another one each time when None.
             stereo: keep all channels (up to eight), each taken apart by itself, with the same
-                noise in all; otherwise the first one counts.
+                noise in all; otherwise the first one counts. The voice that needs no training keeps
+                them anyway, and takes them apart together.
             whole: take a file of any length; see :func:`~drumblender.sound.recording.prepare`.
 
         Shape:
             - source: (N,) or (N, channels)
         """
-        recording = prepare(source, self.settings, sample_rate, stereo, whole=whole)
+        recording = self.prepare(source, sample_rate, stereo, whole=whole)
         return self.decompose_prepared([recording], [seed])[0]
 
     def decompose_prepared(

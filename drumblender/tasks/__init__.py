@@ -6,10 +6,21 @@
 from typing import Any
 
 from drumblender.tasks.blender import Blender
+from drumblender.tasks.measured import MeasuredModal, MeasuredNoise, MeasuredTransient
 from drumblender.tasks.parts import Part
 from drumblender.tasks.wiring import Parallel, Series, Wiring
 
-__all__ = ["Blender", "DrumBlender", "Parallel", "Part", "Series", "Wiring"]
+__all__ = [
+    "Blender",
+    "DrumBlender",
+    "MeasuredModal",
+    "MeasuredNoise",
+    "MeasuredTransient",
+    "Parallel",
+    "Part",
+    "Series",
+    "Wiring",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,12 +8,13 @@ parts, and :meth:`Blender.synthesize` turns parameters into what each part contr
 Blending is then nothing special: take the parameters of each part from another recording.
 """
 
+from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from torch import Tensor, nn
 
 from drumblender.errors import UsageError
-from drumblender.parameters import Modes
+from drumblender.parameters import Modes, Rest
 from drumblender.signal import mix
 from drumblender.synths import ModalSynth
 from drumblender.tasks.heard import Heard, output_of
@@ -169,7 +170,9 @@ class Blender(nn.Module):
             )
         return (*found, *self._more_parts)
 
-    def encode(self, audio: Tensor, modes: Modes, padded_to: int = 0) -> Dict[str, Any]:
+    def encode(
+        self, audio: Tensor, modes: Modes, padded_to: int = 0, rest: Optional[Rest] = None
+    ) -> Dict[str, Any]:
         """Describe recordings by the parameters of each part.
 
         Args:
@@ -177,14 +180,17 @@ class Blender(nn.Module):
             modes: what the analysis measured, with the batch as first axis.
             padded_to: number of samples that networks hear: those of training, where ``audio`` is
                 shorter.
+            rest: what a separating analysis leaves without the modes; parts that are measured need
+                it.
 
         Shape:
             - audio: (B, 1, N)
             - modes.values: (B, 3, M, F)
+            - rest.transient, rest.noise: (B, N)
         """
-        heard = Heard(audio, modes, padded_to=padded_to)
+        heard = Heard(audio, modes, padded_to=padded_to, rest=rest)
         if self.encoder is not None:
-            heard = Heard(audio, modes, output_of(heard.through(self.encoder)), padded_to)
+            heard = replace(heard, embedding=output_of(heard.through(self.encoder)))
         return {part.name: part.encode(heard) for part in self.parts}
 
     def synthesize(
@@ -210,6 +216,11 @@ class Blender(nn.Module):
             for part in self.parts
         }
         return self.wiring.connect(players)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether all parts are measured, and none was trained."""
+        return all(part.is_measured for part in self.parts)
 
     @property
     def is_repeatable(self) -> bool:

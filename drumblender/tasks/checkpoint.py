@@ -9,10 +9,11 @@ from typing import Any, Dict, Optional, Union
 import torch
 
 from drumblender.analysis.modal import AnalysisSettings
-from drumblender.config import load_config
+from drumblender.config import is_configuration, load_config
 from drumblender.errors import DrumblenderError, UsageError, condense
 from drumblender.fast import accelerate
 from drumblender.tasks.blender import TRAINING_ARGUMENTS, Blender
+from drumblender.tasks.measured import MeasuredModal, MeasuredNoise, MeasuredTransient
 
 PathLike = Union[str, Path]
 # Names of the class that adds training to Blender.
@@ -39,19 +40,22 @@ class TrainedModel:
 
 
 def load_model(
-    config: PathLike,
+    config: Optional[PathLike] = None,
     checkpoint: Optional[PathLike] = None,
     device: Union[str, torch.device] = "cpu",
 ) -> TrainedModel:
-    """Load a trained model in eval mode.
+    """Load a model in eval mode.
 
     ``load_model("model.ckpt")`` suffices for checkpoints of this package, which carry their
-    configuration; others need ``load_model("config.yaml", "model.ckpt")``. Only the model and the
+    configuration; others need ``load_model("config.yaml", "model.ckpt")``. A configuration alone
+    suffices for a model without weights, whose parts are measured, and nothing at all gives such a
+    model (:func:`measured_model`). Only the model and the
     analysis settings of the configuration count: its trainer, logger and dataset need not exist
     here.
 
     Args:
-        config: configuration file, or the checkpoint when it is the only argument.
+        config: configuration file, or the checkpoint when it is the only argument. None for the
+            model that needs no training.
         checkpoint: file with a ``state_dict``.
         device: where the model goes.
 
@@ -62,6 +66,10 @@ def load_model(
         UsageError: when the configuration is missing, broken or describes no model.
         DrumblenderError: when the checkpoint is missing, broken or does not fit.
     """
+    if config is None:
+        return measured_model(device)
+    if checkpoint is None and is_configuration(config):
+        return _without_weights(config, device)
     if checkpoint is None:
         checkpoint = config
         state = read_checkpoint(checkpoint)
@@ -78,6 +86,37 @@ def load_model(
     check_weights(model, state, checkpoint, source)
     model.load_state_dict(model.adopt(state["state_dict"]))
     model.play_as_trained(state)
+    return _ready(model, settings, device)
+
+
+def measured_model(device: Union[str, torch.device] = "cpu") -> TrainedModel:
+    """The model that needs no training: all its parts are measured.
+
+    ``cfg/measured.yaml`` describes the same one.
+
+    >>> measured_model().network.is_measured
+    True
+    """
+    parts = (MeasuredModal(), MeasuredNoise(), MeasuredTransient())
+    model = Blender(None, parts=parts).to(device).eval()
+    return TrainedModel(model, AnalysisSettings(method="separating", hop_length=64))
+
+
+def _without_weights(config: PathLike, device: Union[str, torch.device]) -> TrainedModel:
+    """The model of a configuration alone."""
+    source, settings = f"configuration {config}", load_config(config)
+    model = build_model(settings, source)
+    if model.state_dict():
+        raise UsageError(
+            f"The model of {source} has weights that have to be learned; give its checkpoint, too."
+        )
+    return _ready(model, settings, device)
+
+
+def _ready(
+    model: Blender, settings: Dict[str, Any], device: Union[str, torch.device]
+) -> TrainedModel:
+    """A model that can make sound, with what its configuration says of its training."""
     data_args = (settings.get("data") or {}).get("init_args") or {}
     model.configuration = settings
     accelerate(model.to(device).eval())

@@ -5,7 +5,7 @@ from typing import Any, Optional
 
 from torch import Tensor, nn
 
-from drumblender.parameters import Modes
+from drumblender.parameters import Modes, Rest
 from drumblender.signal import fit_length
 
 
@@ -19,12 +19,14 @@ class Heard:
         embedding: output of the encoder that all parts share, or None if there is none.
         padded_to: number of samples that networks get in training. Silence follows shorter audio up
             to there, because a pooled embedding depends on it.
+        rest: what a separating analysis leaves without the modes, or None.
     """
 
     audio: Tensor
     modes: Modes
     embedding: Optional[Tensor] = None
     padded_to: int = 0
+    rest: Optional[Rest] = None
 
     def through(self, network: nn.Module, *more: Any) -> Tensor:
         """Compute what a network makes of the audio, padded as in training.

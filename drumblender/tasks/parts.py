@@ -36,11 +36,14 @@ class Part(ABC):
         name: by which wirings, stems and edits know it.
         on_signal: whether it is played on the signal of other parts, as a transient network is.
         follows_pitch: whether a change of pitch moves it, too. Other parts move on request.
+        is_measured: whether it needs no training. A model of such parts takes recordings as they
+            are: of any sample rate, from their first sample on and with all channels.
     """
 
     name: str
     on_signal: bool = False
     follows_pitch: bool = False
+    is_measured: bool = False
 
     @abstractmethod
     def encode(self, heard: Heard) -> Any:
@@ -75,8 +78,14 @@ class Part(ABC):
         """The sample at which the energy of the part peaks. None if the part does not know."""
         return None
 
-    def transpose(self, parameters: Any, ratio: float) -> Any:
-        """Multiply all frequencies by a ratio."""
+    def transpose(self, parameters: Any, ratio: float, moment: float = 0.0) -> Any:
+        """Multiply all frequencies by a ratio.
+
+        Args:
+            parameters: of the part.
+            ratio: 2 is an octave.
+            moment: the sample at which phases stay: that of the onset.
+        """
         return parameters
 
     def retime(self, parameters: Any, num_samples: int, time_map: TimeMap) -> Any:
@@ -91,6 +100,14 @@ class Part(ABC):
 
     def vary(self, parameters: Any, amount: float, generator: torch.Generator) -> Any:
         """Draw small deviations, as between two hits of one drum. An amount of 1 is usual."""
+        return parameters
+
+    def delay(self, parameters: Any, num_samples: int) -> Any:
+        """Put silence in front, so that two sounds begin together. Measured parts need it."""
+        return parameters
+
+    def resample(self, parameters: Any, old: int, new: int) -> Any:
+        """Describe the same sound at another sample rate, in Hz. Measured parts need it."""
         return parameters
 
     def align(self, a: Any, b: Any) -> Tuple[Any, Any]:
@@ -148,8 +165,14 @@ class ModalPart(Part):
     def peak(self, parameters: Modes) -> Optional[float]:
         return parameters.peak()
 
-    def transpose(self, parameters: Modes, ratio: float) -> Modes:
-        return parameters.transpose(ratio)
+    def transpose(self, parameters: Modes, ratio: float, moment: float = 0.0) -> Modes:
+        return parameters.transpose(ratio, moment)
+
+    def delay(self, parameters: Modes, num_samples: int) -> Modes:
+        return parameters.delay(num_samples)
+
+    def resample(self, parameters: Modes, old: int, new: int) -> Modes:
+        return parameters.resample(new)
 
     def retime(self, parameters: Modes, num_samples: int, time_map: TimeMap) -> Modes:
         return parameters.retime(num_samples, time_map)
@@ -228,7 +251,7 @@ class NoisePart(Part):
     def peak(self, parameters: Bands) -> Optional[float]:
         return parameters.peak()
 
-    def transpose(self, parameters: Bands, ratio: float) -> Bands:
+    def transpose(self, parameters: Bands, ratio: float, moment: float = 0.0) -> Bands:
         return parameters.transpose(ratio)
 
     def retime(self, parameters: Bands, num_samples: int, time_map: TimeMap) -> Bands:

@@ -5,6 +5,7 @@ glide; noise is left where it is. Compare :mod:`drumblender.analysis.modal`, who
 of a sound.
 """
 
+from drumblender.analysis.separate.channels import separate_channels
 from drumblender.analysis.separate.parts import Separated, separate
 
-__all__ = ["Separated", "separate"]
+__all__ = ["Separated", "separate", "separate_channels"]

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from drumblender.analysis.separate.rest import band_shares
+from drumblender.signal.auditory import band_shares
 
 # Length of the spectra and their distance in seconds, the first rounded to a power of two.
 SECONDS, HOP = 0.0053, 0.00133

@@ -2,18 +2,17 @@
 
 Noise decays smoothly, so its level after the attack says what it was in the attack. What is louder
 than that for a few to some tens of milliseconds after the onset is the transient. Both are
-waveforms that add up to what was divided. Levels are measured in bands on an auditory scale [1].
-
-[1] Glasberg and Moore, "Derivation of auditory filter shapes from notched-noise data", Hearing
-    Research 47, 1990.
+waveforms that add up to what was divided. Levels are measured in bands on an auditory scale
+(:mod:`drumblender.signal.auditory`).
 """
 
 import math
-from functools import lru_cache
 from typing import Tuple
 
 import torch
 from torch import Tensor
+
+from drumblender.signal.auditory import band_shares
 
 # Length of the spectra in seconds, rounded to a power of two of samples; four in each length.
 SECONDS = 0.0053
@@ -28,27 +27,6 @@ STEEPEST = 13.8 / 0.04
 BEFORE = 0.01
 # Onsets that are looked at together.
 _AT_ONCE = 64
-
-
-@lru_cache(maxsize=16)
-def band_shares(bins: int, sample_rate: int, count: int) -> Tensor:
-    """Return the part of each bin of a spectrum that belongs to each band, (count, bins).
-
-    The parts of a bin add up to 1.
-
-    Bands are equally wide on the scale of equivalent rectangular bandwidths from 20 Hz to Nyquist.
-
-    >>> band_shares(129, 48000, 24).sum(0).unique().tolist()
-    [1.0]
-    """
-    hz = torch.linspace(0, sample_rate / 2, bins, dtype=torch.float64)
-    scale = 21.4 * torch.log10(1 + 0.00437 * hz)
-    low = 21.4 * math.log10(1 + 0.00437 * 20)
-    place = (scale - low) / (scale[-1] - low) * count - 0.5
-    place = place.clamp(0, count - 1)
-    index = torch.arange(count)[:, None]
-    shares = (1 - (place - index).abs()).clamp(min=0)
-    return (shares / shares.sum(0)).float()
 
 
 def divide(rest: Tensor, onsets: Tensor, sample_rate: int) -> Tuple[Tensor, Tensor]:
@@ -127,37 +105,3 @@ def _extrapolated(power: Tensor, since: Tensor, later: Tensor) -> Tensor:
     # The mean of logarithms of noise lies below the logarithm of the mean.
     line = mean + 0.3 + slope.clamp(-STEEPEST, 0) * (since[:, None].clamp(min=0) - middle)
     return line.exp()
-
-
-def noise_levels(noise: Tensor, sample_rate: int, hop: int = 256, count: int = 32) -> Tensor:
-    """Noise as bands that change with time: root mean square (B, count, frames) of each band.
-
-    The squares of all bands add up to the power of the noise around a frame.
-    """
-    size = 4 * hop
-    window = torch.hann_window(size, device=noise.device)
-    spectrum = torch.stft(noise, size, hop, window=window, pad_mode="constant", return_complex=True)
-    power = spectrum.real.square() + spectrum.imag.square()
-    power[:, 1:-1] *= 2
-    shares = band_shares(size // 2 + 1, sample_rate, count).to(noise.device)
-    return (shares @ power / (window.square().sum() * size)).sqrt()
-
-
-def noise_of_levels(
-    levels: Tensor,
-    num_samples: int,
-    sample_rate: int,
-    generator: torch.Generator,
-    hop: int = 256,
-) -> Tensor:
-    """Noise with the levels of :func:`noise_levels`, (B, num_samples)."""
-    size = 4 * hop
-    window = torch.hann_window(size, device=levels.device)
-    white = torch.randn(len(levels), num_samples, generator=generator, device=generator.device)
-    spectrum = torch.stft(
-        white.to(levels.device), size, hop, window=window, pad_mode="constant", return_complex=True
-    )
-    shares = band_shares(size // 2 + 1, sample_rate, levels.shape[1]).to(levels.device)
-    # White noise of variance 1 has the power 2 / size in each bin.
-    density = shares.T @ (levels.square() / shares.sum(1, keepdim=True)) * (size / 2)
-    return torch.istft(spectrum * density.sqrt(), size, hop, window=window, length=num_samples)

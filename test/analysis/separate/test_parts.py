@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis, separate
-from drumblender.analysis.separate.rest import noise_levels, noise_of_levels
 from drumblender.errors import UsageError
+from drumblender.signal.auditory import noise_levels, noise_of_levels
 from drumblender.synths import ModalSynth, modal_synth
 
 RATE = 48000

@@ -1,0 +1,194 @@
+"""What a separating analysis leaves without the tones, and noise that edits can change."""
+
+from dataclasses import dataclass, replace
+from typing import Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from drumblender.parameters.structure import map_tensors
+from drumblender.parameters.time_maps import TimeMap, interpolate
+from drumblender.signal import fit_length, resample
+from drumblender.signal.auditory import (
+    band_positions,
+    band_width,
+    level_hop,
+    noise_levels,
+    noise_of_levels,
+    shape_noise,
+)
+
+# Recorded noise is amplified by this factor at most (20 dB). What lacks then is drawn.
+LOUDER = 10.0
+# Levels are averaged over so many neighbors on either side. What changes is then the level of the
+# noise and not the chance by which it fluctuates.
+SMOOTH = 4
+# What silence counts as, where levels move on a scale of dB.
+FLOOR = 1e-5
+# Lowest level that counts in a ratio of levels.
+_TINY = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """Recordings without their tones, as waveforms: transient and noise.
+
+    Shape:
+        - transient, noise: (B, N)
+    """
+
+    transient: Tensor
+    noise: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedNoise:
+    """Noise as it was recorded, and the levels that it shall have.
+
+    An edit changes the wanted levels. The recorded noise is then made louder and softer in bands
+    that change with time until it has these levels. Only where there is too little of it, as in a
+    tail that became longer, noise is drawn. So a small edit makes a small difference.
+
+    Attributes:
+        waveform: samples.
+        sample_rate: in Hz.
+        levels: wanted levels, as :func:`~drumblender.signal.auditory.noise_levels` measures them.
+            None for those that the waveform has.
+
+    Shape:
+        - waveform: (B, N)
+        - levels: (B, bands, N // level_hop + 1)
+    """
+
+    waveform: Tensor
+    sample_rate: int
+    levels: Optional[Tensor] = None
+
+    @property
+    def num_samples(self) -> int:
+        """Number of samples that are described."""
+        return self.waveform.shape[-1]
+
+    @property
+    def own_levels(self) -> Tensor:
+        """Levels of the waveform, averaged over neighbors."""
+        return noise_levels(self.waveform, self.sample_rate, smooth=SMOOTH)
+
+    @property
+    def wanted(self) -> Tensor:
+        """Levels that the noise shall have."""
+        return self.own_levels if self.levels is None else self.levels
+
+    def play(self, generator: Optional[torch.Generator] = None) -> Tensor:
+        """Make the noise, (B, N).
+
+        Args:
+            generator: where noise is drawn from.
+        """
+        if self.levels is None:
+            return self.waveform
+        shaped, missing = self._shaped(self.levels)
+        if not missing.any():
+            return shaped
+        return shaped + noise_of_levels(missing, self.num_samples, self.sample_rate, generator)
+
+    def peak(self) -> Optional[float]:
+        """Find the sample at which the energy peaks. None if there is no energy."""
+        energy = self.wanted.square().sum((0, 1))
+        if not energy.any():
+            return None
+        return float(min(self.num_samples - 1, int(energy.argmax()) * level_hop(self.sample_rate)))
+
+    def transpose(self, ratio: float) -> "RecordedNoise":
+        """Multiply the frequencies of the levels by a ratio.
+
+        A ratio below 1 leaves the highest bands silent, because nothing is known above Nyquist.
+        """
+        levels = self.wanted
+        position = band_positions(self.sample_rate, ratio, levels.shape[1]).to(levels.device)
+        moved = interpolate(levels.transpose(1, 2), position) * (position < levels.shape[1] - 0.5)
+        return replace(self, levels=moved.transpose(1, 2))
+
+    def retime(self, num_samples: int, time_map: TimeMap) -> "RecordedNoise":
+        """Move the levels in time, and let the noise last another number of samples.
+
+        Args:
+            num_samples: number of samples of the result.
+            time_map: map from samples of the result to samples of this noise.
+        """
+        hop, levels = level_hop(self.sample_rate), self.wanted
+        count = num_samples // hop + 1
+        source = time_map(torch.arange(count, device=levels.device) * float(hop))
+        moved = interpolate(levels, source / hop) * (source < self.num_samples)
+        return replace(self, waveform=fit_length(self.waveform, num_samples), levels=moved)
+
+    def delay(self, num_samples: int) -> "RecordedNoise":
+        """Put silence in front."""
+        if not num_samples:
+            return self
+        waveform = F.pad(self.waveform, (num_samples, 0))
+        if self.levels is None:
+            return replace(self, waveform=waveform)
+        hop = level_hop(self.sample_rate)
+        frames = torch.arange(waveform.shape[-1] // hop + 1, device=waveform.device)
+        source = frames - num_samples / hop
+        return replace(
+            self, waveform=waveform, levels=interpolate(self.levels, source) * (source > -1)
+        )
+
+    def resample(self, sample_rate: int) -> "RecordedNoise":
+        """Describe the same noise at another sample rate, in Hz."""
+        old, new = self.sample_rate, sample_rate
+        if old == new:
+            return self
+        waveform = resample(self.waveform, old, new)
+        if self.levels is None:
+            return replace(self, waveform=waveform, sample_rate=new)
+        count = self.levels.shape[1]
+        bands = band_positions(new, 1.0, count, old)
+        frames = torch.arange(waveform.shape[-1] // level_hop(new) + 1) * float(level_hop(new))
+        levels = interpolate(self.levels, frames * (old / new) / level_hop(old))
+        levels = interpolate(levels.transpose(1, 2), bands) * (bands < count - 0.5)
+        # Bands of another width hold another part of the power.
+        width = (band_width(new, count) / band_width(old, count)) ** 0.5
+        return RecordedNoise(waveform, new, levels.transpose(1, 2) * width)
+
+    def row(self, index: int) -> "RecordedNoise":
+        """One of the batch."""
+        row: RecordedNoise = map_tensors(lambda x: x[index : index + 1], self)
+        return row
+
+    def lengthen(self, num_samples: int) -> "RecordedNoise":
+        """Append silence until there are as many samples as given."""
+        waveform = fit_length(self.waveform, num_samples)
+        if self.levels is None:
+            return replace(self, waveform=waveform)
+        count = num_samples // level_hop(self.sample_rate) + 1
+        return replace(self, waveform=waveform, levels=fit_length(self.levels, count))
+
+    def blend(self, other: "RecordedNoise", amount: float) -> "RecordedNoise":
+        """Compute noise that lies between this one and another one of the same length.
+
+        Levels are interpolated in dB. Either noise is brought to these levels, and then one is
+        faded into the other.
+
+        Args:
+            other: the noise at amount 1.
+            amount: from 0 to 1.
+        """
+        one = self.wanted.clamp(min=FLOOR)
+        wanted = one * (other.wanted.clamp(min=FLOOR) / one) ** amount
+        wanted = torch.where(wanted > FLOOR * 1.0001, wanted, 0)
+        turn = torch.tensor(amount * torch.pi / 2)
+        mine, its = self._shaped(wanted)[0], other._shaped(wanted)[0]
+        return replace(self, waveform=turn.cos() * mine + turn.sin() * its, levels=wanted)
+
+    def _shaped(self, levels: Tensor) -> Tuple[Tensor, Tensor]:
+        """The recorded noise with other levels, and levels of what lacks."""
+        own = self.own_levels
+        ratio = levels / own.clamp(min=_TINY)
+        gains = ratio.clamp(max=LOUDER)
+        lacking = (levels.square() - (gains * own).square()).clamp(min=0).sqrt()
+        missing = torch.where(ratio > LOUDER, lacking, 0)
+        return shape_noise(self.waveform, gains, self.sample_rate), missing

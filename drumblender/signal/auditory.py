@@ -1,0 +1,192 @@
+"""Levels of noise in bands on an auditory scale, and noise that has given levels.
+
+Bands are equally wide on the scale of equivalent rectangular bandwidths [1]. Levels are measured in
+short spectra whose lengths are the same in seconds at any sample rate.
+
+[1] Glasberg and Moore, "Derivation of auditory filter shapes from notched-noise data", Hearing
+    Research 47, 1990.
+"""
+
+import math
+from functools import lru_cache
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Number of bands in which noise is described.
+NUM_BANDS = 32
+# Distance of the spectra in seconds, rounded to a power of two of samples; each is four times as
+# long.
+_DISTANCE = 0.00533
+
+
+@lru_cache(maxsize=16)
+def band_shares(bins: int, sample_rate: int, count: int) -> Tensor:
+    """Which part of each bin of a spectrum belongs to which band, (count, bins); columns sum to 1.
+
+    Bands are equally wide on the scale of equivalent rectangular bandwidths from 20 Hz to Nyquist.
+
+    >>> band_shares(129, 48000, 24).sum(0).unique().tolist()
+    [1.0]
+    """
+    hz = torch.linspace(0, sample_rate / 2, bins, dtype=torch.float64)
+    place = _place(hz, sample_rate, count).clamp(0, count - 1)
+    index = torch.arange(count)[:, None]
+    shares = (1 - (place - index).abs()).clamp(min=0)
+    return (shares / shares.sum(0)).float()
+
+
+def band_positions(
+    sample_rate: int, ratio: float, count: int = NUM_BANDS, among: Optional[int] = None
+) -> Tensor:
+    """Where among the bands the frequencies lie that a ratio moves to the center of each band.
+
+    Positions count bands from 0 on and may lie outside of them.
+
+    Args:
+        sample_rate: in Hz.
+        ratio: of frequencies.
+        count: number of bands.
+        among: sample rate of the bands in which positions are counted; the same by default.
+
+    Shape:
+        - Output: (count,)
+
+    >>> band_positions(48000, 1.0, 4).tolist()
+    [0.0, 1.0, 2.0, 3.0]
+    """
+    low, high = _ends(sample_rate)
+    scale = low + (torch.arange(count, dtype=torch.float64) + 0.5) / count * (high - low)
+    hz = (10 ** (scale / 21.4) - 1) / 0.00437 / ratio
+    return _place(hz, among or sample_rate, count).round(decimals=9).float()
+
+
+def band_width(sample_rate: int, count: int = NUM_BANDS) -> float:
+    """Width of a band in equivalent rectangular bandwidths.
+
+    >>> round(band_width(48000), 2)
+    1.33
+    """
+    low, high = _ends(sample_rate).tolist()
+    return float((high - low) / count)
+
+
+def level_hop(sample_rate: int) -> int:
+    """Distance of levels in samples; level f is centered on sample ``f * level_hop``.
+
+    >>> level_hop(48000), level_hop(8000)
+    (256, 64)
+    """
+    return 2 ** max(3, math.ceil(math.log2(_DISTANCE * sample_rate)))
+
+
+def noise_levels(
+    noise: Tensor, sample_rate: int, count: int = NUM_BANDS, smooth: int = 0
+) -> Tensor:
+    """Measure noise as bands that change with time.
+
+    Args:
+        noise: samples.
+        sample_rate: in Hz.
+        count: number of bands.
+        smooth: number of levels on either side over which power is averaged.
+
+    Shape:
+        - noise: (B, N)
+        - Output: (B, count, N // level_hop + 1), root mean square of each band. The squares of all
+          bands add up to the power of the noise around a frame.
+
+    >>> noise_levels(torch.ones(1, 2560), 48000).square().sum(1)[0, 5].round(decimals=3)
+    tensor(1.)
+    """
+    spectrum = _spectrum(noise, sample_rate)
+    size = 2 * (spectrum.shape[1] - 1)
+    power = spectrum.real.square() + spectrum.imag.square()
+    power[:, 1:-1] *= 2
+    power = band_shares(size // 2 + 1, sample_rate, count).to(noise.device) @ power
+    if smooth:
+        weight = torch.hann_window(2 * smooth + 3, periodic=False, device=noise.device)[1:-1]
+        flat = power.reshape(-1, 1, power.shape[-1])
+        spread = F.conv1d(flat, weight[None, None], padding=smooth)
+        share = F.conv1d(torch.ones_like(flat[:1]), weight[None, None], padding=smooth)
+        power = (spread / share).view_as(power)
+    return (power / (_window(size, noise).square().sum() * size)).sqrt()
+
+
+def shape_noise(noise: Tensor, gains: Tensor, sample_rate: int) -> Tensor:
+    """Multiply the bands of noise by gains that change with time; gains of 1 change nothing.
+
+    Shape:
+        - noise: (B, N)
+        - gains: (B, count, N // level_hop + 1), linear
+        - Output: (B, N)
+    """
+    spectrum = _spectrum(noise, sample_rate)
+    bins = spectrum.shape[1]
+    shares = band_shares(bins, sample_rate, gains.shape[1]).to(noise.device)
+    return _signal(spectrum * (shares.T @ gains), noise.shape[-1], sample_rate)
+
+
+def noise_of_levels(
+    levels: Tensor,
+    num_samples: int,
+    sample_rate: int,
+    generator: Optional[torch.Generator] = None,
+) -> Tensor:
+    """Draw noise that has given levels.
+
+    Args:
+        levels: of :func:`noise_levels`.
+        num_samples: length N of the noise.
+        sample_rate: in Hz.
+        generator: where the noise is drawn from; the global one when None.
+
+    Shape:
+        - levels: (B, count, N // level_hop + 1)
+        - Output: (B, N)
+    """
+    device = levels.device if generator is None else generator.device
+    white = torch.randn(len(levels), num_samples, generator=generator, device=device)
+    spectrum = _spectrum(white.to(levels.device), sample_rate)
+    bins = spectrum.shape[1]
+    shares = band_shares(bins, sample_rate, levels.shape[1]).to(levels.device)
+    # White noise of variance 1 has the power 1 / (bins - 1) in each bin.
+    density = shares.T @ (levels.square() / shares.sum(1, keepdim=True)) * (bins - 1)
+    return _signal(spectrum * density.sqrt(), num_samples, sample_rate)
+
+
+def _erb(hz: Tensor) -> Tensor:
+    """Number of equivalent rectangular bandwidths below frequencies."""
+    return 21.4 * torch.log10(1 + 0.00437 * hz)
+
+
+def _place(hz: Tensor, sample_rate: int, count: int) -> Tensor:
+    """Where among the bands frequencies lie, counted from the center of the first one."""
+    low, high = _ends(sample_rate)
+    return (_erb(hz) - low) / (high - low) * count - 0.5
+
+
+def _ends(sample_rate: int) -> Tensor:
+    """Ends of the scale: those of 20 Hz and Nyquist."""
+    return _erb(torch.tensor([20.0, sample_rate / 2], dtype=torch.float64))
+
+
+def _window(size: int, like: Tensor) -> Tensor:
+    return torch.hann_window(size, device=like.device)
+
+
+def _spectrum(x: Tensor, sample_rate: int) -> Tensor:
+    """Short spectra (B, bins, frames) of signals (B, N)."""
+    hop = level_hop(sample_rate)
+    window = _window(4 * hop, x)
+    return torch.stft(x, 4 * hop, hop, window=window, pad_mode="constant", return_complex=True)
+
+
+def _signal(spectrum: Tensor, num_samples: int, sample_rate: int) -> Tensor:
+    """The signal of short spectra."""
+    hop = level_hop(sample_rate)
+    return torch.istft(
+        spectrum, 4 * hop, hop, window=_window(4 * hop, spectrum.real), length=num_samples
+    )
