@@ -18,6 +18,8 @@ from drumblender.synths import modal_synth
 _AT_MOST = 100_000_000
 # What the square of an amplitude counts beside what it explains, relative to the energy of a mode.
 _RIDGE = 1e-4
+# Gain of a mode in another channel at most.
+_LOUDEST = 4.0
 
 
 @exact_products()
@@ -43,9 +45,12 @@ def separate_channels(audio: Tensor, settings: AnalysisSettings) -> Separated:
         heard = min(heard, _AT_MOST // (2 * audio.shape[-1]))
         others = [row for row in range(len(audio)) if row != loudest]
         if heard:
-            gain, turn = _fit(audio[others], parts.modal[0, :, :heard])
-            modal[others, 1, :heard] *= gain[..., None]
-            modal[others, 2, :heard] += turn[..., None]
+            found = _fit(audio, parts.modal[0, :, :heard])
+            # Where a channel is the loudest one at another level, its modes are, too.
+            own = found[loudest]
+            gain = (found * own.conj() / own.abs().square().clamp(min=1e-3))[others, :, None]
+            modal[others, 1, :heard] *= gain.abs().clamp(max=_LOUDEST).float()
+            modal[others, 2, :heard] += gain.angle().float()
         modal[others, 1, heard:] = 0
         tones = parts.tones.expand(len(audio), -1).clone()
         frequency, amplitude, phase = modal[others].unbind(1)
@@ -55,8 +60,8 @@ def separate_channels(audio: Tensor, settings: AnalysisSettings) -> Separated:
     return Separated(modal, tones, transient, noise, parts.onsets)
 
 
-def _fit(audio: Tensor, modal: Tensor) -> "tuple[Tensor, Tensor]":
-    """Gain and turn of phase of modes (3, M, F) in channels (C, N), (C, M) each."""
+def _fit(audio: Tensor, modal: Tensor) -> Tensor:
+    """Complex gains (C, M) of modes (3, M, F) that explain channels (C, N) best."""
     num_samples = audio.shape[-1]
     frequency, amplitude, phase = modal
     # Each mode as a sound of its own, as it is and a quarter of a turn later.
@@ -66,5 +71,4 @@ def _fit(audio: Tensor, modal: Tensor) -> "tuple[Tensor, Tensor]":
     gram, product = (waves @ waves.T).double(), (waves @ audio.T).double()
     ridge = _RIDGE * gram.diagonal() + 1e-20
     real, imaginary = torch.linalg.solve(gram + ridge.diag(), product).chunk(2)
-    gain = torch.complex(real, imaginary).T
-    return gain.abs().float(), gain.angle().float()
+    return torch.complex(real, imaginary).T
