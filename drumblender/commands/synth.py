@@ -203,7 +203,8 @@ def _split(
         models = 1
         if is_configuration(paths[0]) and not all(map(_is_recording, paths[1:2])):
             models = 2
-    model, rest = (*paths[:models], None, None)[:2], paths[models:]
+    config, checkpoint, *_ = [*paths[:models], None, None]
+    rest = paths[models:]
     given = [getattr(options, part) for part in PARTS]
     if options.blend:
         if any(given) or options.variations:
@@ -225,7 +226,7 @@ def _split(
                 "Give INPUT and OUTPUT, and in front of them the CHECKPOINT of a model if you want "
                 "one (and its CONFIG, if it does not carry one); see --help."
             )
-    return model, inputs, rest[-1]
+    return (config, checkpoint), inputs, rest[-1]
 
 
 def _is_recording(path: Path) -> bool:

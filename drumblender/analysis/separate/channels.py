@@ -66,8 +66,8 @@ def _fit(audio: Tensor, modal: Tensor) -> Tensor:
     frequency, amplitude, phase = modal
     # Each mode as a sound of its own, as it is and a quarter of a turn later.
     phases = torch.cat([phase[:, :1], phase[:, :1] + torch.pi / 2])[:, None]
-    pair = (x[:, None].repeat(2, 1, 1) for x in (frequency, amplitude))
-    waves = modal_synth(*pair, num_samples, phases)[:, 0]
+    twice, envelopes = (x[:, None].repeat(2, 1, 1) for x in (frequency, amplitude))
+    waves = modal_synth(twice, envelopes, num_samples, phases)[:, 0]
     gram, product = (waves @ waves.T).double(), (waves @ audio.T).double()
     ridge = _RIDGE * gram.diagonal() + 1e-20
     real, imaginary = torch.linalg.solve(gram + ridge.diag(), product).chunk(2)
