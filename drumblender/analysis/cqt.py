@@ -105,6 +105,7 @@ class CQT(nn.Module):
         self._cache: OrderedDict[tuple, List[_Slice]] = OrderedDict()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the transform, (B, N) to (B, bins, frames), complex."""
         num_frames = x.shape[-1] // self.hop_length + 1
         x = x.float()
         if x.shape[-1] <= self.reach:

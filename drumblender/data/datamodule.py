@@ -1,4 +1,7 @@
-"""Datamodules: which dataset, from where, in batches of what size. Wiring only."""
+"""Datamodules, which say which dataset is loaded, where it comes from, and in batches of what size.
+
+They only wire other modules together.
+"""
 
 import os
 from pathlib import Path
@@ -145,18 +148,23 @@ class AudioDataModule(pl.LightningDataModule):
         return self.target.open(split)
 
     def train_dataloader(self) -> DataLoader:
+        """Make the loader of training batches."""
         return self._loader(self.train_dataset, shuffle=True)
 
     def val_dataloader(self) -> Union[DataLoader, List[DataLoader]]:
+        """Make the loader of validation batches. It is empty if there are no such sounds."""
         return [] if self.val_dataset is None else self._loader(self.val_dataset)
 
     def test_dataloader(self) -> DataLoader:
+        """Make the loader of test batches."""
         return self._loader(self.test_dataset)
 
     def predict_dataloader(self) -> DataLoader:
+        """Make the loader of the batches to predict, which are those of the test."""
         return self._loader(self.test_dataset)
 
     def _loader(self, dataset: AudioDataset, shuffle: bool = False) -> DataLoader:
+        """Make the loader of a split."""
         return loader_of(dataset, self.batch_size, self.num_workers, self.trainer, shuffle)
 
 
@@ -191,5 +199,6 @@ class ModalDataModule(AudioDataModule):
         super().__init__(data_dir, dataset_class=dataset_class, **kwargs)
 
     def _settings(self, sample_rate: int, num_samples: int) -> DatasetSettings:
+        """Return the settings of the dataset, with those of the analysis."""
         analysis = AnalysisSettings(sample_rate=sample_rate, **self._analysis)
         return DatasetSettings(sample_rate, num_samples, analysis)

@@ -1,6 +1,6 @@
-"""Datasets of preprocessed one-shots: what is on disk, as tensors.
+"""Datasets of preprocessed one-shots, which give what is on disk as tensors.
 
-Files are read one by one (see :mod:`.reader`), or from one packed file where there is one (see
+Files are read one by one (see :mod:`.reader`), or from one packed file if there is one (see
 :mod:`.packed`).
 """
 
@@ -25,24 +25,26 @@ class AudioDataset(Dataset):
     Args:
         data_dir: folder of the dataset.
         meta_file: its metadata, relative to ``data_dir``.
-        sample_rate: that every file has, in Hz.
-        num_samples: that every file has.
-        split: ``train``, ``val`` or ``test``; all sounds when None.
-        seed: of the split.
+        sample_rate: sample rate that every file has, in Hz.
+        num_samples: number of samples that every file has.
+        split: ``train``, ``val`` or ``test``. None stands for all sounds.
+        seed: seed of the split.
         split_strategy: ``random``, or ``sample_pack`` for splits that share no sample pack.
-        sample_types: keep only these (``acoustic``, ``electronic``).
-        instruments: keep only these (``kick``, ``snare``, ...).
+        sample_types: types of the sounds to keep (``acoustic``, ``electronic``). None stands for
+            all.
+        instruments: instruments of the sounds to keep (``kick``, ``snare``, ...). None stands for
+            all.
 
     Attributes:
-        packed: the packed file that is read; None when there is none that fits, and single files
-            are read.
+        packed: the packed file that is read. It is None if there is none that fits, so that single
+            files are read.
 
     Shape:
         - Item: (1, num_samples), float32
 
     Raises:
-        DrumblenderError: when a file is missing, broken, or of another rate or length.
-        UsageError: when the filters or the split leave nothing.
+        DrumblenderError: if a file is missing or broken, or has another rate or length.
+        UsageError: if the filters or the split leave nothing.
     """
 
     def __init__(
@@ -90,11 +92,11 @@ class AudioDataset(Dataset):
         return self.read(index, "filename")
 
     def read(self, index: int, field: str) -> Tensor:
-        """Return what the file of one sound that the metadata names under ``field`` holds."""
+        """Read what the metadata of one sound names under ``field``, from its file or the pack."""
         return self.load(index, field) if self.packed is None else self.packed.read(index, field)
 
     def load(self, index: int, field: str) -> Tensor:
-        """As :meth:`read`, of the file itself."""
+        """Read the file of one sound that the metadata names under ``field``."""
         return load_audio(self.path(index, field), self.sample_rate, self.num_samples)
 
     def path(self, index: int, field: str) -> Path:
@@ -106,6 +108,7 @@ class AudioDataset(Dataset):
         return ("filename",)
 
     def _check_files_exist(self) -> None:
+        """Refuse a dataset that lacks a file."""
         # One listing per folder: a million calls of stat are slow on a network disk.
         listings: Dict[Path, set] = {}
         for index, key in enumerate(self.keys):
@@ -128,16 +131,18 @@ class AudioDataset(Dataset):
 
 
 class AudioWithParametersDataset(AudioDataset):
-    """Preprocessed one-shots with the modal parameters measured from them.
+    """Preprocessed one-shots with the modal parameters that were measured from them.
 
     Args:
-        data_dir: and all others as in :class:`AudioDataset`.
-        parameter_key: the metadata field that names the feature file.
-        expected_num_modes: pad with silent modes, or cut, to this number; as stored when None.
+        data_dir: folder of the dataset. Arguments that are not listed here are those of
+            :class:`AudioDataset`.
+        parameter_key: metadata field that names the feature file.
+        expected_num_modes: number of modes that an item has. Silent modes are added, or the last
+            ones are cut off. None leaves them as they are stored.
 
     Shape:
-        - Item: audio (1, num_samples) and parameters (3, modes, frames), both float32; the
-          rows are frequency (rad/sample), amplitude and phase (rad)
+        - Item: audio (1, num_samples) and parameters (3, modes, frames), both float32; the rows are
+          frequency (rad/sample), linear amplitude and phase (rad)
     """
 
     def __init__(
@@ -181,9 +186,11 @@ class AudioWithParametersDataset(AudioDataset):
         return parameters
 
     def load(self, index: int, field: str) -> Tensor:
+        """Read the file that the metadata of one sound names under ``field``."""
         if field == self.parameter_key:
             return load_features(self.path(index, field))
         return super().load(index, field)
 
     def file_fields(self) -> Tuple[str, ...]:
+        """Return the metadata fields that name files which have to be there."""
         return (*super().file_fields(), self.parameter_key)

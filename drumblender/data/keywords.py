@@ -7,16 +7,17 @@ Init = TypeVar("Init", bound=Callable[..., None])
 
 
 def takes_keywords_of(*others: Any) -> Callable[[Init], Init]:
-    """Give an ``__init__`` the keywords of others in place of its ``**`` argument.
+    """Make a decorator that gives an ``__init__`` the keywords of others in place of ``**``.
 
-    jsonargparse finds by itself what ``**`` stands for only where all of it goes to one place.
+    jsonargparse finds out by itself what ``**`` stands for only if all of it goes to one place.
 
     Args:
-        others: classes, whose keywords and their descriptions are taken unless ``__init__`` has
+        others: classes whose keywords, with their descriptions, are taken unless ``__init__`` has
             them itself. None of them becomes positional.
     """
 
     def decorate(init: Init) -> Init:
+        """Change the signature and the docstring of an ``__init__``."""
         own = inspect.signature(init)
         parameters = {n: p for n, p in own.parameters.items() if p.kind != p.VAR_KEYWORD}
         descriptions: List[str] = []

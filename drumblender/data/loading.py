@@ -1,4 +1,4 @@
-"""Which sounds are loaded in which order, by how many processes."""
+"""Loaders, which decide in which order and by how many processes sounds are loaded."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def _leave_interrupts(worker: int) -> None:
 
 
 class _TrainingSampler(DistributedSampler):
-    """The order of an epoch; a run that goes on in its midst skips what it has done.
+    """A sampler of epochs. A run that goes on in the midst of one skips what it has done.
 
     Attributes:
         skipped: number of sounds to skip in the next epoch.
@@ -41,11 +41,12 @@ class _TrainingSampler(DistributedSampler):
 
 
 class _TrainingLoader(DataLoader):
-    """A loader that can go on in the midst of an epoch; Lightning stores and restores its state."""
+    """A loader that can go on in the midst of an epoch. Lightning keeps its state."""
 
     trainer: Optional[pl.Trainer] = None
 
     def state_dict(self) -> Dict[str, int]:
+        """Return how far the current epoch is."""
         if self.trainer is None or not isinstance(self.sampler, _TrainingSampler):
             return {}
         done = self.trainer.fit_loop.epoch_loop.batch_progress.current.state_dict()["processed"]
@@ -53,6 +54,7 @@ class _TrainingLoader(DataLoader):
         return {"epoch": self.sampler.epoch, "batches": done if begun else 0}
 
     def load_state_dict(self, state: Dict[str, int]) -> None:
+        """Skip what an epoch has done."""
         if state.get("batches") and isinstance(self.sampler, _TrainingSampler):
             self.sampler.set_epoch(state["epoch"])
             self.sampler.skipped = state["batches"] * (self.batch_size or 1)
@@ -65,14 +67,14 @@ def loader_of(
     trainer: Optional[pl.Trainer],
     shuffle: bool = False,
 ) -> DataLoader:
-    """Load a dataset in batches.
+    """Make a loader of batches.
 
     Args:
         dataset: the dataset.
         batch_size: number of sounds in a batch.
-        num_workers: number of loading processes; as many as pay when None.
-        trainer: the trainer, if there is one, which may consist of several processes.
-        shuffle: whether it is for training: in another order in each epoch.
+        num_workers: number of loading processes. None stands for as many as pay.
+        trainer: the trainer, if there is one. It may consist of several processes.
+        shuffle: whether the loader is for training, with another order in each epoch.
     """
     sampler = _sampler(dataset, trainer, shuffle)
     on_gpu = torch.cuda.is_available()
@@ -100,11 +102,11 @@ def loader_of(
 def _sampler(
     dataset: AudioDataset, trainer: Optional[pl.Trainer], shuffle: bool
 ) -> Optional[DistributedSampler]:
-    """Return which sounds this process gets, in which order.
+    """Make the sampler of the sounds that this process gets, in their order.
 
-    The order of an epoch follows from the seed and the epoch's number alone, so that a resumed run
-    goes on with it. In validation and test no sound counts twice for the sake of processes that get
-    equally many.
+    The order of an epoch depends only on the seed and the number of the epoch, so that a resumed
+    run goes on with it. In validation and test no sound counts twice only because each process
+    should get the same number.
     """
     processes, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
     if shuffle:

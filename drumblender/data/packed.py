@@ -1,29 +1,28 @@
 """A dataset in one file, which is read ten times faster than two files per sound.
 
 Most of the time that a published dataset takes to load goes into opening files, parsing headers and
-unpacking the archives of ``torch.save``; on a network disk it is all of it. Packed, a sound is one
-position in one file, where its tensors lie beside each other as they are in memory.
+unpacking the archives of ``torch.save``; on a network disk it is all of it. In a pack, a sound is
+one position in one file, where its tensors lie beside each other as they are in memory.
 
-The pack is a file in the format of safetensors [1], whose tensors are
+The pack is a file in the format of safetensors [1]. Its tensors are
 
     data    float32 (total,)               all sounds, one after the other, field after field
-    begin   int64 (sounds, fields)         where in ``data`` a field of a sound begins
-    shape   int64 (sounds, fields, 3)      its shape, after -1 for dimensions that it has not
+    begin   int64 (sounds, fields)         position in ``data`` where a field of a sound begins
+    shape   int64 (sounds, fields, 3)      its shape, behind a -1 for each dimension that it lacks
     stamp   int64 (sounds, fields, 2)      size and time (ns) of the file that it was made of
-    crc     int64 (sounds, fields)         of its bytes
+    crc     int64 (sounds, fields)         CRC-32 of its bytes
     names   uint8                          JSON: key and file names of each sound
 
-It stands beside the files, is made of them, and holds the values that reading them gives. When one
-of them has changed since, the pack is not used. What it is read with is positioned reads into fresh
-tensors: a memory map saves a twentieth of a millisecond, but kills the process when the file is cut
-or the network disk fails, and shows every in-place change of an item in the next epoch.
+It lies beside the files, is made of them, and holds the values that reading them gives. If one of
+them has changed since, the pack is not used. Positions of the file are read into fresh tensors. A
+memory map would save a twentieth of a millisecond, but it kills the process when the file is cut or
+the network disk fails, and it shows every in-place change of an item in the next epoch.
 
 [1] https://huggingface.co/docs/safetensors
 """
 
 import json
 import os
-import threading
 import weakref
 import zlib
 from pathlib import Path
@@ -35,6 +34,7 @@ from torch import Tensor
 
 from drumblender.errors import DrumblenderError
 from drumblender.files import atomic
+from drumblender.files.positions import read_at, read_into
 from drumblender.files.progress import progress
 
 PACKED_FILE = "packed.safetensors"
@@ -44,8 +44,6 @@ _TYPES = {"F32": np.float32, "I64": np.int64, "U8": np.uint8}
 _REMEDY = "pack the dataset again with drumblender-dataset CONFIG --pack, or remove that file"
 
 
-_ONE_AT_A_TIME = threading.Lock()
-
 # What making sense of damaged bytes may raise.
 _DAMAGED = (
     ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError,
@@ -54,18 +52,20 @@ _DAMAGED = (
 
 
 class Unfit(Exception):
-    """A pack that does not hold a dataset as it is now; the message is the reason."""
+    """The error of a pack that does not hold a dataset as it is now. The message is the reason."""
 
 
 class PackedSounds:
-    """Reads sounds of a pack; can be pickled, and used by processes that are forked or spawned.
+    """A reader of the sounds of a pack.
+
+    It can be pickled, and used by processes that are forked or spawned.
 
     Args:
-        path: of the pack.
-        dataset: whose sounds are read, by their index in it.
+        path: the pack.
+        dataset: dataset whose sounds are read, by their index in it.
 
     Raises:
-        Unfit: when the pack does not hold that dataset as it is now.
+        Unfit: if the pack does not hold that dataset as it is now.
     """
 
     def __init__(self, path: Path, dataset: Any):
@@ -78,6 +78,7 @@ class PackedSounds:
             raise Unfit("it is broken") from error
 
     def _read_index(self, dataset: Any) -> None:
+        """Find where the sounds of a dataset lie, and check that they are those of the dataset."""
         header, metadata = self._header()
         fields = json.loads(metadata["fields"])
         wanted = list(dataset.file_fields())
@@ -112,7 +113,11 @@ class PackedSounds:
             raise Unfit(f"{changed} has changed since")
 
     def read(self, index: int, field: str) -> Tensor:
-        """One field of a sound, by its index in the dataset."""
+        """Read one field of a sound, by its index in the dataset.
+
+        Raises:
+            DrumblenderError: if the file cannot be read, or was replaced while in use.
+        """
         column = self._column[field]
         tensor = torch.empty([n for n in self._shape[index, column].tolist() if n >= 0])
         start = _DATA_START + 4 * int(self._begin[index, column])
@@ -120,7 +125,7 @@ class PackedSounds:
         return tensor
 
     def damaged(self) -> List[int]:
-        """Indices of the sounds whose bytes are not those that were written."""
+        """List the indices of the sounds whose bytes are not those that were written."""
         return [
             index
             for index in range(len(self._begin))
@@ -134,6 +139,7 @@ class PackedSounds:
         return {**self.__dict__, "_file": None}
 
     def _open(self) -> None:
+        """Open the file. It is closed with this object."""
         try:
             self._file = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except OSError as error:
@@ -141,12 +147,14 @@ class PackedSounds:
         weakref.finalize(self, os.close, self._file).atexit = False
 
     def _status(self) -> List[int]:
+        """Return what tells this file apart from one that has replaced it."""
         return _stamp(os.fstat(self._file))
 
     def _header(self) -> Tuple[Dict[str, Any], Dict[str, str]]:
+        """Read the header: an entry for each tensor, and the metadata."""
         try:
-            length = int(np.frombuffer(_read_at(self._file, 8, 0), "<u8")[0])
-            header = json.loads(_read_at(self._file, min(length, _DATA_START), 8))
+            length = int(np.frombuffer(read_at(self._file, 8, 0), "<u8")[0])
+            header = json.loads(read_at(self._file, min(length, _DATA_START), 8))
             metadata = header.pop("__metadata__")
             end = 8 + length + max(entry["data_offsets"][1] for entry in header.values())
         except OSError as error:
@@ -158,6 +166,7 @@ class PackedSounds:
         return header, metadata
 
     def _array(self, header: Dict[str, Any], name: str) -> np.ndarray:
+        """Read one of the tensors that lie behind the sounds."""
         entry = header[name]
         array = np.empty(entry["shape"], _TYPES[entry["dtype"]])
         start = _DATA_START + entry["data_offsets"][0]
@@ -165,6 +174,7 @@ class PackedSounds:
         return array
 
     def _read_into(self, buffer: np.ndarray, start: int) -> None:
+        """Fill a buffer from a position on, wherever this object has come to."""
         if self._file is None:  # in another process
             try:
                 self._open()
@@ -176,7 +186,7 @@ class PackedSounds:
         while len(view):
             try:
                 # A position of its own for each read: forked processes share the file's.
-                count = _read_into(file, view, start)
+                count = read_into(file, view, start)
             except OSError as error:
                 raise DrumblenderError(
                     f"{self.path} cannot be read ({error.strerror}); {_REMEDY}."
@@ -187,7 +197,11 @@ class PackedSounds:
 
 
 def find(dataset: Any) -> Optional[PackedSounds]:
-    """Return the pack of a dataset. It is None if there is none, or none that fits."""
+    """Find the pack of a dataset.
+
+    Returns:
+        The pack. It is None if there is none, or if it does not fit, of which a warning tells.
+    """
     path = dataset.data_dir / PACKED_FILE
     if not path.exists():
         return None
@@ -207,11 +221,11 @@ def write(dataset: Any, known: Mapping[str, Sequence[int]]) -> Path:
     """Pack a dataset, and check what was written.
 
     Args:
-        dataset: of all its sounds.
-        known: file name -> size and CRC-32, where that is known, that it has to have.
+        dataset: dataset of all its sounds.
+        known: maps file names to the size and the CRC-32 that they have to have, if that is known.
 
     Raises:
-        DrumblenderError: when a file is missing, broken or not what it was, or the disk is full.
+        DrumblenderError: if a file is missing, broken or not what it was, or if the disk is full.
     """
     path = dataset.data_dir / PACKED_FILE
     fields = dataset.file_fields()
@@ -252,7 +266,7 @@ def write(dataset: Any, known: Mapping[str, Sequence[int]]) -> Path:
 
 
 def verify(dataset: Any) -> List[str]:
-    """Return what is wrong with the pack of a dataset, one sentence each."""
+    """List what is wrong with the pack of a dataset, one sentence each."""
     path = dataset.data_dir / PACKED_FILE
     if not path.exists():
         return []
@@ -267,7 +281,7 @@ _INDEX = {"begin": (), "shape": (3,), "stamp": (2,), "crc": ()}
 
 
 def _finish(file: BinaryIO, total: int, tensors: Dict[str, Any], dataset: Any) -> None:
-    """Write what says where things are, and the header."""
+    """Write the tensors that say where things are, and the header."""
     header: Dict[str, Any] = {
         "__metadata__": {
             "format": _FORMAT,
@@ -297,6 +311,7 @@ def _finish(file: BinaryIO, total: int, tensors: Dict[str, Any], dataset: Any) -
 
 
 def _check_known(path: Path, known: Optional[Sequence[int]]) -> None:
+    """Refuse a file that is not what it was when it was made."""
     if known is None:
         return
     data = path.read_bytes()
@@ -307,7 +322,7 @@ def _check_known(path: Path, known: Optional[Sequence[int]]) -> None:
 
 
 def _changed(dataset: Any, fields: List[str], stamps: np.ndarray) -> Optional[Path]:
-    """Find a file that is not what was packed. A file that is not there any more does not count."""
+    """Find a file that is not what was packed. A file that is gone does not count."""
     # One listing per folder: on a network disk a million calls of stat are slow.
     listings: Dict[str, Dict[str, List[int]]] = {}
     for key, row in zip(dataset.keys, stamps.tolist()):
@@ -321,6 +336,7 @@ def _changed(dataset: Any, fields: List[str], stamps: np.ndarray) -> Optional[Pa
 
 
 def _list(folder: Path) -> Dict[str, List[int]]:
+    """List the files of a folder, each with its stamp."""
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as entries:
@@ -328,23 +344,5 @@ def _list(folder: Path) -> Dict[str, List[int]]:
 
 
 def _stamp(status: os.stat_result) -> List[int]:
+    """Return the size and the time of a file, by which a change shows."""
     return [status.st_size, status.st_mtime_ns]
-
-
-def _read_into(file: int, view: memoryview, start: int) -> int:
-    """Read bytes of a file from a position on; gives how many came."""
-    if hasattr(os, "preadv"):
-        return os.preadv(file, [view], start)
-    data = _read_at(file, len(view), start)
-    view[: len(data)] = data
-    return len(data)
-
-
-def _read_at(file: int, count: int, start: int) -> bytes:
-    """Bytes of a file from a position on, wherever threads and other processes read it."""
-    if hasattr(os, "pread"):
-        return os.pread(file, count, start)
-    # Windows, where processes share no open files.
-    with _ONE_AT_A_TIME:
-        os.lseek(file, start, os.SEEK_SET)
-        return os.read(file, count)

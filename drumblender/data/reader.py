@@ -1,9 +1,9 @@
-"""Reading the files of a dataset: metadata, audio and features.
+"""Readers of the files of a dataset: metadata, audio and features.
 
-On disk a dataset is ``<data_dir>/<meta_file>``, a JSON object of key -> {``filename``, ``type``,
-``sample_pack_key``, ``instrument``, ``feature_file``}, with paths relative to ``data_dir``; mono
-WAV files that all have the same rate and length; and feature files, float32 tensors
-(3, modes, frames) written by ``torch.save``.
+A dataset is a folder with ``meta_file``, a JSON object that maps keys to {``filename``, ``type``,
+``sample_pack_key``, ``instrument``, ``feature_file``}, with paths relative to the folder. Audio
+files are mono WAV files of the same rate and length. Feature files are float32 tensors (3, modes,
+frames) that ``torch.save`` wrote.
 """
 
 import json
@@ -32,7 +32,7 @@ def read_metadata(path: Path) -> Metadata:
     """Read the metadata of a preprocessed dataset.
 
     Raises:
-        DrumblenderError: when there is none, or it has another form or no sound.
+        DrumblenderError: if there is no metadata, if it has another form, or if it names no sound.
     """
     if not path.is_file():
         raise DrumblenderError(
@@ -79,10 +79,18 @@ def _is_path(name: Any) -> bool:
 
 
 def load_audio(path: Path, sample_rate: int, num_samples: int) -> Tensor:
-    """Read a mono file that has to have the given rate and length.
+    """Read a mono file that has to have a given rate and length.
+
+    Args:
+        path: the file.
+        sample_rate: in Hz.
+        num_samples: number of samples.
 
     Shape:
         - Output: (1, num_samples), float32
+
+    Raises:
+        DrumblenderError: if the file is missing or broken, or has another form.
     """
     try:
         samples, rate = soundfile.read(_NAME(path), dtype="float32", always_2d=True)
@@ -107,7 +115,11 @@ def load_audio(path: Path, sample_rate: int, num_samples: int) -> Tensor:
 
 
 def load_features(path: Path) -> Tensor:
-    """Read modal parameters (3, modes, frames)."""
+    """Read modal parameters (3, modes, frames).
+
+    Raises:
+        DrumblenderError: if the file is missing or broken, or holds no such tensor.
+    """
     try:
         parameters = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
@@ -124,16 +136,19 @@ def load_features(path: Path) -> Tensor:
 
 
 def files_of(item: Mapping[str, Any]) -> List[str]:
-    """Names of the files that the metadata of one sound names."""
+    """List the files that the metadata of one sound names."""
     return [item[name] for name in _FILE_FIELDS if item.get(name) is not None]
 
 
 def refuse_outside(path: Path, metadata: Metadata) -> None:
-    """Refuse metadata that names files outside of the dataset, which would be written anew.
+    """Refuse metadata that names files outside of the dataset, which would be written to.
 
     Args:
-        path: of the metadata, for the message.
+        path: the metadata's file, for the message.
         metadata: the metadata.
+
+    Raises:
+        DrumblenderError: if it names such a file.
     """
     for item in metadata.values():
         for name in files_of(item):

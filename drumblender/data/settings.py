@@ -1,7 +1,7 @@
-"""What the files of a dataset depend on besides the recordings, and the file that says so.
+"""Settings of a dataset, on which its files depend besides the recordings, and the settings file.
 
-The settings file ``drumblender.json`` also lists what became of the recordings: which were skipped,
-cut or left out, and why.
+The settings file ``drumblender.json`` also lists which recordings were skipped, cut or left out,
+and why.
 """
 
 import json
@@ -27,12 +27,13 @@ NOT_READABLE = (
 
 @dataclass(frozen=True)
 class DatasetSettings:
-    """What a dataset's files depend on besides the recordings.
+    """The settings that the files of a dataset depend on, besides the recordings.
 
     Attributes:
-        sample_rate: of the audio, in Hz.
-        num_samples: of every sound.
-        analysis: how modal features are measured; None for a dataset without features.
+        sample_rate: sample rate of the audio, in Hz.
+        num_samples: number of samples of every sound.
+        analysis: settings by which modal features are measured. None for a dataset without
+            features.
         silence_db: level in dB relative to full scale. A sound begins with the first frame whose
             RMS is above it.
     """
@@ -43,16 +44,16 @@ class DatasetSettings:
     silence_db: float = -60.0
 
     def to_json(self) -> Dict[str, Any]:
-        """As stored in ``drumblender.json``."""
+        """Return the settings in the form of ``drumblender.json``."""
         version = {} if self.analysis is None else {"analysis_version": self.analysis.version}
         return {"format": FORMAT_VERSION, **asdict(self), **version}
 
 
 def read_settings(folder: Path) -> Optional[Dict[str, Any]]:
-    """Read the settings file of a dataset; None where there is none, as in published datasets.
+    """Read the settings file of a dataset. Published datasets have none, which gives None.
 
     Raises:
-        DrumblenderError: when it is broken or of a newer version of the package.
+        DrumblenderError: if the file is broken, or written by a newer version of the package.
     """
     path = folder / SETTINGS_FILE
     if not path.is_file():
@@ -140,12 +141,16 @@ def _is_description(stored: Mapping[str, Any]) -> bool:
 
 
 def _are_pairs(entries: Iterable[Any]) -> bool:
-    """Return whether each entry is two texts."""
+    """Return whether each entry consists of two texts."""
     return all(len(entry) == 2 and {type(text) for text in entry} == {str} for entry in entries)
 
 
 def checked_seconds(number: float) -> float:
-    """Return a duration; raises ``ValueError`` where a number is none."""
+    """Return a duration as a number.
+
+    Raises:
+        ValueError: if it is negative or not finite.
+    """
     if not 0 <= number < math.inf:
         raise ValueError(number)
     return float(number)

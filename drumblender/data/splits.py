@@ -1,9 +1,9 @@
-"""Which sounds train, validate and test: pure functions on a dataset's metadata.
+"""Splits, which say which sounds train, validate and test: pure functions of a dataset's metadata.
 
-Everything is ordered by a hash of the seed and the name at hand, never by a library's random
-generator, so that the same seed gives the same splits on every machine and in every version of
-Python and PyTorch. Sounds are filtered first and split afterwards, so that every split of a
-filtered dataset holds its share.
+Everything is ordered by a hash of the seed and of a name, never by a library's random generator.
+The same seed gives the same splits on every machine and in every version of Python and PyTorch.
+Sounds are filtered first and split afterwards, so that every split of a filtered dataset has its
+share.
 """
 
 import hashlib
@@ -22,15 +22,18 @@ def select(
     sample_types: Optional[Sequence[str]] = None,
     instruments: Optional[Sequence[str]] = None,
 ) -> List[str]:
-    """Return the keys of the sounds that have one of the types and one of the instruments, sorted.
+    """Select the sounds that have one of the types and one of the instruments.
 
     Args:
-        metadata: key -> {``type``, ``sample_pack_key``, ``instrument``, ...}.
-        sample_types: ``acoustic``, ``electronic``; all when None.
-        instruments: ``kick``, ``snare``, ...; all when None.
+        metadata: maps keys to {``type``, ``sample_pack_key``, ``instrument``, ...}.
+        sample_types: ``acoustic``, ``electronic``. None stands for all.
+        instruments: ``kick``, ``snare``, ... None stands for all.
+
+    Returns:
+        Their keys, sorted.
 
     Raises:
-        UsageError: when a filter is empty or nothing passes them all.
+        UsageError: if no sound passes the filters.
 
     >>> metadata = {"a": {"type": "acoustic", "instrument": "kick"},
     ...             "b": {"type": "acoustic", "instrument": "snare"}}
@@ -60,18 +63,23 @@ def split(
 ) -> Dict[str, List[str]]:
     """Divide keys into 80 % train, 10 % val and 10 % test.
 
-    A single sound is in every split: such a dataset exists to be overfitted. Sounds that are the
-    same (``duplicate_of`` in the metadata) stay together; they count as the first of them, so that
-    a dataset without such sounds is divided as it always was.
+    A single sound is in every split, because such a dataset exists to be overfitted. Sounds that
+    are the same (``duplicate_of`` in the metadata) stay together and count as the first of them. A
+    dataset without such sounds is thus divided as it always was.
 
     Args:
-        metadata: key -> {``type``, ``sample_pack_key``, ..., ``duplicate_of`` if so}.
-        keys: those to divide.
+        metadata: maps keys to {``type``, ``sample_pack_key``, ..., ``duplicate_of`` if there is
+            one}.
+        keys: keys to divide.
         strategy: ``random``, or ``sample_pack`` for splits that share no sample pack.
         seed: any integer.
 
     Returns:
-        Split name -> sorted keys. A split may be empty where there are too few sounds or packs.
+        The sorted keys of each split, by its name. A split may be empty if there are too few sounds
+            or packs.
+
+    Raises:
+        UsageError: if the strategy is unknown.
 
     >>> metadata = {str(i): {} for i in range(20)}
     >>> [len(part) for part in split(metadata, list(metadata), "random", seed=0).values()]
@@ -93,6 +101,7 @@ def split(
 
 
 def _random(metadata: Metadata, keys: Sequence[str], seed: int) -> Dict[str, List[str]]:
+    """Divide keys without regard to sample packs."""
     held_out = max(1, int(HELD_OUT_SHARE * len(keys) + 0.5))
     ordered = _shuffled(keys, seed)
     train = max(1, len(ordered) - 2 * held_out)
@@ -104,7 +113,10 @@ def _random(metadata: Metadata, keys: Sequence[str], seed: int) -> Dict[str, Lis
 
 
 def _by_sample_pack(metadata: Metadata, keys: Sequence[str], seed: int) -> Dict[str, List[str]]:
-    """Greedy, one type after the other, so that each split has its share of both types."""
+    """Divide keys by whole sample packs, so that each split has its share of both types.
+
+    The choice is greedy, one type after the other.
+    """
     types: Dict[str, Dict[str, List[str]]] = {}
     for key in keys:
         item = metadata[key]
@@ -133,7 +145,7 @@ def _by_sample_pack(metadata: Metadata, keys: Sequence[str], seed: int) -> Dict[
 
 
 def _fill(free: Sequence[str], packs: Mapping[str, Sequence[str]], target: float) -> List[str]:
-    """Packs that together come close to ``target`` sounds, leaving at least one for training."""
+    """Choose packs that together come close to ``target`` sounds, but leave at least one."""
     spare = len(free) - 1
     chosen: List[str] = []
     count = 0
@@ -151,6 +163,7 @@ def _fill(free: Sequence[str], packs: Mapping[str, Sequence[str]], target: float
 
 
 def _shuffled(names: Iterable[str], seed: int) -> List[str]:
+    """Order names by a hash of the seed and the name."""
     return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())
 
 

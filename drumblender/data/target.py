@@ -1,4 +1,4 @@
-"""The dataset that a configuration describes, whether it is there or not."""
+"""The dataset that a configuration describes, whether it exists yet or not."""
 
 import inspect
 from dataclasses import dataclass, field
@@ -17,11 +17,11 @@ class Target:
     Attributes:
         data_dir: folder of the dataset.
         meta_file: name of its metadata, and of the raw metadata, if there is some.
-        settings: the settings that it has to have.
+        settings: settings that it has to have.
         dataset_class: class that reads it.
         dataset_kwargs: further arguments of that class.
-        raw_dir: the raw folder, where the dataset is made of recordings.
-        raw_meta_file: raw metadata, where it is not ``meta_file`` in the raw folder.
+        raw_dir: raw folder, if the dataset is made of recordings.
+        raw_meta_file: raw metadata, if it is not ``meta_file`` in the raw folder.
     """
 
     data_dir: Path
@@ -33,11 +33,15 @@ class Target:
     raw_meta_file: Optional[Path] = None
 
     def is_there(self) -> bool:
-        """Return whether the dataset stands in ``data_dir``."""
+        """Return whether the dataset exists in ``data_dir``."""
         return (self.data_dir / self.meta_file).is_file()
 
     def check_settings(self) -> None:
-        """Refuse a dataset that was made with other settings."""
+        """Refuse a dataset that was made with other settings.
+
+        Raises:
+            UsageError: if a setting differs. The message names it.
+        """
         stored = read_settings(self.data_dir)
         if stored is not None:
             refuse_other(self.data_dir, stored, self.settings, any_version=True)
@@ -66,5 +70,6 @@ class Target:
         return self._open(folder or self.data_dir, **{**self.dataset_kwargs, **filters})
 
     def _open(self, folder: Path, **options: Any) -> AudioDataset:
+        """Open the dataset in a folder with further arguments of its class."""
         rate, length = self.settings.sample_rate, self.settings.num_samples
         return self.dataset_class(folder, self.meta_file, rate, length, **options)

@@ -56,6 +56,7 @@ def _make_features_in_batches(device: str, recipes: Sequence[Recipe]) -> Outcome
     with ThreadPoolExecutor(available_cores()) as pool:
 
         def read(batch: Sequence[Recipe]) -> List[Future]:
+            """Begin to read the sounds of a batch."""
             return [pool.submit(lambda r: reuse(r) or stored_audio(r), recipe) for recipe in batch]
 
         ahead = read(batches[0])

@@ -64,7 +64,7 @@ def _stamp(numbers: Sequence[int]) -> Stamp:
 
 
 class Appended:
-    """A text file that grows, and that has at once what is written to it."""
+    """A text file that grows. What is written to it is in the file at once."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -75,6 +75,11 @@ class Appended:
         return self
 
     def write(self, text: str) -> None:
+        """Append text.
+
+        Raises:
+            DrumblenderError: if the disk refuses it.
+        """
         with atomic.disk_errors(self._path):
             self._file.write(text)
             self._file.flush()
@@ -85,7 +90,7 @@ class Appended:
 
 
 def file_stamp(path: Path) -> Optional[Stamp]:
-    """Size and checksum of a file; None when it cannot be read."""
+    """Return the size and the checksum of a file, or None if it cannot be read."""
     try:
         data = path.read_bytes()
     except OSError:

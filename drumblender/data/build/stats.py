@@ -61,17 +61,21 @@ class Summary:
         lines = [["", *columns]]
 
         def row(name: str, value: Callable[[List[str]], str]) -> None:
+            """Add a row of values, one for each split and one for all."""
             lines.append([name, *(value(keys) if keys else "-" for keys in columns.values())])
 
         def number(field: str, name: str) -> Callable[[List[str]], str]:
+            """Make the function that counts the sounds with a value of a field."""
             return lambda keys: str(
                 sum(str(self.metadata[key].get(field)) == name for key in keys) or ""
             )
 
         def distinct(field: str) -> Callable[[List[str]], str]:
+            """Make the function that counts the values of a field."""
             return lambda keys: str(len({self.metadata[key].get(field) for key in keys}))
 
         def quantile(share: float) -> Callable[[List[str]], str]:
+            """Make the function that gives the seconds which a share of sounds does not exceed."""
             return lambda keys: f"{self._quantile(keys, share):.2f}"
 
         row("sounds", lambda keys: str(len(keys)))
@@ -108,12 +112,13 @@ class Summary:
 
 
 def summarize(target: Target) -> Summary:
-    """Listen to all sounds of a dataset that pass its filters."""
+    """Measure all sounds of a dataset that pass its filters."""
     dataset, options = target.open(), target.dataset_kwargs
     strategy, seed = options.get("split_strategy", "random"), options.get("seed", 0)
     parts = split(dataset.metadata, dataset.keys, strategy, seed)
 
     def seconds(index: int) -> float:
+        """Return after how many seconds a sound is over."""
         loud = np.flatnonzero(np.abs(dataset.audio(index).numpy().ravel()) > AUDIBLE)
         return (loud[-1] + 1) / dataset.sample_rate if len(loud) else 0.0
 

@@ -205,6 +205,7 @@ def _json(packs: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _yaml(config: Path, metadata: Path, folder: Path) -> str:
+    """Write the configuration of a dataset."""
     name = re.sub(r"\W+", "_", config.stem).strip("_") or "own"
     home = config.absolute().parent.resolve()
     # The folder may be a link, whose name shall stay.

@@ -1,4 +1,4 @@
-"""Names of files in a library: which are sounds, and which one somebody means."""
+"""Names of files in a library: which of them are sounds, and which file a name means."""
 
 from bisect import bisect_left
 from pathlib import PurePosixPath

@@ -1,4 +1,4 @@
-"""A raw folder as a whole: whether it holds recordings, and whether all of them have come."""
+"""A raw folder as a whole, which may hold recordings and may be downloaded in part."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Hydrogen's ``drumkit.xml``, of any version: which file belongs to which instrument.
+"""Hydrogen's ``drumkit.xml``, of any version, which says which file belongs to which instrument.
 
 The text comes from the internet. It is read once from front to back without building a tree, and
 declarations that could make it grow are refused.
@@ -26,11 +26,11 @@ _GROWING = re.compile("<!(ENTITY|ATTLIST)")
 
 
 def instruments(xml: bytes) -> List[Tuple[str, str]]:
-    """(file, name of its instrument) of a kit.
+    """List the files of a kit, each with the name of its instrument.
 
     Raises:
-        ValueError: when it is too large or declares entities.
-        xml.etree.ElementTree.ParseError: when it is no XML.
+        ValueError: if the text is too large, or if it declares entities.
+        xml.etree.ElementTree.ParseError: if it is no XML.
 
     >>> xml = b"<drumkit_info><instrumentList><instrument><name>Tom 1</name><layer><filename>a.wav"
     >>> xml += b"</filename></layer></instrument></instrumentList></drumkit_info>"
@@ -74,7 +74,7 @@ def _decoded(xml: bytes) -> Iterator[str]:
 
 
 class _Reader:
-    """Collects instruments while the text is read."""
+    """A target of the parser that collects instruments while the text is read."""
 
     def __init__(self) -> None:
         self.found: List[Tuple[str, str]] = []
@@ -83,16 +83,19 @@ class _Reader:
         self._text: List[str] = []
 
     def start(self, tag: str, attributes: object) -> None:
+        """Enter a tag."""
         self._tags.append(tag.rpartition("}")[2])
         self._text.clear()
         if self._tags[-1] == "instrument":
             self._instruments.append(([], []))
 
     def data(self, text: str) -> None:
+        """Take text inside of a tag."""
         if self._instruments and self._tags[-1] in ("name", "filename"):
             self._text.append(text)
 
     def end(self, tag: str) -> None:
+        """Leave a tag, and take what it says."""
         tag = self._tags.pop()
         text = "".join(self._text)
         self._text.clear()
@@ -108,4 +111,4 @@ class _Reader:
             names.append(text)
 
     def close(self) -> None:
-        """Return what the parser calls at the end; everything is in ``found`` by then."""
+        """Do nothing at the end, when everything is in ``found``."""

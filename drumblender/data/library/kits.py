@@ -1,9 +1,9 @@
 """Drum kits of samplers: what Hydrogen and SFZ kits in a raw folder say about its files.
 
-A Hydrogen kit is a folder with ``drumkit.xml``, or such folders in an archive (``.h2drumkit``); an
+A Hydrogen kit is a folder with ``drumkit.xml``, or an archive of such folders (``.h2drumkit``). An
 SFZ kit is a text file ``.sfz`` beside or above its samples. Both name the instruments that files
-belong to, which the files' own names often do not. Kits come from the internet: a file that cannot
-be read, or that points outside the raw folder, is noted and left out.
+belong to, which the files' own names often do not. Kits come from the internet, so a file that
+cannot be read, or that points outside the raw folder, is noted and left out.
 """
 
 import os
@@ -35,12 +35,12 @@ _LONGEST_PATH = 4096
 
 @dataclass(frozen=True)
 class Mention:
-    """What a kit says about one file.
+    """A statement of a kit about one file.
 
     Attributes:
-        pack: the kit's name, which is that of a sample pack.
+        pack: name of the kit, which is that of a sample pack.
         labels: names of its instrument, the best first.
-        hints: names that count only where nothing else tells the instrument.
+        hints: names that count only if nothing else tells the instrument.
     """
 
     pack: str
@@ -50,17 +50,17 @@ class Mention:
 
 @dataclass
 class Kits:
-    """All kits of a raw folder; files are named by their path in it, with ``/``.
+    """All kits of a raw folder. Files are named by their path in it, with ``/``.
 
     Attributes:
-        mentions: file -> what a kit says about it.
+        mentions: maps files to what a kit says about them.
         descriptions: files that describe kits, and hence are no sounds.
-        packs: folder or archive of a kit -> the kit's name.
-        archives: archive -> its files, sorted. A file in an archive is named as if that were a
-            folder.
-        missing: description -> files that it names and that are not there.
-        broken: description -> why it cannot be read, or not all of it.
-        unusable: file in an archive -> why it cannot be unpacked.
+        packs: maps the folder or archive of a kit to the kit's name.
+        archives: maps archives to their files, sorted. A file in an archive is named as if that
+            were a folder.
+        missing: maps descriptions to files that they name and that do not exist.
+        broken: maps descriptions to why they cannot be read, or not all of them.
+        unusable: maps files in an archive to why they cannot be unpacked.
     """
 
     mentions: Dict[str, Mention] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Kits:
     unusable: Dict[str, str] = field(default_factory=dict)
 
     def archive_of(self, name: str) -> str:
-        """Return the archive that holds a file; empty when none does."""
+        """Return the archive that holds a file, or an empty text if none does."""
         for match in _IN_ARCHIVE.finditer(name):
             if name[: match.end()] in self.archives:
                 return name[: match.end()]
@@ -80,7 +80,7 @@ class Kits:
 
 
 def read_kits(raw_dir: Path, names: Iterable[str]) -> Kits:
-    """Read all kits among the files of a raw folder.
+    """Read all kits among the files of a raw folder. A kit that cannot be read is noted.
 
     Args:
         raw_dir: the folder.
@@ -112,21 +112,21 @@ def read_kits(raw_dir: Path, names: Iterable[str]) -> Kits:
 
 
 def is_description(name: str) -> bool:
-    """Return whether a file describes a kit, going by its name."""
+    """Return whether a file describes a kit, judged by its name."""
     lower = name.lower()
     is_kit = lower.endswith((SFZ, hydrogen.ARCHIVE_SUFFIX))
     return is_kit or lower.rpartition("/")[2] == hydrogen.DESCRIPTION
 
 
 def _reason(error: Exception) -> str:
-    """Return what was wrong with a kit, for a person."""
+    """Say what was wrong with a kit."""
     text = getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
     known = isinstance(error, (DrumblenderError, OSError, ValueError, SyntaxError))
     return printable(text if known else f"{type(error).__name__}: {text}")
 
 
 def _content(raw_dir: Path, name: str) -> bytes:
-    """Return a description that is a file of its own."""
+    """Read a description that is a file of its own."""
     path = raw_dir / name
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -217,7 +217,7 @@ def _is_drumkit_xml(member: PurePosixPath) -> bool:
 
 
 def _hydrogen_mentions(xml: bytes, pack: str) -> List[Tuple[str, Mention]]:
-    """(file, what is said about it), from the description of a Hydrogen kit."""
+    """List the files of a Hydrogen kit, each with what the kit says about it."""
     found = hydrogen.instruments(xml)
     return [(file, Mention(pack, (_label(name),) if name else ())) for file, name in found]
 
@@ -248,13 +248,13 @@ def _read_sfz(raw_dir: Path, name: str, kits: Kits, there: Names) -> None:
 
 
 def _labels(region: Dict[str, str]) -> Tuple[str, ...]:
-    """Return the names that a region and what it is part of have, the region's own first."""
+    """List the names of a region and of what it is part of, the region's own first."""
     names = ("region_label", "group_label", "master_label", "global_label")
     return tuple(_label(region[name]) for name in names if region.get(name))
 
 
 def _key_name(region: Dict[str, str]) -> List[str]:
-    """Return the drum of General MIDI on a region's key; none where the region has several keys."""
+    """Return the drum of General MIDI on a region's key, or nothing if it has several keys."""
     key = region.get("key", region.get("lokey", ""))
     if "key" not in region and region.get("hikey") != key:
         return []

@@ -1,6 +1,6 @@
-"""Whether names of folders and files say that a sound is electronic or acoustic.
+"""Words and machines in names of folders and files that say whether a sound is electronic.
 
-They mostly say what was recorded; whose machine or drum that is stands in the tables of
+Names mostly say what was recorded. Whose machine or drum that is stands in the tables of
 :mod:`drumblender.data.library.makers`.
 """
 
@@ -19,9 +19,9 @@ _LEAST_LETTERS_OF_A_FILE_CODE = 5
 
 
 def said(texts: Sequence[str], file: str) -> str:
-    """Return the type that names say: of machines, or in words; empty where they say none.
+    """Return the type that names say, by machines or in words. It is empty if they say none.
 
-    Folders count more than the file's name, inner ones more than outer ones.
+    Folders count more than the file's name, and inner folders more than outer ones.
 
     Args:
         texts: names of folders, the outer ones first.
@@ -39,7 +39,9 @@ def said(texts: Sequence[str], file: str) -> str:
 
 
 def hinted(texts: Sequence[str], file: str) -> str:
-    """Return the type that names make likely, as :func:`said`; of a file's name, only makers count.
+    """Return the type that names make likely, or an empty text, from the arguments of :func:`said`.
+
+    Of a file's name, only makers count.
 
     >>> hinted(["Korg"], "01"), hinted(["Jazz Kit"], "01"), hinted(["My sounds"], "01")
     ('electronic', 'acoustic', '')
@@ -61,7 +63,7 @@ def hinted(texts: Sequence[str], file: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def without(text: str) -> str:
-    """Return a name without the makers and machines in it.
+    """Remove the makers and machines from a name.
 
     >>> without("rolandtr808-bd"), without("My_BD 01")
     ('bd', 'my bd 01')
@@ -74,12 +76,14 @@ def without(text: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _of_folder(outer: str, text: str) -> str:
+    """Return the type that the name of a folder says, given the names of the folders around it."""
     if _machines().search(text) or _whole(makers.NUMBERS).search(text) or _beside(outer, text):
         return ELECTRONIC
     return _word(text)
 
 
 def _of_file(text: str) -> str:
+    """Return the type that the name of a file says."""
     # At the end of a file's name, 808 is its number in a long row.
     if re.match(rf"{makers.NUMBERS} ", text) or _beside("", text):
         return ELECTRONIC
@@ -92,7 +96,7 @@ def _of_file(text: str) -> str:
 
 
 def _word(text: str) -> str:
-    """Return what is said in words."""
+    """Return the type that a text says in words."""
     return _one(
         acoustic=_whole(f"{makers.SAYS_ACOUSTIC}|{makers.ACOUSTIC_SERIES}").search(text),
         electronic=_whole(makers.SAYS_ELECTRONIC).search(text),
@@ -117,7 +121,7 @@ _CODE = re.compile(r"[a-z]{1,4} ?\d+( [a-z]{1,3})?")
 
 
 def _one(acoustic: object, electronic: object) -> str:
-    """Return the type that is there; none where both are."""
+    """Return the type that was found, or an empty text if it was none or both."""
     if bool(acoustic) == bool(electronic):
         return ""
     return ACOUSTIC if acoustic else ELECTRONIC
@@ -127,7 +131,9 @@ def _one(acoustic: object, electronic: object) -> str:
 
 
 def _spoken(text: str) -> str:
-    """Lower-case runs of letters and of digits, without accents, parted by a space.
+    """Write a name as runs of lower-case letters and of digits, with spaces between them.
+
+    Accents are left out.
 
     >>> _spoken("RolandTR-707"), _spoken("LinnDrum_kit")
     ('roland tr 707', 'linn drum kit')
@@ -139,7 +145,7 @@ def _spoken(text: str) -> str:
 
 
 def _patterns(names: str) -> List[str]:
-    """Patterns of the names in a list.
+    """Make patterns of the names in a list.
 
     >>> _patterns("TR 707 8S, LinnDrum, RX #")
     ['tr ?707', 'tr ?8 ?s', 'linn ?drum', 'rx ?\\\\d+']
@@ -157,6 +163,7 @@ def _patterns(names: str) -> List[str]:
 
 
 def _any(names: str) -> str:
+    """Make one pattern of the names in a list, with the longest first."""
     return "|".join(sorted(_patterns(names), key=len, reverse=True))
 
 
@@ -168,14 +175,14 @@ def _whole(pattern: str) -> Pattern[str]:
 
 @functools.cache
 def _machines() -> Pattern[str]:
-    """Machines whose name says enough, also where the maker's is written together with it."""
+    """Compile machines whose name says enough, with or without the maker's name in front."""
     alone = ",".join(maker.alone for maker in makers.MAKERS if maker.alone)
     return _whole(rf"(?:(?:{_any(_names(makers.MAKERS))}) ?)?(?:{_any(alone)})s?")
 
 
 @functools.cache
 def _glued() -> Pattern[str]:
-    """Machines that count beside their maker, right behind the name."""
+    """Compile machines that count beside their maker, right behind its name."""
     return _whole(
         "|".join(f"(?:{_any(m.names)}) ?(?:{_any(m.beside)})s?" for m in makers.MAKERS if m.beside)
     )
@@ -183,14 +190,14 @@ def _glued() -> Pattern[str]:
 
 @functools.cache
 def _coded() -> Pattern[str]:
-    """Return a maker of machines and a code, which need not be in the table."""
+    """Compile a maker of machines and a code behind it, which need not be in the table."""
     names = _any(_names(makers.ELECTRONIC_MAKERS))
     return _whole(rf"(?:{names}) (?!(?:19|20)\d\d(?!\d))(?:[a-z]{{1,4}} )?\d+")
 
 
 @functools.cache
 def _pairs() -> List[Tuple[Pattern[str], Pattern[str]]]:
-    """Return the names of each maker, and its machines that count beside them."""
+    """Compile the names of each maker, and its machines that count beside them."""
     return [
         (_whole(_any(maker.names)), _whole(f"(?:{_any(maker.beside)})s?"))
         for maker in makers.MAKERS
@@ -200,15 +207,18 @@ def _pairs() -> List[Tuple[Pattern[str], Pattern[str]]]:
 
 @functools.cache
 def _named() -> Pattern[str]:
+    """Compile the names of all makers."""
     return _whole(_any(_names(makers.MAKERS)))
 
 
 @functools.cache
 def _hint(kind: str) -> Pattern[str]:
+    """Compile the names of the makers that make a type likely."""
     return _whole(
         _any(_names(makers.ACOUSTIC_MAKERS if kind == ACOUSTIC else makers.ELECTRONIC_MAKERS))
     )
 
 
 def _names(of: Sequence[Maker]) -> str:
+    """Join the names of makers to one list."""
     return ",".join(maker.names for maker in of)

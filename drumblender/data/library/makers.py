@@ -1,10 +1,10 @@
-"""Who made the instrument that was recorded: drum machines, synthesizers and samplers, and drums.
+"""Makers of drum machines, synthesizers and samplers, and of drums, with what they made.
 
-Names of folders mostly say what was recorded, and not whether that is electronic. These tables know
-it. To add a machine, write its name into the line of its maker.
+Names of folders mostly say which instrument was recorded, and not whether it is electronic. These
+tables know that. To add a machine, write its name into the line of its maker.
 
-How names are written does not matter: ``TR-707`` in a table is found as TR707, tr_707, RolandTR707
-and "Roland TR 707".
+The way in which names are written does not matter: ``TR-707`` in a table is found as TR707, tr_707,
+RolandTR707 and "Roland TR 707".
 """
 
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Maker:
-    """A maker and its machines; lists are divided by commas.
+    """A maker and its machines. Commas divide the lists.
 
     Numbers after a name make a machine each (``TR 707 808`` is TR-707 and TR-808), and ``#`` is any
     number.
 
     Attributes:
-        names: how the maker is written.
+        names: spellings of the maker's name.
         alone: machines whose name says enough.
-        beside: machines whose name is also a word, or a code for other things, so that it only
-            counts beside the maker's.
+        beside: machines whose name is also a word, or a code for other things. They count only
+            beside the maker's name.
     """
 
     names: str

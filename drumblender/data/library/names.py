@@ -1,4 +1,4 @@
-"""What a sound is, by its name: English names of drum-kit parts, General MIDI names, abbreviations.
+"""Recognition of a sound by its name: parts of a drum kit, General MIDI names, abbreviations.
 
 Names of kits and files are all that most libraries say about their sounds. An instrument or a type
 that is not recognized is ``unknown``, which a person can correct in the raw metadata
@@ -84,9 +84,9 @@ GENERAL_MIDI_FIRST_KEY = 27
 
 
 def recognize(text: str) -> str:
-    """Return the instrument that one name says, or ``unknown``.
+    """Recognize the instrument that one name says. It is ``unknown`` if it says none.
 
-    The letters of a machine's code are no abbreviation: a CR-78 has more than cymbals.
+    The letters of a machine's code are no abbreviation, because a CR-78 has more than cymbals.
 
     >>> [recognize(name) for name in ("Hi-Mid Tom", "SD_OH 3", "crash16inch", "custom bottom")]
     ['tom', 'snare', 'cymbals', 'unknown']
@@ -103,13 +103,13 @@ def recognize(text: str) -> str:
 def recognize_instrument(
     name: str, pack: str = "", before: Iterable[str] = (), after: Iterable[str] = ()
 ) -> str:
-    """Return the instrument of a file, by its name, else by its folders', nearest first.
+    """Recognize the instrument of a file by its name, or else by its folders', nearest first.
 
     Args:
         name: path of the file.
-        pack: its sample pack, which counts after the folders.
-        before: what a kit says about it, which counts before its name.
-        after: what counts last.
+        pack: its sample pack, whose name counts after the folders.
+        before: names that a kit gives it, which count before its own.
+        after: names that count last.
 
     >>> recognize_instrument("My Kit/Snares/01.wav")
     'snare'
@@ -124,9 +124,10 @@ def recognize_instrument(
 
 
 def recognize_type(pack: str, name: str) -> str:
-    """Return whether names say that a sound is electronic or acoustic, or else ``unknown``.
+    """Recognize whether a sound is electronic or acoustic, or else ``unknown``.
 
-    What is said counts before what is only likely (see :mod:`drumblender.data.library.machines`).
+    What names say counts before what they only make likely (see
+    :mod:`drumblender.data.library.machines`).
 
     Args:
         pack: the sample pack.
@@ -144,7 +145,7 @@ def recognize_type(pack: str, name: str) -> str:
 
 
 def general_midi_name(key: int) -> str:
-    """Return the drum on a key of General MIDI; empty where there is none.
+    """Return the name of the drum on a key of General MIDI, which is empty if there is none.
 
     >>> general_midi_name(36), general_midi_name(20)
     ('Bass Drum 1', '')
@@ -154,7 +155,7 @@ def general_midi_name(key: int) -> str:
 
 
 def _abbreviated(words: str) -> str:
-    """Return the instrument of the first abbreviation."""
+    """Find the instrument of the first abbreviation."""
     found = [
         (match.start(), instrument)
         for instrument, match in ((i, p.search(words)) for i, p in _ABBREVIATIONS.items())
@@ -164,6 +165,6 @@ def _abbreviated(words: str) -> str:
 
 
 def _words(name: str) -> str:
-    """Lower-case words: split at capitals, digits and punctuation."""
+    """Split a name into lower-case words, at capitals, digits and punctuation."""
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     return " ".join(re.findall(r"[^\W\d_]+", name.lower()))

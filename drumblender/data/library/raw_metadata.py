@@ -1,8 +1,9 @@
-"""Raw metadata: what a person says about the sounds of a raw folder.
+"""Raw metadata, by which a person describes the sounds of a raw folder.
 
-It is JSON: sample pack -> {``type``: acoustic|electronic|unknown, ``folders``: a list of paths, or
-name -> {``path``, any further keys}}. Paths are relative to the raw folder and name a folder, a
-drum kit (see :mod:`drumblender.data.library.kits`) or a single file.
+It is JSON, and maps each sample pack to {``type``: acoustic, electronic or unknown, ``folders``}.
+The folders are a list of paths, or map names to {``path``, any further keys}. Paths are relative to
+the raw folder. Each names a folder, a drum kit (see :mod:`drumblender.data.library.kits`) or a
+single file.
 """
 
 import json
@@ -14,10 +15,10 @@ from drumblender.errors import DrumblenderError
 
 
 def read_raw_metadata(path: Path) -> Dict[str, Dict[str, Any]]:
-    """Read raw metadata: sample pack -> its ``type`` and ``folders``.
+    """Read raw metadata, which maps sample packs to their ``type`` and ``folders``.
 
     Raises:
-        DrumblenderError: when it has another form.
+        DrumblenderError: if it has another form.
     """
     try:
         # With the mark that some editors write, and names that earlier versions wrote as bytes.
@@ -42,7 +43,10 @@ def folders_of(pack: str, content: Mapping[str, Any], path: Path) -> Iterator[Di
     Args:
         pack: name of the sample pack.
         content: what the raw metadata says about it.
-        path: of the raw metadata, for messages.
+        path: file of the raw metadata, for messages.
+
+    Raises:
+        DrumblenderError: if a folder has no path, or an unknown type.
     """
     folders = content["folders"]
     for folder in folders.values() if isinstance(folders, dict) else folders:
@@ -57,6 +61,6 @@ def folders_of(pack: str, content: Mapping[str, Any], path: Path) -> Iterator[Di
 
 
 def _check_type(entry: Mapping[str, Any], name: str) -> None:
-    """Refuse a type that there is not."""
+    """Refuse a type that does not exist."""
     if entry.get("type") not in (None, *TYPES, UNKNOWN):
         raise DrumblenderError(f"{name} is of type {entry['type']!r}; write {' or '.join(TYPES)}.")

@@ -1,8 +1,8 @@
-"""What is in a raw folder of recordings: sounds with their sample pack, type and instrument.
+"""The content of a raw folder: sounds with their sample pack, type and instrument.
 
-Raw metadata, where there is some, says so (see :mod:`~drumblender.data.library.raw_metadata`).
-Without it every sub-folder of the raw folder is a sample pack, and so is every kit. What nobody
-says is recognized from names.
+Raw metadata says which they are, if there is some (see
+:mod:`~drumblender.data.library.raw_metadata`). Without it every sub-folder of the raw folder is a
+sample pack, and so is every kit. What nobody says is recognized from names.
 """
 
 import os
@@ -25,11 +25,11 @@ PathLike = Union[str, Path]
 
 @dataclass(frozen=True)
 class Library:
-    """What is in a raw folder.
+    """The content of a raw folder.
 
     Attributes:
         sounds: all files that may be sounds, sorted by key.
-        left_out: (file, reason) of the files that the raw metadata does not name.
+        left_out: files that the raw metadata does not name, each with a reason.
     """
 
     sounds: List[RawSound]
@@ -37,7 +37,7 @@ class Library:
 
 
 def find_sounds(raw_dir: Path, meta_file: PathLike) -> List[RawSound]:
-    """Return the sounds of :func:`read_library`."""
+    """Find the sounds of a raw folder, as :func:`read_library` does."""
     return read_library(raw_dir, meta_file).sounds
 
 
@@ -46,8 +46,12 @@ def read_library(raw_dir: Path, meta_file: PathLike) -> Library:
 
     Args:
         raw_dir: the raw folder.
-        meta_file: raw metadata, relative to the raw folder; the folder structure counts when it
-            does not exist.
+        meta_file: raw metadata, relative to the raw folder. If it does not exist, folders are
+            sample packs.
+
+    Raises:
+        DrumblenderError: if there is no such folder, if it holds no files, or if its metadata names
+            none of them.
     """
     if not os.path.isdir(raw_dir):
         raise DrumblenderError(
@@ -107,7 +111,7 @@ def read_library(raw_dir: Path, meta_file: PathLike) -> Library:
 def _left_out(
     listing: "_Listing", kits: Kits, sounds: Mapping[str, RawSound], own: str
 ) -> List[Tuple[str, str]]:
-    """Files that the metadata does not name, and that describe no kit, each with the reason."""
+    """List the files that neither the metadata names nor kits use, each with a reason."""
     known = {posixpath.normpath(name) for name in sounds}  # metadata may say a/../b
     used = {sound.archive for sound in sounds.values()}
     known |= kits.descriptions - kits.archives.keys()
@@ -129,7 +133,7 @@ def _name_of(raw_dir: Path, path: Path) -> str:
 
 
 def pack_folders(raw_dir: Path) -> Dict[str, List[str]]:
-    """Sample pack -> its folders and files, as they are without raw metadata."""
+    """List the folders and files of each sample pack, as they are without raw metadata."""
     listing = _Listing(raw_dir)
     packs = _packs_of_folders(listing, listing.kits())
     return {
@@ -139,11 +143,12 @@ def pack_folders(raw_dir: Path) -> Dict[str, List[str]]:
 
 
 def _packs_of_folders(listing: "_Listing", kits: Kits) -> Dict[str, Dict[str, Any]]:
-    """Raw metadata where there is none: each kit and each folder is a sample pack."""
+    """Make raw metadata where there is none, with each kit and each folder as a sample pack."""
     packs: Dict[str, Dict[str, Any]] = {}
     raw_dir = listing.raw_dir
 
     def add(pack: str, path: str) -> None:
+        """Add a path to a sample pack."""
         packs.setdefault(pack, {"folders": []})["folders"].append(path)
 
     for folder, pack in sorted(kits.packs.items()):
@@ -168,7 +173,7 @@ def _candidates(
         pack: the sample pack that the folder belongs to.
 
     Yields:
-        (file, why it cannot be a sound, or nothing).
+        The name of a file, and why it cannot be a sound, or an empty text.
     """
     name = str(folder)
     archive = name if name in kits.archives else kits.archive_of(name)
@@ -204,7 +209,7 @@ def _candidates(
 
 
 def _is_junk(name: str) -> bool:
-    """Return whether a file or a folder that it is in is what an operating system left behind."""
+    """Return whether an operating system left a file behind, or a folder that it is in."""
     return any(map(is_junk, PurePosixPath(name).parts))
 
 
@@ -215,8 +220,8 @@ class _Listing:
         raw_dir: the raw folder.
 
     Attributes:
-        files: name -> why it cannot be read, or nothing. A folder is among them only where it
-            cannot be read.
+        files: maps names to why they cannot be read, or to an empty text. A folder is among them
+            only if it cannot be read.
     """
 
     def __init__(self, raw_dir: Path):
@@ -225,15 +230,15 @@ class _Listing:
         self._sorted = sorted(self.files)
 
     def kits(self) -> Kits:
-        """Return the kits among the files."""
+        """Read the kits among the files."""
         return read_kits(self.raw_dir, (n for n, problem in self.files.items() if not problem))
 
     def under(self, folder: str, as_said: bool = False) -> Dict[str, str]:
-        """Return the files of one folder, or one file, as in ``files``.
+        """Return the files of one folder, or one file, in the form of ``files``.
 
         Args:
-            folder: a name relative to the raw folder.
-            as_said: whether somebody names it, so that it is read by that name.
+            folder: name relative to the raw folder.
+            as_said: whether metadata says the name, so that it is read by that name.
         """
         found = {name: self.files[name] for name in under(self._sorted, folder)}
         # Raw metadata may name by a link what the listing has by its own name, or what is hidden.

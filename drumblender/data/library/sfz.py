@@ -1,7 +1,7 @@
-"""SFZ kits: which file plays on which key, and what it is called (https://sfzformat.com).
+"""SFZ kits, which say which file plays on which key, and what it is called (https://sfzformat.com).
 
 The text comes from the internet. It is read once from front to back, in time that grows with its
-length; what it includes and what it defines may not make it larger than a kit can be.
+length. What it includes and what it defines may not make it larger than a kit can be.
 """
 
 import re
@@ -40,13 +40,13 @@ Find = Callable[[str], Optional[str]]  # the name of the file that a path means,
 
 @dataclass
 class SfzKit:
-    """What an SFZ kit says.
+    """The content of an SFZ kit.
 
     Attributes:
-        regions: the opcodes that hold for each region that plays a file. ``sample`` comes with
-            ``default_path`` in front.
+        regions: opcodes of each region that plays a file, including those that it inherits.
+            ``default_path`` stands in front of ``sample``.
         parts: names of the files that it includes.
-        problems: what could not be read.
+        problems: sentences about what could not be read.
     """
 
     regions: List[Region] = field(default_factory=list)
@@ -54,7 +54,7 @@ class SfzKit:
     problems: List[str] = field(default_factory=list)
 
     def note(self, problem: str) -> None:
-        """Enter what could not be read; the first few say enough."""
+        """Add a problem. Only the first few are kept."""
         if len(self.problems) < 3:
             self.problems.append(problem)
 
@@ -63,12 +63,13 @@ def read_sfz(name: str, load: Load, find: Find) -> SfzKit:
     """Read a kit with all that it includes.
 
     Args:
-        name: of the kit's file.
-        load: gives the content of a file.
-        find: gives the name of the file that a path means, or None where there is none.
+        name: name of the kit's file.
+        load: function that gives the content of a file.
+        find: function that gives the name of the file that a path means, or None if there is none.
 
     Raises:
-        ValueError: when the file itself is no text.
+        OSError: if the file itself cannot be read.
+        ValueError: if the file itself is no text, or is too large.
     """
     kit = SfzKit()
     lines = _Text(name, load, find, kit).lines(name, ())
@@ -77,7 +78,7 @@ def read_sfz(name: str, load: Load, find: Find) -> SfzKit:
 
 
 def sfz_regions(text: str) -> Iterator[Region]:
-    r"""Return the regions of an SFZ kit without includes that play a file.
+    r"""Read the regions of an SFZ kit that play a file. The kit includes no other file.
 
     >>> kit = "<control> default_path=Kit\\ <group> key=36 <region> sample=Big Kick.wav volume=3"
     >>> next(sfz_regions(kit))
@@ -87,6 +88,7 @@ def sfz_regions(text: str) -> Iterator[Region]:
 
 
 def _decode(data: bytes) -> str:
+    """Decode the text of a file, or refuse one that is no text."""
     if len(data) > _LONGEST_TEXT:
         raise ValueError(f"it is larger than {_LONGEST_TEXT >> 20} MiB")
     text = decode(data)
@@ -96,7 +98,14 @@ def _decode(data: bytes) -> str:
 
 
 class _Text:
-    """The lines of a kit with includes in place and defined names replaced."""
+    """The lines of a kit with included files in their places and defined names replaced.
+
+    Args:
+        name: name of the kit's file.
+        load: function that gives the content of a file.
+        find: function that gives the name of the file that a path means.
+        kit: the kit, which gets parts and problems.
+    """
 
     def __init__(self, name: str, load: Load, find: Find, kit: SfzKit):
         self._folder = PurePosixPath(name).parent
@@ -107,6 +116,12 @@ class _Text:
         self._size = 0
 
     def lines(self, name: str, parents: Tuple[str, ...]) -> Iterator[str]:
+        """Yield the lines of a file.
+
+        Args:
+            name: name of the file.
+            parents: names of the files that include it, from the outermost to the innermost.
+        """
         for line in re.split(r"\r\n|\r|\n", _without_comments(_decode(self._load(name)))):
             if "#define" in line:
                 self._define(line)
@@ -123,6 +138,7 @@ class _Text:
             yield line
 
     def _part(self, path: str, parents: Tuple[str, ...]) -> Iterator[str]:
+        """Yield the lines of an included file, or note why there are none."""
         self._count += 1
         # Some programs take it as relative to the kit, some to the file that says so.
         folders = (self._folder, PurePosixPath(parents[-1]).parent)
@@ -141,17 +157,19 @@ class _Text:
                 self._kit.note(f"{part} in it cannot be read ({error})")
 
     def _define(self, line: str) -> None:
+        """Take the definitions of a line."""
         for variable, value in _DEFINE.findall(line):
             self._defines[variable] = self._expand(value)
             if len(variable) not in self._lengths:
                 self._lengths = sorted([*self._lengths, len(variable)], reverse=True)
 
     def _expand(self, text: str) -> str:
-        """Replace defined names, the longest that fits: $KICK and $KICK2 may both exist."""
+        """Replace defined names, each by the longest that fits: $KICK and $KICK2 may both exist."""
         if "$" not in text or not self._defines:
             return text
 
         def value(match: "re.Match[str]") -> str:
+            """Return the value of a name, and what follows the name in the word."""
             word = match[0]
             for length in self._lengths:
                 if length <= len(word) and word[:length] in self._defines:
@@ -165,7 +183,7 @@ class _Text:
 
 
 def _without_comments(text: str) -> str:
-    """Text without what stands behind ``//``, between ``/*`` and ``*/``, or behind a last ``/*``.
+    """Remove comments: behind ``//``, between ``/*`` and ``*/``, and behind a last ``/*``.
 
     >>> _without_comments("a // b /* c\\nd http://e/f /* g\\n*/ h /* i")
     'a  \\nd http://e/f   h  '
@@ -183,11 +201,13 @@ def _without_comments(text: str) -> str:
 
 
 def _regions(lines: Iterator[str], note: Callable[[str], None]) -> Iterator[Region]:
+    """Yield the regions that play a file, with the opcodes that they inherit."""
     scopes: Dict[str, Region] = {level: {} for level in _LEVELS}
     level, count = "", 0
     is_kit = False
 
     def region() -> Iterator[Region]:
+        """Yield the region that has just ended, if it plays a file."""
         opcodes: Region = {}
         for name in _LEVELS:
             opcodes.update(scopes[name])

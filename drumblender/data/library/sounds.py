@@ -1,4 +1,4 @@
-"""A file of a raw folder as a sound, and the key that names it in the dataset."""
+"""Files of a raw folder as sounds, and the keys that name them in the dataset."""
 
 import hashlib
 import re
@@ -14,14 +14,16 @@ class RawSound:
     """One file of a raw folder.
 
     Attributes:
-        name: its path relative to the raw folder, with ``/``.
-        key: its name in the dataset. It depends on sample pack and name only, so it never changes.
-        sample_pack_key: the sample pack that it belongs to.
+        name: path of the file relative to the raw folder, with ``/``.
+        key: name of the sound in the dataset. It depends on sample pack and name only, so it never
+            changes.
+        sample_pack_key: sample pack that the sound belongs to.
         type: acoustic, electronic or unknown.
-        instrument: what it is a recording of.
+        instrument: instrument that was recorded.
         extra: further keys that the raw metadata gives its folder.
-        archive: the archive that holds it, relative to the raw folder; ``name`` goes on inside.
-        problem: why it cannot be a sound, as far as that is known without reading it.
+        archive: archive that holds the file, relative to the raw folder. ``name`` goes on inside of
+            it.
+        problem: why the file cannot be a sound, as far as that is known without reading it.
     """
 
     name: str
@@ -34,7 +36,7 @@ class RawSound:
     problem: str = ""
 
     def metadata(self) -> Dict[str, Any]:
-        """Return what the dataset's metadata says about it, besides its files."""
+        """Return the entry of the sound in the dataset's metadata, without its files."""
         return {
             "type": self.type,
             "sample_pack_key": self.sample_pack_key,

@@ -1,4 +1,4 @@
-"""Sounds in archives of drum kits: unpacked for the time that a dataset is made of them."""
+"""Sounds in archives of drum kits, unpacked while a dataset is made of them."""
 
 import os
 import shutil
@@ -18,10 +18,13 @@ def unpack_archives(
     Args:
         raw_dir: the raw folder.
         sounds: its sounds.
-        folder: where to put the files. What it held before is removed.
+        folder: folder for the files. What it held before is removed.
 
     Returns:
-        Key -> the file to read, and key -> why there is no such file.
+        The file to read for each key, and the reason for each key that has no such file.
+
+    Raises:
+        OSError: if the disk is full.
     """
     shutil.rmtree(folder, ignore_errors=True)
     inside: Dict[str, Dict[PurePosixPath, RawSound]] = {}

@@ -1,4 +1,4 @@
-"""Archives of datasets: in the working directory, on the web, or in an object store."""
+"""Archives of datasets in the working directory, on the web, or in an object store."""
 
 from pathlib import Path
 from typing import Optional
@@ -31,21 +31,28 @@ class LocalArchive(Source):
         return str(self.path)
 
     def applies(self, target: Target) -> bool:
+        """Return whether the archive exists."""
         return self.path.is_file()
 
     def remedy(self, target: Target) -> str:
+        """Name the archive, which can be put into the working directory."""
         return f"the archive {self.path} in the working directory"
 
     def fetch(self, folder: Path) -> None:
+        """Check the archive and extract it.
+
+        Raises:
+            DrumblenderError: if it is damaged or unsafe, or if the disk is full.
+        """
         check_sha256(self.path, self.sha256)
         extract(self.path, folder)
 
 
 class RemoteArchive(LocalArchive):
-    """An archive that is downloaded to the working directory, if it is not there yet.
+    """An archive that is downloaded to the working directory, unless it is there already.
 
     Args:
-        path: where it is downloaded to.
+        path: file that it is downloaded to.
         places: where it comes from.
     """
 
@@ -54,9 +61,15 @@ class RemoteArchive(LocalArchive):
         self.places = places
 
     def applies(self, target: Target) -> bool:
+        """Return whether the configuration names an address or an object store."""
         return bool(self.places.archive_url) or self.places.is_store()
 
     def fetch(self, folder: Path) -> None:
+        """Download the archive and extract it.
+
+        Raises:
+            DrumblenderError: if it cannot be had, is damaged or unsafe, or if the disk is full.
+        """
         if self.path.is_file():  # downloaded by the process that this one waited for
             return super().fetch(folder)
         if self.places.archive_url:
@@ -73,11 +86,14 @@ class RemoteArchive(LocalArchive):
 def write_archive(target: Target, path: Path) -> int:
     """Write a dataset to an archive.
 
-    The bytes tell neither the name of the folder nor anything of this machine's raw files. The
-    packed file is left out, because it holds everything again.
+    The bytes depend neither on the name of the folder nor on this machine's raw files. The packed
+    file is left out, because it holds everything again.
 
     Returns:
         The number of files in the archive.
+
+    Raises:
+        DrumblenderError: if the disk refuses it.
     """
     top = Path(target.meta_file).stem
     leave_out = (JOURNAL_FILE, PACKED_FILE, f"{PACKED_FILE}.tmp")

@@ -1,4 +1,4 @@
-"""What a source of datasets is, and how a dataset is made of the first that has something to give.
+"""Sources of datasets, and how a dataset is made of the first source that has something to give.
 
 To add a source, derive a class from :class:`Source`, if it gives whole datasets, or from
 :class:`Recordings`, if it gives recordings that have to be preprocessed. A configuration names it

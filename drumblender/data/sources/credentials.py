@@ -11,10 +11,10 @@ SECRET_KEY = "CLOUDFLARE_ACCESS_SECRET_KEY"
 
 
 def credentials() -> Tuple[Optional[str], Optional[str]]:
-    """Access key and secret key; two times None where nobody set them.
+    """Read the access key and the secret key. Both are None if nobody set them.
 
     Raises:
-        UsageError: when one of them is missing, or cannot be a key.
+        UsageError: if one of them is missing, or cannot be a key.
     """
     from dotenv import dotenv_values, find_dotenv
 
@@ -38,7 +38,7 @@ def credentials() -> Tuple[Optional[str], Optional[str]]:
 
 
 def how_to_get_credentials() -> str:
-    """Return what to do where credentials are missing."""
+    """Say what to do if credentials are missing."""
     return (
         f"set {ACCESS_KEY} and {SECRET_KEY} in the environment or in a .env file "
         "(Cloudflare dashboard, R2, Manage API tokens; or those of your store)."

@@ -1,6 +1,6 @@
-"""What goes wrong on the network, in sentences, and as faults that may go away by themselves.
+"""Errors of the network, as sentences, or as faults that may go away by themselves.
 
-Nothing of what libraries say is passed on, because it may hold an address or a header.
+No text of a library is passed on, because it may hold an address or a header.
 """
 
 import contextlib
@@ -16,11 +16,15 @@ MAY_GO_AWAY = (408, 409, 429, 500, 502, 503, 504)
 
 @contextlib.contextmanager
 def store_errors(name: str, client: Any) -> Iterator[None]:
-    """Turn what an object store answers into sentences, and into faults that may go away.
+    """Turn the errors of an object store into sentences, or into faults that may go away.
 
     Args:
-        name: what to call the object in messages.
-        client: the client that asks the store.
+        name: name of the object in messages.
+        client: client that asks the store.
+
+    Raises:
+        Fault: if the error may go away.
+        DrumblenderError: if it will not.
     """
     from boto3.exceptions import Boto3Error
     from botocore import UNSIGNED
@@ -59,7 +63,7 @@ def status_of(error: Any) -> Optional[int]:
 
 
 def in_words(error: BaseException) -> str:
-    """Return what went wrong, without the text of the library."""
+    """Say what went wrong, without the text of the library."""
     name = type(error).__name__
     if "Timeout" in name:
         return f"nothing came for {network_timeout():g} s"

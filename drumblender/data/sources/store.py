@@ -93,6 +93,7 @@ class Store:
             with progress(f"Download {self.bucket}/{prefix}", total, **BYTES) as bar:
 
                 def get(item: Tuple[_Object, Facts, Path], stop: threading.Event) -> None:
+                    """Download one object."""
                     source, facts, path = item
                     if _is_whole(path, facts):
                         bar.update(facts.size)
@@ -151,6 +152,7 @@ class Store:
         pages = client.get_paginator("list_objects_v2")
 
         def read() -> List[Tuple[str, Facts]]:
+            """Read all pages of the listing."""
             with store_errors(self.name(prefix), client):
                 return [
                     (item["Key"], Facts(item["Size"], item["ETag"]))
@@ -172,6 +174,7 @@ class Store:
         from botocore.exceptions import ClientError
 
         def ask() -> Optional[Dict[str, Any]]:
+            """Ask once."""
             with store_errors(self.name(key), client):
                 try:
                     return client.head_object(Bucket=self.bucket, Key=key)
@@ -199,6 +202,7 @@ class _Object(RemoteFile):
         self._store, self._client, self._key = store, client, key
 
     def open(self, offset: int, tag: str) -> Tuple[Facts, int, Stream]:
+        """Open a stream of the object's bytes, as :class:`~.transfer.RemoteFile` says."""
         from botocore.exceptions import ClientError
 
         name = {"Bucket": self._store.bucket, "Key": self._key}
@@ -222,6 +226,7 @@ class _Object(RemoteFile):
         return replace(self.facts, checksums=checksums), start, answer["Body"]
 
     def faults(self) -> ContextManager[None]:
+        """Turn errors of the network into faults that may go away, or into sentences."""
         return store_errors(self.name, self._client)
 
 
@@ -235,7 +240,7 @@ def _checksums(answer: Dict[str, Any]) -> Dict[str, str]:
 
 
 def etag_of(answer: Dict[str, Any]) -> str:
-    """Return the entity tag of an object, if it is made of MD5 sums; empty if not."""
+    """Return the entity tag of an object if it consists of MD5 sums, and an empty text if not."""
     encrypted = answer.get("ServerSideEncryption") not in (None, "AES256")
     return "" if encrypted or "SSECustomerAlgorithm" in answer else answer["ETag"].strip('"')
 
@@ -249,7 +254,7 @@ def _is_whole(path: Path, facts: Facts) -> bool:
 
 
 def _relative(store: Store, key: str, prefix: str) -> Path:
-    """Return where in the raw folder an object goes; raises where that is outside."""
+    """Return the place of an object in the raw folder, or refuse one outside of it."""
     name = key[len(prefix) :]
     if leads_outside(name) or "\\" in name or "\0" in name or not PurePosixPath(name).parts:
         raise DrumblenderError(

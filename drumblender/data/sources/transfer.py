@@ -1,9 +1,9 @@
-"""Downloads that are tried again, go on where they stopped, are checked, and lose nothing.
+"""Downloads that are tried again, go on where they stopped, and are checked.
 
-What has arrived stands in ``.NAME.part`` beside its place, with a note of which version it is of.
-A connection that breaks, stalls or is refused for the moment is tried again from there, and so does
-the next run after a stop; if there is another version by then, it starts anew. Only a file whose
-size and checksum are right gets its name.
+The bytes that have arrived are in ``.NAME.part`` beside the file's place, with a note of their
+version. If a connection breaks, stalls or is refused for the moment, the download is tried again
+from there. So does the next run after a stop. If the file has another version by then, the download
+starts anew. Only a file whose size and checksum are right gets its name.
 """
 
 import abc
@@ -36,17 +36,17 @@ _BLOCK = 1 << 18
 
 
 class Fault(Exception):
-    """Something that may go away by itself; the message says what is wrong."""
+    """An error that may go away by itself. The message says what is wrong."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a server says about a file.
+    """The facts that a server tells of a file.
 
     Attributes:
-        size: its size in bytes; None when the server does not say.
-        tag: what marks this version of the file; empty where nobody can resume by it.
-        checksums: name of the algorithm (sha256, sha1, md5, crc32) -> hexadecimal digits.
+        size: size in bytes. None if the server does not say it.
+        tag: mark of this version of the file. It is empty if a download cannot go on by it.
+        checksums: hexadecimal digits by the name of the algorithm (sha256, sha1, md5, crc32).
     """
 
     size: Optional[int]
@@ -55,10 +55,10 @@ class Facts:
 
 
 class Stream(Protocol):
-    """The bytes of a file, as they come."""
+    """The bytes of a file as they arrive."""
 
     def read(self, count: int, /) -> bytes:
-        """Return the next bytes, at most so many; none at the end."""
+        """Return the next bytes, at most ``count``, and none at the end."""
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -68,7 +68,7 @@ class RemoteFile(abc.ABC):
     """A file on the network.
 
     Attributes:
-        name: what to call it in messages; it holds nothing that is secret.
+        name: name of the file in messages. It holds nothing that is secret.
     """
 
     name: str
@@ -78,12 +78,16 @@ class RemoteFile(abc.ABC):
         """Open a stream of the file's bytes.
 
         Args:
-            offset: where to begin, if the version is still that of ``tag``; otherwise it begins at
-                0.
-            tag: tag of the version of which a part has come.
+            offset: position to begin at, if the version is still that of ``tag``. Otherwise the
+                stream begins at 0.
+            tag: tag of the version of which a part has arrived.
 
         Returns:
-            Facts, the position at which the stream begins, and the stream.
+            The facts, the position at which the stream begins, and the stream.
+
+        Raises:
+            Fault: if it may work later.
+            DrumblenderError: if it will not.
         """
 
     @abc.abstractmethod
@@ -92,7 +96,11 @@ class RemoteFile(abc.ABC):
 
 
 def network_timeout() -> float:
-    """Seconds without a byte after which a connection counts as broken."""
+    """Return the seconds without a byte after which a connection counts as broken.
+
+    Raises:
+        UsageError: if ``DRUMBLENDER_NETWORK_TIMEOUT`` is no such number.
+    """
     text = os.environ.get(TIMEOUT, "60")
     try:
         seconds = float(text)
@@ -110,28 +118,30 @@ def fetch(
     sha256: Optional[str] = None,
     stop: Optional[threading.Event] = None,
 ) -> Path:
-    """Download a file; go on with what a stopped run left.
+    """Download a file, and go on with what a stopped run left.
 
     Args:
         source: the remote file.
-        destination: the file to write.
+        destination: file to write.
         bar: progress bar that counts the bytes.
-        sha256: checksum that the file has to have; those that the server tells when None.
-        stop: event that, once set, makes the download give up.
+        sha256: checksum that the file has to have. None stands for those that the server tells.
+        stop: event that makes the download give up once it is set.
 
     Raises:
-        DrumblenderError: when the network, the disk or the content is at fault.
+        DrumblenderError: if the network, the disk or the content is at fault.
     """
     part = destination.with_name(f".{destination.name}.part")
     note = part.with_name(part.name + ".json")
     counted = 0
 
     def count(position: int) -> None:
+        """Show how far the download is."""
         nonlocal counted
         bar.update(position - counted)
         counted = position
 
     def receive() -> Facts:
+        """Receive bytes until the file is complete or the connection breaks."""
         offset, tag = _begun(part, note, source.name)
         with source.faults():
             facts, start, stream = source.open(offset, tag)
@@ -176,12 +186,15 @@ def fetch(
 
 
 def download(source: RemoteFile, destination: Path, sha256: Optional[str] = None) -> Path:
-    """Download a file, unless another process does so at the same time, which is waited for.
+    """Download a file, or wait for another process that does so at the same time.
 
     Args:
         source: the remote file.
-        destination: the file to write.
-        sha256: checksum that the file has to have; those that the server tells when None.
+        destination: file to write.
+        sha256: checksum that the file has to have. None stands for those that the server tells.
+
+    Raises:
+        DrumblenderError: if the network, the disk or the content is at fault.
     """
     check_form(sha256)
     with atomic.exclusive(destination):
@@ -192,12 +205,16 @@ def download(source: RemoteFile, destination: Path, sha256: Optional[str] = None
 
 
 def patiently(name: str, action: Callable[[], Any], progress: Callable[[], int] = lambda: 0) -> Any:
-    """Do something again as long as faults may go away, with longer and longer pauses.
+    """Do something again while faults may go away, with longer and longer pauses.
 
     Args:
-        name: what to call its object in messages.
-        action: what to do; it raises `Fault`.
-        progress: tells how far it came. Attempts are counted anew when that has grown.
+        name: name of its object in messages.
+        action: function to call. It raises `Fault`.
+        progress: function that tells how far the action came. Attempts are counted anew when that
+            has grown.
+
+    Raises:
+        DrumblenderError: after too many faults in a row.
     """
     failures, before = 0, progress()
     while True:
@@ -218,7 +235,7 @@ def patiently(name: str, action: Callable[[], Any], progress: Callable[[], int] 
 
 
 def _begun(part: Path, note: Path, name: str) -> Tuple[int, str]:
-    """Return how many bytes of a download have come before, and the tag of their version."""
+    """Return how many bytes of a download are there, and the tag of their version."""
     try:
         begun = json.loads(note.read_text())
         size, tag, whole = part.stat().st_size, begun["tag"], begun["size"]
@@ -232,7 +249,7 @@ def _begun(part: Path, note: Path, name: str) -> Tuple[int, str]:
 
 
 def _differences(path: Path, facts: Facts, sha256: Optional[str]) -> str:
-    """In what a downloaded file differs from what it should be; empty where it does not."""
+    """Say how a downloaded file differs from what it should be, or nothing if it does not."""
     size = path.stat().st_size
     if facts.size is not None and size != facts.size:
         return f"{size} bytes instead of {facts.size}"
@@ -243,7 +260,7 @@ def _differences(path: Path, facts: Facts, sha256: Optional[str]) -> str:
 
 
 def _check_room(destination: Path, size: Optional[int], start: int) -> None:
-    """Raise where the disk has no room for the rest of a download."""
+    """Refuse a download if the disk has no room for the rest of it."""
     free = shutil.disk_usage(destination.parent).free
     if size is not None and size - start > free:
         raise DrumblenderError(

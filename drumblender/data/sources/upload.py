@@ -18,7 +18,11 @@ _NO_CONDITIONS = (400, 405, 501)  # what stores answer that do not know them
 
 
 def refuse_existing(store: Store, key: str) -> None:
-    """Raise if there is an object of that name."""
+    """Refuse a name if there is an object of that name.
+
+    Raises:
+        UsageError: if there is one.
+    """
     if store.head(store.client(_ATTEMPTS), key) is not None:
         raise _already(store, key)
 
@@ -26,8 +30,9 @@ def refuse_existing(store: Store, key: str) -> None:
 def upload(store: Store, path: Path, force: bool = False) -> str:
     """Upload a file under its own name, and check what arrived.
 
-    Its SHA-256 goes with it, by which downloads are checked. If two uploads of one name happen at
-    once, the store refuses one of them, if it knows conditions; otherwise the check notices it.
+    Its SHA-256 is stored with it, and downloads are checked by it. If two uploads of one name
+    happen at once, the store refuses one of them if it supports conditions. Otherwise the check
+    notices it.
 
     Args:
         store: the bucket.
@@ -36,6 +41,10 @@ def upload(store: Store, path: Path, force: bool = False) -> str:
 
     Returns:
         The name of the object.
+
+    Raises:
+        UsageError: if there is no such file, or if there is such an object.
+        DrumblenderError: if the store refuses it, or holds other bytes afterwards.
     """
     from boto3.exceptions import S3UploadFailedError
     from boto3.s3.transfer import TransferConfig
@@ -55,6 +64,7 @@ def upload(store: Store, path: Path, force: bool = False) -> str:
     config = TransferConfig(part, multipart_chunksize=part, max_concurrency=4)
 
     def send() -> None:
+        """Send the file once."""
         nonlocal refused
         with (
             store_errors(store.name(key), client),
@@ -86,7 +96,7 @@ def upload(store: Store, path: Path, force: bool = False) -> str:
 
 
 def _already(store: Store, key: str, whence: str = "") -> UsageError:
-    """Return the error that refuses to replace an object."""
+    """Make the error that refuses to replace an object."""
     return UsageError(
         f"{store.bucket} already has {key}{whence}; give the archive another name, "
         "or replace the object with --force."
@@ -94,28 +104,30 @@ def _already(store: Store, key: str, whence: str = "") -> UsageError:
 
 
 class _Exists(Exception):
-    """Somebody else has put an object of that name into the store by now."""
+    """The error of an upload when somebody else has put an object of that name into the store."""
 
 
 def _write_only_new(client: Any, exists: Callable[[], bool]) -> None:
-    """Let a client create objects and replace none.
+    """Let a client create objects, but not replace any.
 
-    boto3's transfers cannot say so, hence headers here. Stores that do not know conditions get the
-    same request again without one. Others ignore them in silence, so the last moment before an
-    object is made is also the last look at what is there.
+    boto3's transfers cannot say so, so headers are added here. A store that does not support
+    conditions gets the same request again without one. Others ignore them in silence, so the last
+    moment before an object is made is also the last look at whether it exists.
 
     Args:
-        client: of the store.
-        exists: whether the object is there.
+        client: client of the store.
+        exists: function that tells whether the object exists.
     """
     header = "If-None-Match"
 
     def ask(params: Dict[str, Any], **_: Any) -> None:
+        """Add the condition to a request."""
         if exists():
             raise _Exists
         params["headers"][header] = "*"
 
     def answered(response: Any, request_dict: Dict[str, Any], **_: Any) -> Optional[float]:
+        """Leave the condition out if the store does not support it."""
         status = response[0].status_code if response else None
         if status in _NO_CONDITIONS and request_dict["headers"].pop(header, None):
             return 0.0  # seconds until the next attempt

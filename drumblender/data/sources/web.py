@@ -49,6 +49,7 @@ class WebFile(RemoteFile):
         self._url = url
 
     def open(self, offset: int, tag: str) -> Tuple[Facts, int, Stream]:
+        """Open a stream of the file's bytes, as :class:`~.transfer.RemoteFile` says."""
         import requests
 
         headers = {"Accept-Encoding": "identity"}
@@ -84,6 +85,7 @@ class WebFile(RemoteFile):
 
     @contextlib.contextmanager
     def faults(self) -> Iterator[None]:
+        """Turn errors of the network into faults that may go away, or into sentences."""
         import requests
         import urllib3
 
@@ -99,7 +101,7 @@ class WebFile(RemoteFile):
 
 
 def _web_facts(headers: Any) -> Tuple[str, Dict[str, str]]:
-    """Return the tag of the version that headers tell of, and its checksums."""
+    """Read the tag of the version and the checksums from headers."""
     tag = headers.get("ETag", "")
     checksums = {"sha256": headers.get("x-amz-meta-sha256", "").lower()}
     for name in ("sha256", "sha1", "crc32"):
