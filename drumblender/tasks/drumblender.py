@@ -1,13 +1,15 @@
 """The LightningModule that trains and tests :class:`~drumblender.tasks.blender.Blender`."""
 
 import os
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, TypedDict, Union, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities.types import LRSchedulerTypeUnion
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric, MetricCollection
 
 from drumblender.errors import DrumblenderError, UsageError
@@ -17,6 +19,26 @@ from drumblender.models.soundstream import SoundStreamEncoder
 from drumblender.parameters import Modes
 from drumblender.signal import at_least_float32, full_precision, mix
 from drumblender.tasks.blender import Blender
+
+Batch = Tuple[Tensor, Tensor]  # audio (B, 1, N) and modal parameters (B, 3, M, F)
+
+
+class _Outputs(TypedDict):
+    """What every step gives."""
+
+    loss: Tensor
+    target: Tensor
+    resynthesis: Tensor
+
+
+class Outputs(_Outputs, total=False):
+    """What a step gives to callbacks.
+
+    The loss is a scalar; target and resynthesis are (B, 1, N). ``items`` holds what was measured on
+    each sound alone, (B,) by name.
+    """
+
+    items: Dict[str, Tensor]
 
 
 class DrumBlender(Blender, pl.LightningModule):
@@ -46,7 +68,7 @@ class DrumBlender(Blender, pl.LightningModule):
         float32_matmul_precision: Optional[str] = None,
         compile: bool = False,
         activation_checkpointing: bool = False,
-        **wiring,
+        **wiring: Any,
     ):
         super().__init__(modal_synth, **wiring)
         if float32_matmul_precision is not None:
@@ -59,7 +81,7 @@ class DrumBlender(Blender, pl.LightningModule):
         self.loss_fn = loss_fn
         if isinstance(test_metrics, dict):
             # Without groups: metrics that agree on a first batch of silence would be taken for one.
-            test_metrics = MetricCollection(test_metrics, compute_groups=False)
+            test_metrics = MetricCollection({**test_metrics}, compute_groups=False)
         self.test_metrics = test_metrics
         for module in self.modules():
             if isinstance(module, SoundStreamEncoder):
@@ -68,7 +90,7 @@ class DrumBlender(Blender, pl.LightningModule):
             for module in self.modules():
                 if isinstance(module, AttentionPooling):
                     # PyTorch 2.11's compiler for CPUs fails in it, and there is nothing to gain.
-                    module.forward = torch.compiler.disable(module.forward)
+                    vars(module)["forward"] = torch.compiler.disable(module.forward)
             for net in (
                 self.encoder,
                 self.modal_autoencoder,
@@ -79,7 +101,7 @@ class DrumBlender(Blender, pl.LightningModule):
                 if net is not None:
                     net.compile()
         # Schedulers that acted on a metric already, and the epoch in which they last did.
-        self._acted: Dict[Any, int] = {}
+        self._acted: Dict[LRSchedulerTypeUnion, int] = {}
         # Of the noise in each step. The seed of the configuration; another one each time without.
         self.noise_seed = int(os.environ.get("PL_GLOBAL_SEED") or torch.initial_seed() % 2**32)
 
@@ -93,7 +115,7 @@ class DrumBlender(Blender, pl.LightningModule):
         with full_precision(target):
             return self.loss_fn(at_least_float32(resynthesis), at_least_float32(target))
 
-    def _step(self, batch: Tuple[Tensor, Tensor], stage: str) -> Dict[str, Tensor]:
+    def _step(self, batch: Batch, stage: str) -> Outputs:
         """Resynthesize a batch and log its loss."""
         audio, params = batch
         resynthesis = self(audio, params)
@@ -109,7 +131,7 @@ class DrumBlender(Blender, pl.LightningModule):
         )
         return {"loss": loss, "target": audio, "resynthesis": resynthesis.detach()}
 
-    def _losses(self, outputs: Dict[str, Tensor]) -> Tensor:
+    def _losses(self, outputs: Outputs) -> Tensor:
         """Compute the loss of each item of a batch alone, (B,)."""
         pairs = list(zip(outputs["resynthesis"].split(1), outputs["target"].split(1)))
         if len(pairs) == 1:
@@ -121,20 +143,22 @@ class DrumBlender(Blender, pl.LightningModule):
         entropy = [self.noise_seed, self.global_rank, *position]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
-    def on_train_batch_start(self, batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed the noise of a training step."""
         self._seed(0, self.current_epoch, batch_idx)
 
-    def on_validation_batch_start(self, batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def on_validation_batch_start(
+        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         """Seed the noise of a validation step."""
         # The same noise in every epoch: a loss that is lower is lower by training, not by chance.
         self._seed(1, batch_idx)
 
-    def on_test_batch_start(self, batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def on_test_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Seed the noise of a test step."""
         self._seed(2, batch_idx)
 
-    def training_step(self, batch, batch_idx: int):
+    def training_step(self, batch: Batch, batch_idx: int) -> Outputs:
         """Resynthesize a batch, and return its loss, its targets and its resyntheses.
 
         Raises:
@@ -155,14 +179,14 @@ class DrumBlender(Blender, pl.LightningModule):
                 "(--trainer.gradient_clip_val 1)."
             )
 
-    def validation_step(self, batch, batch_idx: int):
+    def validation_step(self, batch: Batch, batch_idx: int) -> Outputs:
         """Resynthesize a batch, and return its loss, its targets and its resyntheses."""
         outputs = self._step(batch, "validation")
         if self.trainer.state.fn == TrainerFn.VALIDATING:
             outputs["items"] = {"loss": self._losses(outputs)}
         return outputs
 
-    def test_step(self, batch, batch_idx: int):
+    def test_step(self, batch: Batch, batch_idx: int) -> Outputs:
         """Resynthesize a batch, and return what metrics say of each item as well."""
         outputs = self._step(batch, "test")
         outputs["items"] = {"loss": self._losses(outputs)}
@@ -189,13 +213,13 @@ class DrumBlender(Blender, pl.LightningModule):
         if not self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             return
         for config in self.trainer.lr_scheduler_configs:
-            metric = self.trainer.callback_metrics.get(config.monitor)
+            metric = self.trainer.callback_metrics.get(config.monitor or "")
             due = config.interval == "epoch" and (self.current_epoch + 1) % config.frequency == 0
             if config.reduce_on_plateau and due and metric is not None:
-                config.scheduler.step(metric)
+                cast(ReduceLROnPlateau, config.scheduler).step(metric)
                 self._acted[config.scheduler] = self.current_epoch
 
-    def lr_scheduler_step(self, scheduler, metric) -> None:
+    def lr_scheduler_step(self, scheduler: LRSchedulerTypeUnion, metric: Optional[Any]) -> None:
         """Let a scheduler act, unless it has done so in this epoch."""
         if self._acted.get(scheduler) != self.current_epoch:
             super().lr_scheduler_step(scheduler, metric)
@@ -207,11 +231,11 @@ class DrumBlender(Blender, pl.LightningModule):
             self.log_dict({f"test/{name}": value for name, value in values.items()})
             self.test_metrics.reset()
 
-    def on_predict_batch_start(self, batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def on_predict_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Seed the noise of a prediction step."""
         self._seed(2, batch_idx)  # the noise that the test hears
 
-    def predict_step(self, batch, batch_idx: int) -> Dict[str, Any]:
+    def predict_step(self, batch: Batch, batch_idx: int) -> Dict[str, Any]:
         """Return the resyntheses of a batch, their targets, and their parts by name."""
         audio, params = batch
         num_samples = audio.shape[-1]
