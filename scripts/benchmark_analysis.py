@@ -58,7 +58,7 @@ def build(method: str) -> CQTModalAnalysis:
     if method == "drumblender":
         return CQTModalAnalysis(AnalysisSettings())
     analysis = CQTModalAnalysis(AnalysisSettings(fit=False))
-    analysis.cqt = NnAudioCQT(analysis.settings)
+    analysis.method.cqt = NnAudioCQT(analysis.settings)
     return analysis
 
 
@@ -113,7 +113,7 @@ def measure(files: list, num_samples: int):
             parameters = analysis(x)
             milliseconds = [1000 * (time.perf_counter() - start)]
             start = time.perf_counter()
-            analysis.cqt(x[None])
+            analysis.method.cqt(x[None])
             milliseconds.append(1000 * (time.perf_counter() - start))
             y = synth(parameters[None], num_samples)
             values = [mss(y, x[None, None]).item()]
@@ -151,8 +151,8 @@ def measure_together(files: list, num_samples: int, device: str, batch_size: int
     rows = []
     for _ in range(3):  # in turn, so that both see the same machine
         one = seconds(lambda: alone(few)) / len(few)
-        transform = seconds(lambda: together.cqt.to(device)(on_device)) / len(few)
-        together.cqt.cpu()
+        transform = seconds(lambda: together.method.cqt.to(device)(on_device)) / len(few)
+        together.method.cqt.cpu()
         rows.append((one, seconds(lambda: together(batch.to(device))) / len(batch), transform))
     one, many, transform = 1000 * np.median(np.array(rows), 0)
     name = torch.cuda.get_device_name(device) if is_cuda else device

@@ -9,8 +9,8 @@ given modal parameters, and a sound with every edit of :class:`~drumblender.soun
 are drawn by name, so that the same name and shape have the same values on every machine.
 
 Features belong to a version of a method of the analysis, because datasets of two versions are not
-to be mixed: ``--write`` refuses features of a method that have moved while its entry of
-``VERSIONS`` in drumblender/analysis/settings.py has not. Computers round differently, so what is
+to be mixed: ``--write`` refuses features of a method that have moved while the version of
+its class in drumblender/analysis has not. Computers round differently, so what is
 compared are distances in dB (see ``TOLERANCE``).
 """
 
@@ -27,7 +27,7 @@ import torch
 from torch import nn
 
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
-from drumblender.analysis.settings import VERSIONS
+from drumblender.analysis.settings import METHODS
 from drumblender.config import load_config
 from drumblender.fast import accelerate
 from drumblender.parameters import Modes
@@ -102,19 +102,24 @@ def drum(frequency: float, seconds: float, rate: int = RATE, seed: int = 0) -> n
     return x + 0.05 * np.exp(-60 * t) * burst
 
 
+def version_of(method: str) -> int:
+    """The version of a method of the analysis."""
+    return AnalysisSettings(method=method).version
+
+
 def features() -> Arrays:
     """Modal parameters of bundled recordings by each method of the analysis, and its version.
 
     Amplitude and frequency in some frames, and one phase.
     """
-    found = {f"{method}: {VERSION_KEY}": np.array(VERSIONS[method]) for method in VERSIONS}
+    found = {f"{method}: {VERSION_KEY}": np.array(version_of(method)) for method in METHODS}
     for name in RECORDINGS:
         samples, rate = soundfile.read(
             ROOT / f"audio/one-shots/{name}.flac", dtype="float32", always_2d=True
         )
         audio = resample(torch.from_numpy(samples[:, 0].copy()), rate, RATE)
         audio = fit_length(audio, RATE // 2)
-        for method in VERSIONS:
+        for method in METHODS:
             modal = CQTModalAnalysis(AnalysisSettings(method=method))(audio)
             frequency, amplitude, phase = modal.numpy()
             key = f"{method}: {Path(name).name}"
@@ -252,11 +257,11 @@ def main() -> None:
             failed |= bool(far)
             methods = {name.split(":")[0] for name in far} if kind == "features" else ()
             for method in methods:
-                if options.write and expected.get(f"{method}: {VERSION_KEY}") == VERSIONS[method]:
+                if options.write and expected.get(f"{method}: {VERSION_KEY}") == version_of(method):
                     sys.exit(
                         f"error: features of {method} have moved, and datasets of two analyses "
-                        "must not be mixed; raise its version in drumblender/analysis/settings.py, "
-                        "then write again."
+                        "must not be mixed; raise the version of its class in "
+                        "drumblender/analysis, then write again."
                     )
         if options.write:
             FOLDER.mkdir(exist_ok=True)

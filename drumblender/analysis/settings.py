@@ -1,13 +1,19 @@
-"""Settings of the modal analysis, and the versions of its methods."""
+"""Settings of the modal analysis, and the names of its methods."""
 
+import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, Optional, Union
 
-from drumblender.errors import UsageError
+from drumblender.errors import UsageError, did_you_mean
 
-# Stored with datasets, so that features of two versions are never mixed. Raise the one of a method
-# with any change that moves its results by more than rounding.
-VERSIONS = {"coverage": 1, "plain": 1, "separating": 3}
+# Name -> class. The version of a class is raised with any change that moves its results by more
+# than rounding.
+METHODS = {
+    "coverage": "drumblender.analysis.tracked.Coverage",
+    "plain": "drumblender.analysis.tracked.Plain",
+    "separating": "drumblender.analysis.separate.method.Separating",
+}
 
 
 @dataclass(frozen=True)
@@ -35,10 +41,14 @@ class AnalysisSettings:
             phases read off the CQT, whose frame f is centered on sample f * hop_length.
             "separating" finds damped sinusoids where a sound is tonal and leaves the rest alone;
             of the other settings only sample_rate, hop_length (64 is a good value for it),
-            num_modes and threshold concern it.
+            num_modes and threshold concern it. The class path of an
+            :class:`~drumblender.analysis.Analysis`, such as "my_module.MyAnalysis", is a method,
+            too.
+        method_kwargs: further arguments of such a class.
 
     Raises:
-        UsageError: if there is no such method, or ``fit`` is False for another method than "plain".
+        UsageError: if there is no such method, if ``fit`` is False for another method than "plain",
+            or if ``method_kwargs`` are for a method that takes none.
     """
 
     sample_rate: int = 48000
@@ -52,16 +62,35 @@ class AnalysisSettings:
     diff_threshold: float = 5.0
     fit: bool = True
     method: str = "coverage"
+    method_kwargs: Optional[Dict[str, Any]] = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
-        if self.method not in VERSIONS:
-            raise UsageError(f"There is no method {self.method}; take {', '.join(VERSIONS)}.")
-        if not self.fit and self.method == "separating":
-            raise UsageError("fit: false means method: plain, not separating; leave out one.")
+        if self.method not in METHODS:
+            _check_class_path(self.method)
+        if not self.fit and self.method not in ("coverage", "plain"):
+            raise UsageError(f"fit: false means method: plain, not {self.method}; leave out one.")
         # Both ways to say the same are stored.
         plain = not self.fit or self.method == "plain"
         object.__setattr__(self, "fit", not plain)
         object.__setattr__(self, "method", "plain" if plain else self.method)
+        object.__setattr__(self, "method_kwargs", self._stored_kwargs())
+
+    def _stored_kwargs(self) -> Optional[Dict[str, Any]]:
+        """The further arguments as datasets store them; None where there are none."""
+        if not self.method_kwargs:
+            return None
+        if self.method in METHODS:
+            raise UsageError(
+                f"method_kwargs are for a class of your own, and {self.method} is none; leave them "
+                "out."
+            )
+        try:
+            return json.loads(json.dumps(dict(self.method_kwargs)))
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"method_kwargs cannot be stored with datasets ({error}); give numbers, texts and "
+                "lists of them by name."
+            ) from None
 
     def at_rate(self, sample_rate: int) -> "AnalysisSettings":
         """The same for another sample rate, with frames about as far apart in time.
@@ -74,9 +103,11 @@ class AnalysisSettings:
         return replace(self, sample_rate=sample_rate, hop_length=hop_length)
 
     @property
-    def version(self) -> int:
-        """Version of the method."""
-        return VERSIONS[self.method]
+    def version(self) -> Union[int, str]:
+        """Version of the method, stored with datasets so that features of two are never mixed."""
+        from drumblender.analysis.methods import class_of
+
+        return class_of(self.method).version
 
     @property
     def silence_after(self) -> int:
@@ -87,3 +118,17 @@ class AnalysisSettings:
         would rise again or lose its pitch.
         """
         return 8 * self.hop_length
+
+
+def _check_class_path(method: str) -> None:
+    """Refuse what is no class path, whether there is such a class or not."""
+    names = method.split(".") if isinstance(method, str) else []
+    if len(names) < 2 or not all(name.isidentifier() for name in names):
+        known = ", ".join(METHODS)
+        advice = did_you_mean(str(method), METHODS)
+        raise UsageError(
+            f"There is no method {method}{advice}"
+            if advice
+            else f"There is no method {method}; take {known}, or the class path of an analysis of "
+            "your own, such as my_module.MyAnalysis."
+        )

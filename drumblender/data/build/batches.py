@@ -1,6 +1,5 @@
 """Features of many sounds: by processes, or in batches on one device."""
 
-import contextlib
 import functools
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Callable, List, Sequence, Union
@@ -21,7 +20,7 @@ from drumblender.data.build.recipe import (
     reuse,
     stored_audio,
 )
-from drumblender.errors import DrumblenderError
+from drumblender.errors import DrumblenderError, trace
 from drumblender.files.parallel import Workers, available_cores
 
 # Sounds that are read at once for a device; the analysis divides them if they are too many.
@@ -81,8 +80,12 @@ def _analyze_together(
     """Measure the features of a batch; of a sound that has none, give the reason."""
     if not sounds:
         return []
-    with contextlib.suppress(Exception):
+    try:
         return list(analysis(torch.stack(sounds).to(device)))
+    except DrumblenderError:
+        raise  # of the analysis: every sound would say the same
+    except Exception as error:
+        trace(error)
     # Something is wrong with one sound, then the others go on; or with all, then it is the device.
     features: List[Union[Tensor, Unusable]] = []
     for sound in sounds:

@@ -162,5 +162,7 @@ def _analyze(recipe: Recipe) -> Tensor:
     audio = stored_audio(recipe)
     try:
         return cached_analysis(recipe.settings.analysis)(audio)
+    except DrumblenderError:
+        raise  # of the analysis: every sound would say the same
     except Exception as error:  # whatever one strange sound does, the others go on
         raise not_analyzed(error) from error

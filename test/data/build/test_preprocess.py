@@ -187,6 +187,71 @@ def test_a_dataset_of_other_settings_is_refused_by_name(project, settings, messa
     assert project.files() == before
 
 
+FOREIGN = """
+import torch
+from drumblender.analysis import Analysis
+
+
+class Silence(Analysis):
+    version = 1
+
+    def __init__(self, settings, frames: int = 0):
+        super().__init__(settings)
+        self.frames = frames
+
+    def measure(self, audio):
+        s = self.settings
+        frames = self.frames or len(audio) // s.hop_length + 1
+        return torch.zeros(3, s.num_modes, frames)
+"""
+
+
+@pytest.fixture
+def by_silence(tmp_path, monkeypatch):
+    """Settings of a dataset whose analysis is a class of a module in the working directory."""
+    (tmp_path / "silence_of_a_test.py").write_text(FOREIGN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def make(version=1, **kwargs):
+        monkeypatch.setattr("silence_of_a_test.Silence.version", version)
+        method = {"method": "silence_of_a_test.Silence", "method_kwargs": kwargs}
+        return DatasetSettings(8000, 4000, AnalysisSettings(**{**vars(ANALYSIS), **method}))
+
+    return make
+
+
+def test_features_of_two_versions_or_arguments_of_a_class_do_not_mix(project, by_silence):
+    project.fill(packs=1, sounds=2)
+    assert run(project, by_silence(frames=41)).done == 2
+    assert stored(project)["analysis_version"] == 1
+    assert run(project, by_silence(frames=41)).reused == 2
+
+    with pytest.raises(UsageError, match="version 1 of the modal analysis .* this is version new"):
+        run(project, by_silence("new", frames=41))
+    with pytest.raises(UsageError, match="method_kwargs {'frames': 41} .* says method_kwargs None"):
+        run(project, by_silence())
+    with pytest.raises(UsageError, match="says method coverage, method_kwargs None"):
+        run(project)
+
+    project_features(project, by_silence("new"))
+    assert (stored(project)["analysis_version"], stored(project)["analysis"]["method_kwargs"]) == (
+        "new",
+        None,
+    )
+    assert run(project, by_silence("new")).reused == 2
+
+
+def project_features(project, settings):
+    return preprocess_features(project.data_dir, "meta.json", settings)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+def test_an_analysis_that_gives_no_modes_stops_the_run_and_is_named(project, by_silence, device):
+    project.fill(packs=1, sounds=3)
+    with pytest.raises(DrumblenderError, match=r"Silence gives .*let it return \(3, 8, 41"):
+        run(project, by_silence(frames=3), device=device)
+
+
 def test_a_run_that_was_begun_with_other_settings_is_refused(project):
     project.fill(packs=1, sounds=1)
     run(project)

@@ -1,0 +1,18 @@
+"""The separating analysis as a method: its modes alone."""
+
+from torch import Tensor
+
+from drumblender.analysis.base import Analysis
+from drumblender.analysis.separate.parts import separate
+
+
+class Separating(Analysis):
+    """Damped sinusoids where a sound is tonal; the rest is left alone."""
+
+    version = 3
+
+    def measure(self, audio: Tensor) -> Tensor:
+        return self.measure_together(audio[None])[0]
+
+    def measure_together(self, audio: Tensor) -> Tensor:
+        return separate(audio, self.settings).modal
