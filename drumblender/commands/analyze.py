@@ -32,7 +32,14 @@ def _analyze(args: List[str]) -> None:
     parser.add_argument(
         "--separate",
         action="store_true",
-        help="sinusoids only where the sound is tonal, and what remains as transient and noise",
+        help="sinusoids only where the sound is tonal, what remains as transient and noise, and "
+        "when each stroke begins",
+    )
+    parser.add_argument(
+        "--method",
+        metavar="NAME",
+        help="coverage (the default), plain, separating, or the class path of an analysis of your "
+        "own, such as my_module.MyAnalysis",
     )
     parser.add_argument("--top", type=int, default=12, help="modes to print (default: %(default)s)")
     options = parser.parse_args(args)
@@ -52,12 +59,15 @@ def _analyze(args: List[str]) -> None:
         if options.num_modes < 1:
             raise UsageError(f"--num_modes is {options.num_modes}; give 1 or more.")
         settings = replace(settings, num_modes=options.num_modes)
-    if options.plain and options.separate:
-        raise UsageError("--plain and --separate are two ways to analyze; give one of them.")
-    if options.plain:
-        settings = replace(settings, method="plain")
-    if options.separate:
-        settings = replace(settings, method="separating", fit=True, hop_length=64)
+    ways = {"--plain": options.plain, "--separate": options.separate, "--method": options.method}
+    given = [name for name, value in ways.items() if value]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} are ways to analyze; give one of them.")
+    method = "plain" if options.plain else "separating" if options.separate else options.method
+    if method not in (None, settings.method):
+        settings = replace(settings, method=method, fit=True, method_kwargs=None)
+    if method == "separating":
+        settings = replace(settings, hop_length=64)
     stems: Dict[str, str] = {}
     for source in options.input:
         other = stems.setdefault(Path(source).stem, source)

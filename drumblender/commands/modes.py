@@ -95,8 +95,9 @@ def analyze_file(
 
     The names of all files begin with that of the recording. ``_modal.wav`` and ``_residual.wav``
     are 32-bit floats that add up to the recording at the rate of the settings. The separating
-    method writes ``_transient.wav`` and ``_noise.wav`` instead of the latter. ``_modes.png`` is a
-    picture. ``_modes.npz`` and ``_modes.json`` hold the parameters.
+    method writes ``_transient.wav`` and ``_noise.wav`` instead of the latter, and finds when each
+    stroke begins. ``_modes.png`` is a picture. ``_modes.npz`` and ``_modes.json`` hold the
+    parameters.
 
     Args:
         source: the recording.
@@ -121,13 +122,17 @@ def analyze_file(
     num_samples = len(audio) + settings.silence_after
     padded = fit_length(audio, num_samples)
     rest: Dict[str, Tensor] = {}
+    found: Dict[str, np.ndarray] = {}
     if settings.method == "separating":
         parts = separate(padded[None], settings)
         params = parts.modal[0]
         rest = {"transient": parts.transient[0], "noise": parts.noise[0]}
+        onsets = parts.onsets[0] if audio.any() else parts.onsets[0, :0]
+        found["onsets"] = onsets[onsets.isfinite()].numpy()
     else:
         params = CQTModalAnalysis(settings)(padded)
-    params = params[:, : max(1, int(params[1].any(dim=1).sum()))]  # the rest is empty
+    heard = params[1].any(dim=1)
+    params = params[:, heard if heard.any() else slice(1)]
     omega, amplitude, phase = params
     modal = modal_synth(omega[None], amplitude[None], num_samples, phase[None, :, :1])[0, 0]
     modal = modal[: len(audio)]
@@ -148,6 +153,7 @@ def analyze_file(
         "frequency": frequency.numpy(),
         "amplitude": amplitude.numpy(),
         "phase": phase[:, 0].numpy(),
+        **found,
     }
     buffer = BytesIO()
     np.savez_compressed(buffer, **arrays, sample_rate=settings.sample_rate)
@@ -162,6 +168,8 @@ def analyze_file(
     )
     save_figure(figure, path("modes.png"))
     _print(summarize(time, arrays["frequency"], arrays["amplitude"]), audio, audio - modal, top)
+    if "onsets" in found:
+        print(_strokes(found["onsets"], top))
     written = printable(str(path("modal.wav")))
     names = ", ".join(f"{name}.wav" for name in rest)
     print(f"\nWritten: {written}, {names}, modes.png, modes.npz, modes.json")
@@ -181,3 +189,19 @@ def _print(modes: List[Mode], audio: Tensor, residual: Tensor, top: int) -> None
     if audio.any():
         left = 10 * math.log10(max(1e-12, float(residual.square().sum() / audio.square().sum())))
         print(f"Residual: {left:.1f} dB of the recording's energy, {len(modes)} modes.")
+
+
+def _strokes(onsets: np.ndarray, top: int) -> str:
+    """How many strokes there are, and when the first of them begin.
+
+    >>> _strokes(np.array([0.0123]), 12)
+    'One stroke, at 0.012 s.'
+    >>> _strokes(np.array([0.1, 0.3, 0.55]), 2)
+    '3 strokes, at 0.100 s, 0.300 s and 1 more.'
+    """
+    if not len(onsets):
+        return "No stroke."
+    times = [f"{onset:.3f} s" for onset in onsets[:top]]
+    times += [f"{len(onsets) - top} more"] if len(onsets) > top else []
+    when = " and ".join(filter(None, [", ".join(times[:-1]), times[-1]]))
+    return f"{'One stroke' if len(onsets) == 1 else f'{len(onsets)} strokes'}, at {when}."

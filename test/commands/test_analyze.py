@@ -2,6 +2,7 @@ import json
 import os
 import re
 
+import drums
 import numpy as np
 import pytest
 import soundfile
@@ -120,6 +121,89 @@ def test_separating_writes_a_transient_and_noise_that_add_up_with_the_sinusoids(
     assert [round(f[100]) for f in modes["frequency"][:2]] == [440, 1234]
 
 
+def strokes_of(path, folder, capsys, *options):
+    assert main([str(path), "--output", str(folder), *(options or ["--separate"])]) == 0
+    modes = json.loads((folder / f"{path.stem}_modes.json").read_text())
+    return modes.get("onsets"), capsys.readouterr().out
+
+
+def test_separating_tells_how_many_strokes_a_loop_has_and_when(tmp_path, capsys):
+    hits = drums.strokes("two notes", 100, 1.5)
+    loop = drums.render_loop(hits, 1.5).mix
+    soundfile.write(tmp_path / "loop.wav", loop / np.abs(loop).max(), RATE)
+
+    onsets, printed = strokes_of(tmp_path / "loop.wav", tmp_path / "out", capsys)
+
+    expected = [hit.time + hit.drum.onset for hit in hits]
+    np.testing.assert_allclose(onsets, expected, atol=0.003)
+    assert f"\n2 strokes, at {onsets[0]:.3f} s and {onsets[1]:.3f} s.\n" in printed
+    np.testing.assert_allclose(np.load(tmp_path / "out/loop_modes.npz")["onsets"], onsets)
+    assert strokes_of(tmp_path / "loop.wav", tmp_path / "out", capsys, "--plain")[0] is None
+
+
+def test_more_strokes_than_are_printed_are_counted(tmp_path, capsys):
+    time = np.arange(RATE) / RATE
+    clicks = sum(
+        np.exp(-np.maximum(time - at, 0) / 0.01) * np.sin(5000 * (time - at)) * (time >= at)
+        for at in np.arange(8) / 8
+    )
+    soundfile.write(tmp_path / "roll.wav", 0.5 * clicks, RATE)
+    options = ("--separate", "--top", "2")
+    onsets, printed = strokes_of(tmp_path / "roll.wav", tmp_path / "out", capsys, *options)
+    np.testing.assert_allclose(onsets, np.arange(8) / 8, atol=0.003)
+    assert "8 strokes, at 0.00" in printed
+    assert " s and 6 more.\n" in printed
+
+
+def test_a_drum_alone_is_one_stroke_and_silence_none(tmp_path, capsys, repository):
+    (path,) = (repository / "audio/one-shots").rglob("drum_tom_hi_hard.flac")
+    onsets, printed = strokes_of(path, tmp_path, capsys)
+    assert len(onsets) == 1
+    assert f"\nOne stroke, at {onsets[0]:.3f} s.\n" in printed
+    soundfile.write(tmp_path / "silence.wav", np.zeros(9600), RATE)
+    onsets, printed = strokes_of(tmp_path / "silence.wav", tmp_path, capsys)
+    assert onsets == []
+    assert "No stroke." in printed
+
+
+def test_any_method_is_taken_by_its_name_or_class_path(tmp_path, bell, capsys, monkeypatch):
+    (tmp_path / "last_row.py").write_text(
+        "import torch\nfrom drumblender.analysis import Analysis\n"
+        "class LastRow(Analysis):\n"
+        "    version = 1\n"
+        "    def measure(self, audio):\n"
+        "        s = self.settings\n"
+        "        modes = torch.zeros(3, s.num_modes, len(audio) // s.hop_length + 1)\n"
+        "        modes[0, -1], modes[1, -1] = 0.1, 0.5\n"
+        "        return modes\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    command = [str(bell / "bell.wav"), "--output", str(tmp_path), "--method"]
+    assert main([*command, "last_row.LastRow"]) == 0
+    assert "763.9 Hz" in capsys.readouterr().out  # 0.1 rad/sample, wherever its row is
+    for method, hop in (("plain", 256), ("separating", 64)):
+        assert main([*command, method]) == 0
+        settings = json.loads((tmp_path / "bell_modes.json").read_text())["settings"]
+        assert (settings["method"], settings["hop_length"]) == (method, hop)
+    assert main([*command, "last_row.LastRwo"]) == 2
+    assert "last_row has no LastRwo; did you mean LastRow?" in capsys.readouterr().err
+
+
+def test_another_method_than_the_configuration_takes_none_of_its_arguments(tmp_path, bell, capsys):
+    config = {"method": "not_here.Analysis", "method_kwargs": {"level": 1}, "num_modes": 3}
+    (tmp_path / "data.yaml").write_text(
+        json.dumps({"class_path": "drumblender.data.ModalDataModule", "init_args": config})
+    )
+    command = [str(bell / "bell.wav"), "--output", str(tmp_path), "--config"]
+    assert main([*command, str(tmp_path / "data.yaml")]) == 2
+    assert "there is no module not_here" in capsys.readouterr().err
+    assert main([*command, str(tmp_path / "data.yaml"), "--plain"]) == 0
+    settings = json.loads((tmp_path / "bell_modes.json").read_text())["settings"]
+    assert (settings["method"], settings["num_modes"]) == ("plain", 3)
+
+
 def test_two_ways_to_analyze_at_once_are_refused(bell, capsys):
     assert main([str(bell / "bell.wav"), "--plain", "--separate"]) == 2
-    assert "give one of them" in capsys.readouterr().err
+    assert "--plain and --separate are ways to analyze; give one" in capsys.readouterr().err
+    assert main([str(bell / "bell.wav"), "--plain", "--method", "coverage"]) == 2
+    assert "--plain and --method" in capsys.readouterr().err
