@@ -28,8 +28,14 @@ class Reader:
         for _, name, code in BLOCK.findall((PAGES / f"{page}.md").read_text()):
             (folder / name).write_text(code)
 
-    def run(self, command, *arguments):
-        """Run a command of the package in the folder; gives what it prints."""
+    def run(self, command, *arguments, code=0):
+        """Run a command of the package in the folder; gives what it prints.
+
+        Args:
+            command: its name.
+            arguments: of the command line.
+            code: with which it has to end.
+        """
         program = f"import sys; from drumblender.commands.{command} import main; sys.exit(main())"
         # Not the folder: commands look for modules in the working directory by themselves.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -42,8 +48,28 @@ class Reader:
             capture_output=True,
             text=True,
         )
-        assert result.returncode == 0, result.stdout + result.stderr
+        assert result.returncode == code, result.stdout + result.stderr
         return result.stdout + result.stderr
+
+    def configure(self, name, library):
+        """Give a data configuration of the page the settings of a small dataset."""
+        wanted = yaml.safe_load((self.folder / name).read_text())["init_args"]
+        small = yaml.safe_load((library / "data.yaml").read_text())
+        if "source" in wanted:
+            del small["init_args"]["data_dir_unprocessed"]
+        small["init_args"].update(wanted)
+        (self.folder / name).write_text(yaml.safe_dump(small))
+
+    def train_on(self, name, experiment):
+        """Train one step on the dataset of a data configuration; gives the checkpoint."""
+        small = yaml.safe_load(experiment.read_text())
+        small["trainer"].update(max_steps=1, limit_val_batches=0)
+        small["trainer"]["logger"]["init_args"]["save_dir"] = "logs"
+        small["data"] = str(self.folder / name)
+        (self.folder / "small.yaml").write_text(yaml.safe_dump(small))
+        self.run("train", "fit", "-c", "small.yaml")
+        (checkpoint,) = self.folder.glob("logs/*/version_0/checkpoints/last.ckpt")
+        return checkpoint
 
     def train(self, page_config, experiment, library):
         """Train two steps with a page's configuration on a small model; gives the checkpoint."""
