@@ -103,7 +103,7 @@ def drum(frequency: float, seconds: float, rate: int = RATE, seed: int = 0) -> n
 
 
 def version_of(method: str) -> int:
-    """The version of a method of the analysis."""
+    """Return the version of a method of the analysis."""
     return AnalysisSettings(method=method).version
 
 

@@ -106,11 +106,11 @@ class Analysis(abc.ABC):
             torch.set_num_threads(threads)
 
     def _shape(self, audio: Tensor) -> Tuple[int, ...]:
-        """The shape of the modes of one sound."""
+        """Return the shape of the modes of one sound."""
         return (3, self.settings.num_modes, audio.shape[-1] // self.settings.hop_length + 1)
 
     def _checked(self, found: Tensor, shape: Tuple[int, ...]) -> Tensor:
-        """What was measured, as float32, if it can be played; what is no number goes on."""
+        """Return as float32 what can be played, and refuse the rest; what is no number goes on."""
         name = f"{type(self).__module__}.{type(self).__qualname__}"
         if not isinstance(found, Tensor):
             raise DrumblenderError(

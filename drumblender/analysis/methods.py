@@ -10,7 +10,7 @@ from drumblender.errors import UsageError, condense, did_you_mean
 
 
 def class_of(method: str) -> Type[Analysis]:
-    """The class that measures by a method.
+    """Return the class that measures by a method.
 
     Args:
         method: a name, or the class path of an analysis of one's own.
@@ -43,7 +43,7 @@ def class_of(method: str) -> Type[Analysis]:
 
 
 def analysis_of(settings: AnalysisSettings) -> Analysis:
-    """The analysis that settings describe.
+    """Make the analysis that settings describe.
 
     Raises:
         UsageError: when there is no such class, or it does not take what ``method_kwargs`` say.
@@ -63,7 +63,7 @@ def analysis_of(settings: AnalysisSettings) -> Analysis:
 
 
 def _options(cls: Type[Analysis], settings: AnalysisSettings) -> Dict[str, Any]:
-    """Arguments of a class besides the settings, checked and with their defaults."""
+    """Return the arguments of a class besides the settings, checked and with their defaults."""
     from jsonargparse import ArgumentError, ArgumentParser
 
     given = settings.method_kwargs or {}
@@ -83,6 +83,6 @@ def _options(cls: Type[Analysis], settings: AnalysisSettings) -> Dict[str, Any]:
 
 
 def _sentence(text: str) -> str:
-    """What a library says of a class or its arguments, with the remedy."""
+    """Return what an error says of a class or its arguments, as a sentence with the remedy."""
     reason = condense(text)
     return reason if reason.endswith("?") else f"{reason}."

@@ -76,7 +76,7 @@ class AnalysisSettings:
         object.__setattr__(self, "method_kwargs", self._stored_kwargs())
 
     def _stored_kwargs(self) -> Optional[Dict[str, Any]]:
-        """The further arguments as datasets store them; None where there are none."""
+        """Return the further arguments as datasets store them; None where there are none."""
         if not self.method_kwargs:
             return None
         if self.method in METHODS:
@@ -104,7 +104,7 @@ class AnalysisSettings:
 
     @property
     def version(self) -> Union[int, str]:
-        """Version of the method, stored with datasets so that features of two are never mixed."""
+        """Version of the method, by which features of two versions are never mixed."""
         from drumblender.analysis.methods import class_of
 
         return class_of(self.method).version

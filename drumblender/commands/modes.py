@@ -192,7 +192,7 @@ def _print(modes: List[Mode], audio: Tensor, residual: Tensor, top: int) -> None
 
 
 def _strokes(onsets: np.ndarray, top: int) -> str:
-    """How many strokes there are, and when the first of them begin.
+    """Say how many strokes there are, and when the first of them begin.
 
     >>> _strokes(np.array([0.0123]), 12)
     'One stroke, at 0.012 s.'
