@@ -85,7 +85,8 @@ class Drum:
 def between(a: Drum, b: Drum, amount: float) -> Drum:
     """The drum of middle parameters: geometric for frequencies, times and levels.
 
-    Both need as many tones and bands; the k-th tone of one becomes the k-th of the other.
+    Phases lie between those of the two on the shorter way. Both need as many tones and bands; the
+    k-th tone of one becomes the k-th of the other.
     """
 
     def mean(x, y):
@@ -94,6 +95,8 @@ def between(a: Drum, b: Drum, amount: float) -> Drum:
     names = ("frequency", "t60", "amplitude", "noise_band", "noise_t60", "noise_level")
     names += ("click_level", "click_time", "click_band", "glide_time", "noise_attack", "attack")
     middle = {name: mean(getattr(a, name), getattr(b, name)) for name in names}
+    turn = np.remainder(b.phase - a.phase + np.pi, 2 * np.pi) - np.pi
+    middle["phase"] = a.phase + amount * turn
     bursts = tuple((1 - amount) * s + amount * t for s, t in zip(a.bursts, b.bursts))
     lines = {n: (1 - amount) * getattr(a, n) + amount * getattr(b, n) for n in ("glide", "onset")}
     return replace(a, **middle, **lines, bursts=bursts)

@@ -82,30 +82,28 @@ class Modes:
 
         >>> Modes(torch.ones(3, 2, 4), 8).transpose(2.0).values[:, 0, 0].tolist()
         [2.0, 1.0, 1.0]
-        >>> Modes(torch.ones(3, 2, 4), 8).transpose(2.0, 3.0).values[:, 0, 0].tolist()
-        [2.0, 1.0, -3.0]
+        >>> moved = Modes(torch.ones(3, 2, 4), 8).transpose(2.0, 3.0).values[:, 0, 0]
+        >>> moved.round(decimals=2)  # a phase of -3
+        tensor([2.0000, 1.0000, 3.2800])
         """
-        frequency, rest = self.values[..., :1, :, :], self.values[..., 1:, :, :]
-        moved = torch.cat([frequency * ratio, rest], dim=-3)
-        if moved.shape[-3] > 2 and moment:
-            turned = (ratio - 1) * self._turned(moment)
-            moved[..., 2, :, :] -= turned[..., None].to(moved.dtype)
-        return replace(self, values=moved)
+        values = (self.turned(moment) if moment else self).values
+        frequency, rest = values[..., :1, :, :], values[..., 1:, :, :]
+        moved = replace(self, values=torch.cat([frequency * ratio, rest], dim=-3))
+        return moved.turned(moment, back=True) if moment else moved
 
-    def _turned(self, moment: float) -> Tensor:
-        """How far the modes turn up to a moment, (..., M), in float64."""
-        frequency = self.values[..., 0, :, :].double()
-        distance = self.num_samples / self.num_frames
-        # Frequencies are interpolated between the centers of frames; the ends hold.
-        steps = torch.nn.functional.pad(0.5 * (frequency[..., 1:] + frequency[..., :-1]), (1, 0))
-        position = (moment + 1) / distance - 0.5
-        last = min(self.num_frames - 1, max(0, math.floor(position)))
-        passed = distance * steps[..., 1 : last + 1].sum(-1)
-        first = 0.5 * distance * frequency[..., 0]
-        here = position - last
-        there = min(last + 1, self.num_frames - 1)
-        rise = 0.5 * max(0.0, here) * (frequency[..., there] - frequency[..., last])
-        return first + passed + distance * here * (frequency[..., last] + rise)
+    def turned(self, moment: float, back: bool = False) -> "Modes":
+        """Give the phases at a moment instead of those before sample 0.
+
+        Args:
+            moment: a sample.
+            back: give the phases before sample 0 instead of those at the moment.
+        """
+        if self.values.shape[-3] < 3:
+            return self
+        frequency, amplitude, phase = self.values.unbind(-3)
+        turned = turned_until(moment, frequency, self.num_samples)[..., None]
+        phase = (phase.double() + (-turned if back else turned)).remainder(2 * math.pi)
+        return replace(self, values=torch.stack([frequency, amplitude, phase.to(frequency)], -3))
 
     def delay(self, num_samples: int) -> "Modes":
         """Put silence in front. Frames are then three times as dense, so that attacks stay steep.
@@ -168,6 +166,35 @@ class Modes:
         phase = phase[..., :1].expand_as(amplitude)
         moved = torch.stack([frequency, amplitude, phase], dim=-3)
         return replace(self, values=moved, num_samples=num_samples)
+
+
+def turned_until(moment: float, frequency: Tensor, num_samples: int) -> Tensor:
+    """Return how far modes turn up to a moment, in radians.
+
+    Args:
+        moment: a sample.
+        frequency: in rad/sample, on frames as those of :class:`Modes`.
+        num_samples: number of samples that the frames describe.
+
+    Shape:
+        - frequency: (..., M, F)
+        - Output: (..., M), float64
+
+    >>> turned_until(3.0, torch.full((1, 4), 0.5), 8).tolist()
+    [2.0]
+    """
+    frequency = frequency.double()
+    count = frequency.shape[-1]
+    distance = num_samples / count
+    # Frequencies are interpolated between the centers of frames; the ends hold.
+    steps = 0.5 * (frequency[..., 1:] + frequency[..., :-1])
+    position = (moment + 1) / distance - 0.5
+    last = min(count - 1, max(0, math.floor(position)))
+    passed = 0.5 * frequency[..., 0] + steps[..., :last].sum(-1)
+    here = position - last
+    there = min(last + 1, count - 1)
+    rise = 0.5 * max(0.0, here) * (frequency[..., there] - frequency[..., last])
+    return distance * (passed + here * (frequency[..., last] + rise))
 
 
 def align_modes(a: Modes, b: Modes) -> Tuple[Modes, Modes]:

@@ -33,8 +33,9 @@ def blend(a: Sound, b: Sound, amount: float) -> Sound:
         return x + (y - x) * amount
 
     ends = (_end(a, one), _end(b, other))
+    onset = one.timeline.onset
     parameters = {
-        name: part.blend(one.parameters[name], other.parameters[name], amount, ends)
+        name: part.blend(one.parameters[name], other.parameters[name], amount, ends, onset)
         for name, part in a.engine.parts.items()
     }
     return replace(

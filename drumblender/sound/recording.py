@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis, separate_channels
+from drumblender.analysis.separate.onsets import FIRST
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.reading import read_channels
 from drumblender.files.segments import SEGMENT_S, segments
@@ -132,7 +133,9 @@ def prepare(
     return Recording(
         audio=audio,
         modes=Modes(values, described, settings.sample_rate),
-        timeline=Timeline(settings.sample_rate, lead, described, len(samples) / sample_rate),
+        timeline=Timeline(
+            settings.sample_rate, lead, described, len(samples) / sample_rate, (_onset(audio),)
+        ),
         samples=samples,
         sample_rate=int(sample_rate),
         name=name,
@@ -160,6 +163,12 @@ def _as_it_is(
         silent=not samples.any(),
         rest=Rest(parts.transient, parts.noise),
     )
+
+
+def _onset(audio: Tensor) -> float:
+    """Return the first sample at which a recording (C, L) exceeds a small part of its peak."""
+    envelope = audio.abs().amax(0)
+    return float((envelope >= FIRST * envelope.amax()).to(torch.uint8).argmax())
 
 
 @lru_cache(maxsize=2)

@@ -82,7 +82,12 @@ class MeasuredNoise(Part):
         return a.lengthen(length), b.lengthen(length)
 
     def blend(
-        self, a: RecordedNoise, b: RecordedNoise, amount: float, ends: Tuple[int, int]
+        self,
+        a: RecordedNoise,
+        b: RecordedNoise,
+        amount: float,
+        ends: Tuple[int, int],
+        moment: float = 0.0,
     ) -> RecordedNoise:
         return a.blend(b, amount)
 

@@ -114,7 +114,9 @@ class Part(ABC):
         """Let the parameters of two sounds describe as many samples and frames."""
         return a, b
 
-    def blend(self, a: Any, b: Any, amount: float, ends: Tuple[int, int]) -> Any:
+    def blend(
+        self, a: Any, b: Any, amount: float, ends: Tuple[int, int], moment: float = 0.0
+    ) -> Any:
         """Compute parameters that lie between those of two sounds that are aligned.
 
         Args:
@@ -122,6 +124,7 @@ class Part(ABC):
             b: parameters at amount 1.
             amount: from 0 to 1.
             ends: number of samples that the recording of each lasts.
+            moment: the sample at which phases are compared: that of the onset.
         """
         return map_tensors(lambda x, y: x + (y - x) * amount, a, b)
 
@@ -188,14 +191,17 @@ class ModalPart(Part):
     def align(self, a: Modes, b: Modes) -> Tuple[Modes, Modes]:
         return align_modes(a, b)
 
-    def blend(self, a: Modes, b: Modes, amount: float, ends: Tuple[int, int]) -> Modes:
+    def blend(
+        self, a: Modes, b: Modes, amount: float, ends: Tuple[int, int], moment: float = 0.0
+    ) -> Modes:
         frames = (end * a.num_frames // a.num_samples for end in ends)
         end_a, end_b = frames
-        pairs = zip(a.values, b.values)
-        made = [blend_modes(x, y, amount, (end_a, end_b)) for x, y in pairs]
+        pairs = zip(a.turned(moment).values, b.turned(moment).values)
+        onset = (moment + 0.5) * a.num_frames / a.num_samples - 0.5
+        made = [blend_modes(x, y, amount, (end_a, end_b), onset) for x, y in pairs]
         rows = max(x.shape[1] for x in made)
         made = [F.pad(x, (0, 0, 0, rows - x.shape[1])) for x in made]
-        return replace(a, values=torch.stack(made))
+        return replace(a, values=torch.stack(made)).turned(moment, back=True)
 
 
 class NoisePart(Part):
