@@ -6,7 +6,7 @@ it was made for (another activation, a forward hook, a subclass, a parametrizati
 module's own forward calls the layers one after the other.
 """
 
-from typing import Optional, Tuple
+from typing import TYPE_CHECKING, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,9 @@ from drumblender.models.components import FiLM, Pad
 from drumblender.models.soundstream import ResidualUnit
 from drumblender.models.tcn import TCNBlock
 from drumblender.signal import at_least_float32, full_precision
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeGuard
 
 
 def accelerate(model: nn.Module, enabled: bool = True) -> nn.Module:
@@ -63,17 +66,20 @@ class PaddedConv(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pad and convolve, (B, C, T) to (B, D, T')."""
-        if not (x.ndim == 3 and _starts_with_pad(self) and _is_free(self, *self)):
+        start = _padded_conv(self)
+        if x.ndim != 3 or start is None or not _is_free(self, *self):
             return super().forward(x)
-        pad, convolution, *rest = self
+        pad, convolution = start
+        rest = [*self][2:]
         # The derivative needs what the ELU gives, which no other layer may change in place.
         elu = len(rest) == 1 and _is_elu(rest[0])
-        tensors = x, convolution.weight, convolution.bias
-        geometry = *pad.padding, *convolution.dilation, *convolution.stride
+        weight, bias, dtype = convolution.weight, convolution.bias, _dtype(x)
+        geometry = *pad.padding, convolution.dilation[0], convolution.stride[0]
         if rows.are_apt(x):
-            x = conv(*tensors, *geometry, elu, _dtype(x))
+            x = conv(x, weight, bias, *geometry, elu, dtype)
         else:
-            x = conv(*_cast(*tensors), *geometry, elu, None)
+            bias = None if bias is None else bias.to(dtype)
+            x = conv(x.to(dtype), weight.to(dtype), bias, *geometry, elu, None)
         for layer in () if elu else rest:
             x = layer(x)
         return x
@@ -84,28 +90,36 @@ class FastResidualUnit(ResidualUnit):
 
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
         """Compute the unit, (B, C, T) to (B, C, T)."""
-        if x.ndim != 3 or not self._is_usual():
+        layers = self._layers()
+        if x.ndim != 3 or layers is None:
             return super().forward(x, embedding)
-        pad, convolution, _, mix = self.net
-        tensors = x, convolution.weight, convolution.bias, mix.weight, mix.bias
-        geometry = *pad.padding, *convolution.dilation
+        pad, convolution, pointwise = layers
+        weight, bias = _parameters(convolution)
+        mix, mix_bias = _parameters(pointwise)
+        geometry = *pad.padding, convolution.dilation[0]
+        dtype = _dtype(x)
         if rows.are_apt(x):
-            return elu_unit(*tensors, *geometry, _dtype(x))[0]
-        return elu_unit(*_cast(*tensors), *geometry, None)[0]
+            return elu_unit(x, weight, bias, mix, mix_bias, *geometry, dtype)[0]
+        tensors = (x, weight, bias, mix, mix_bias)
+        x, weight, bias, mix, mix_bias = (tensor.to(dtype) for tensor in tensors)
+        return elu_unit(x, weight, bias, mix, mix_bias, *geometry, None)[0]
 
-    def _is_usual(self) -> bool:
-        """Return whether the layers are those that the operation computes."""
-        return (
-            self.film is None
-            and len(self.net) == 4
-            and _starts_with_pad(self.net)
-            and _is_same_length(self.net[0], self.net[1])
+    def _layers(self) -> Optional[Tuple[Pad, nn.Conv1d, nn.Conv1d]]:
+        """Return padding and convolutions if the layers are those that the operation computes."""
+        start = _padded_conv(self.net)
+        if self.film is not None or len(self.net) != 4 or start is None:
+            return None
+        pointwise = self.net[3]
+        if (
+            _is_same_length(*start)
             and _is_elu(self.net[2])
-            and _is_usual(self.net[3], 1)
-            and self.net[3].bias is not None
+            and _is_usual(pointwise, 1)
+            and pointwise.bias is not None
             and _is_elu(self.activation)
             and _is_free(self.net, *self.net, self.activation)
-        )
+        ):
+            return (*start, pointwise)
+        return None
 
 
 class FastTCNBlock(TCNBlock):
@@ -117,51 +131,61 @@ class FastTCNBlock(TCNBlock):
 
     def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
         """Compute the block, (B, C_in, T) to (B, C_out, T)."""
-        if x.ndim != 3 or not self._is_usual():
+        layers = self._layers()
+        if x.ndim != 3 or embedding is None or layers is None:
             return super().forward(x, embedding)
-        pad, convolution = self.net
-        norm = self.film.norm
+        pad, convolution, film = layers
+        norm = film.norm
         with full_precision(x):
-            gamma, beta = self.film.coefficients(at_least_float32(embedding))
-        mean = variance = None
-        if norm is not None and not norm.training:
-            mean, variance = norm.running_mean[None, :, None], norm.running_var[None, :, None]
-        mix = self.residual.weight, self.residual.bias
-        tensors = x, convolution.weight, convolution.bias, gamma, beta, *mix
-        tensors = tuple(at_least_float32(t) for t in tensors)
+            gamma, beta = film.coefficients(at_least_float32(embedding))
         by_batch = norm is not None and norm.training
-        y, _, *own = film_block(
-            *tensors,
+        mean = variance = None
+        if norm is not None and not by_batch:
+            mean, variance = (values[None, :, None] for values in _statistics(norm))
+        dtype = _dtype(x)
+        tensors = (x, *_parameters(convolution), gamma, beta, *_parameters(self.residual))
+        x, weight, bias, gamma, beta, mix, mix_bias = (at_least_float32(t) for t in tensors)
+        y, _, own_mean, own_variance = film_block(
+            x,
+            weight,
+            bias,
+            gamma,
+            beta,
+            mix,
+            mix_bias,
             mean,
             variance,
             *pad.padding,
-            *convolution.dilation,
+            convolution.dilation[0],
             norm is not None,
             1.0 if norm is None else norm.eps,
-            _dtype(x),
-            rows.are_apt(tensors[0]) and not by_batch,
+            dtype,
+            rows.are_apt(x) and not by_batch,
         )
-        if by_batch:
-            _track(norm, *own, y.shape[0] * y.shape[2])
+        if norm is not None and by_batch:
+            _track(norm, own_mean, own_variance, y.shape[0] * y.shape[2])
         return y
 
-    def _is_usual(self) -> bool:
-        """Return whether the layers are those that the operation computes."""
-        return (
-            self.film is not None
-            and type(self.film) is FiLM
-            and _is_usual_norm(self.film.norm)
+    def _layers(self) -> Optional[Tuple[Pad, nn.Conv1d, FiLM]]:
+        """Return the layers behind each other if they are those that the operation computes."""
+        start, film = _padded_conv(self.net), self.film
+        if film is None or start is None:
+            return None
+        if (
+            type(film) is FiLM
+            and _is_usual_norm(film.norm)
             and self.temporal_film is None
             and type(self.activation) is nn.GELU
             and self.activation.approximate == "none"
             and len(self.net) == 2
-            and _starts_with_pad(self.net)
-            and _is_same_length(self.net[0], self.net[1])
+            and _is_same_length(*start)
             and _is_usual(self.residual, 1)
             and self.residual.bias is not None
-            and _is_free(self.net, *self.net, self.film, self.activation, self.residual)
-            and (self.film.norm is None or _is_free(self.film.norm))
-        )
+            and _is_free(self.net, *self.net, film, self.activation, self.residual)
+            and (film.norm is None or _is_free(film.norm))
+        ):
+            return (*start, film)
+        return None
 
 
 FAST = {
@@ -175,7 +199,7 @@ FAST = {
 # What else must be true of a module for it to become one of these.
 APT = {
     PointwiseConv: lambda module: module.kernel_size == (1,),
-    PaddedConv: lambda module: _starts_with_pad(module),
+    PaddedConv: lambda module: _padded_conv(module) is not None,
 }
 
 
@@ -191,29 +215,37 @@ def _is_free(*layers: nn.Module) -> bool:
     )
 
 
-def _starts_with_pad(net: nn.Sequential) -> bool:
-    """Return whether padding and a usual convolution come first."""
-    return len(net) > 1 and type(net[0]) is Pad and _is_usual(net[1])
+def _padded_conv(net: nn.Sequential) -> Optional[Tuple[Pad, nn.Conv1d]]:
+    """Return the padding and the usual convolution that come first, or None if others do."""
+    if len(net) < 2:
+        return None
+    pad, convolution = net[0], net[1]
+    return (pad, convolution) if type(pad) is Pad and _is_usual(convolution) else None
 
 
-def _is_usual(conv: nn.Module, kernel_size: Optional[int] = None) -> bool:
+def _is_usual(conv: nn.Module, kernel_size: Optional[int] = None) -> "TypeGuard[nn.Conv1d]":
     """Return whether a module is a convolution of nothing but weight, bias, dilation and stride.
 
     With a ``kernel_size``, it also has to have that size, and neither dilation nor stride.
     """
     return (
-        type(conv) in (nn.Conv1d, PointwiseConv)
+        (type(conv) is nn.Conv1d or type(conv) is PointwiseConv)
         and conv.groups == 1
         and conv.padding == (0,)
         and (kernel_size is None or (conv.kernel_size, conv.stride) == ((kernel_size,), (1,)))
     )
 
 
-def _is_same_length(pad: Pad, conv: nn.Module) -> bool:
+def _is_same_length(pad: Pad, conv: nn.Conv1d) -> bool:
     """Return whether the output is as long as the input, and the convolution has a bias."""
     taken = conv.dilation[0] * (conv.kernel_size[0] - 1)
-    usual = _is_usual(conv) and conv.stride == (1,) and conv.bias is not None
-    return usual and sum(pad.padding) == taken
+    return conv.stride == (1,) and conv.bias is not None and sum(pad.padding) == taken
+
+
+def _parameters(conv: nn.Conv1d) -> Tuple[Tensor, Tensor]:
+    """Return the weight of a convolution, and its bias, which it has to have."""
+    assert conv.bias is not None
+    return conv.weight, conv.bias
 
 
 def _is_elu(layer: nn.Module) -> bool:
@@ -231,20 +263,27 @@ def _is_usual_norm(norm: Optional[nn.Module]) -> bool:
     )
 
 
+def _statistics(norm: nn.BatchNorm1d) -> Tuple[Tensor, Tensor]:
+    """Return the running mean and variance of a usual norm, (D,) both."""
+    assert norm.running_mean is not None  # as _is_usual_norm found
+    assert norm.running_var is not None
+    return norm.running_mean, norm.running_var
+
+
 def _track(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int) -> None:
     """Move a batch norm's running statistics as its own forward would."""
+    running_mean, running_variance = _statistics(norm)
+    assert norm.num_batches_tracked is not None
+    assert norm.momentum is not None
     norm.num_batches_tracked.add_(1)
-    norm.running_mean.lerp_(mean.flatten(), norm.momentum)
-    norm.running_var.lerp_(variance.flatten() * (count / max(count - 1, 1)), norm.momentum)
-
-
-def _cast(*tensors: Optional[Tensor]) -> Tuple[Optional[Tensor], ...]:
-    """Cast the arguments of a convolution as autocast does, which does not look into operations."""
-    dtype = _dtype(tensors[0])
-    return tuple(None if t is None else t.to(dtype) for t in tensors)
+    running_mean.lerp_(mean.flatten(), norm.momentum)
+    running_variance.lerp_(variance.flatten() * (count / max(count - 1, 1)), norm.momentum)
 
 
 def _dtype(x: Tensor) -> torch.dtype:
-    """Return the type in which autocast would compute a convolution of this tensor."""
+    """Return the type in which autocast would compute a convolution of this tensor.
+
+    Operations get their arguments in this type, because autocast does not look into them.
+    """
     kind = x.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype

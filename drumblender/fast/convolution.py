@@ -6,7 +6,7 @@ first axis, whose derivatives PyTorch computes in half the time. Autograd keeps 
 its padding. :mod:`drumblender.fast.rows` is for the case that no derivative is needed.
 """
 
-from typing import NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -158,17 +158,27 @@ def conv(
         if elu:
             y = F.elu(y, inplace=True)
         # Not a view of what the convolution made, which an activation in place could not change.
-        return y.new_empty(0).set_(y)
+        return y.new_empty(0).set_(y.untyped_storage(), y.storage_offset(), y.shape, y.stride())
 
 
 @torch.library.register_fake("drumblender::conv")
-def _(x, weight, bias, left, right, dilation, stride, elu, in_rows):
+def _(
+    x: Tensor,
+    weight: Tensor,
+    bias: Optional[Tensor],
+    left: int,
+    right: int,
+    dilation: int,
+    stride: int,
+    elu: bool,
+    in_rows: Optional[torch.dtype],
+) -> Tensor:
     """Say the shape of the output, for compilers."""
     y = Layout(left, right, dilation, stride, weight.shape[-1]).empty(x, weight)
     return y if in_rows is None else rows.empty(y)
 
 
-def _setup(ctx, inputs, output):
+def _setup(ctx: Any, inputs: Tuple[Any, ...], output: Tensor) -> None:
     """Keep what the derivative needs."""
     x, weight, _, left, right, dilation, stride, elu, in_rows = inputs
     ctx.save_for_backward(x, weight, output if elu else None)
@@ -176,7 +186,7 @@ def _setup(ctx, inputs, output):
     ctx.in_rows = in_rows is not None
 
 
-def _backward(ctx, grad):
+def _backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
     """Compute the gradients of the arguments of :func:`conv`."""
     rows.refuse_derivative(ctx.in_rows)
     x, weight, activated = ctx.saved_tensors

@@ -4,7 +4,7 @@ Autograd keeps the input and the first activation. The backward pass computes th
 and the activation behind it again, in place where possible.
 """
 
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,8 @@ from drumblender.fast import rows
 from drumblender.fast.convolution import Layout, elu_backward
 from drumblender.signal import full_precision
 from drumblender.signal.operations import operation
+
+Gradients = Tuple[Optional[Tensor], ...]
 
 
 @operation
@@ -59,13 +61,23 @@ def elu_unit(
 
 
 @torch.library.register_fake("drumblender::elu_unit")
-def _(x, weight, bias, mix, mix_bias, left, right, dilation, in_rows):
+def _(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    mix: Tensor,
+    mix_bias: Tensor,
+    left: int,
+    right: int,
+    dilation: int,
+    in_rows: Optional[torch.dtype],
+) -> Tuple[Tensor, Tensor]:
     """Say the shapes of the outputs, for compilers."""
     y = x.new_empty(x.shape)
     return (y, y.new_empty(y.shape)) if in_rows is None else (rows.empty(y), x.new_empty(0))
 
 
-def _setup(ctx, inputs, output):
+def _setup(ctx: Any, inputs: Tuple[Any, ...], output: Tuple[Tensor, Tensor]) -> None:
     """Keep what the derivative needs."""
     x, weight, _, mix, mix_bias, left, right, dilation, in_rows = inputs
     h = output[1]
@@ -77,7 +89,7 @@ def _setup(ctx, inputs, output):
 
 
 @once_differentiable
-def _backward(ctx, grad, _):
+def _backward(ctx: Any, grad: Optional[Tensor], _: Optional[Tensor]) -> Gradients:
     """Compute the gradients of the arguments of :func:`elu_unit`."""
     if grad is None:
         return (None,) * 9

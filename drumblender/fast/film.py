@@ -5,7 +5,7 @@ normalization, the modulation, the activation and the 1x1 convolution again, in 
 possible.
 """
 
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,9 @@ from drumblender.fast import rows
 from drumblender.fast.convolution import Layout
 from drumblender.signal import full_precision
 from drumblender.signal.operations import operation
+
+Outputs = Tuple[Tensor, Tensor, Tensor, Tensor]
+Gradients = Tuple[Optional[Tensor], ...]
 
 
 @operation
@@ -70,16 +73,18 @@ def film_block(
     with full_precision(x):
         if in_rows:
             if normalize:
+                assert mean is not None  # see in_rows
+                assert variance is not None
                 gamma = gamma * (variance + eps).rsqrt()
                 beta = beta - gamma * mean
-            line = rows.Convolution(weight, bias, left, right, dilation, 1, dtype)
-            y = _in_rows(x, line, gamma, beta, mix, mix_bias)
-            return y, *(x.new_empty(0) for _ in range(3))
+            line = rows.Convolution(weight, None, left, right, dilation, 1, dtype)
+            y = _in_rows(x, line, bias, gamma, beta, mix, mix_bias)
+            return y, x.new_empty(0), x.new_empty(0), x.new_empty(0)
         layout = Layout(left, right, dilation, 1, weight.shape[-1])
         u = layout.forward(x.to(dtype), weight.to(dtype), bias.to(dtype))
         scale, own_mean, own_variance = gamma, x.new_empty(0), x.new_empty(0)
         if normalize:
-            if mean is None:
+            if mean is None or variance is None:
                 mean = own_mean = u.mean((0, 2), keepdim=True, dtype=x.dtype)
                 u -= mean
                 # A norm or var() would add up in an order that loses three digits.
@@ -95,17 +100,33 @@ def film_block(
 
 
 @torch.library.register_fake("drumblender::film_block")
-def _(x, weight, bias, gamma, beta, mix, mix_bias, mean, variance, *rest):
+def _(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    mix: Tensor,
+    mix_bias: Tensor,
+    mean: Optional[Tensor],
+    variance: Optional[Tensor],
+    left: int,
+    right: int,
+    dilation: int,
+    normalize: bool,
+    eps: float,
+    dtype: torch.dtype,
+    in_rows: bool,
+) -> Outputs:
     """Say the shapes of the outputs, for compilers."""
-    _, _, _, normalize, _, dtype, in_rows = rest
     y = x.new_empty(x.shape[0], weight.shape[0], x.shape[-1])
     if in_rows:
-        return rows.empty(y), *(x.new_empty(0) for _ in range(3))
+        return rows.empty(y), x.new_empty(0), x.new_empty(0), x.new_empty(0)
     shape = (1, weight.shape[0], 1) if normalize and mean is None else (0,)
     return y, torch.empty_like(y, dtype=dtype), x.new_empty(shape), x.new_empty(shape)
 
 
-def _setup(ctx, inputs, output):
+def _setup(ctx: Any, inputs: Tuple[Any, ...], output: Outputs) -> None:
     """Keep what the derivative needs."""
     x, weight, _, gamma, beta, mix, _, mean, variance, left, right, dilation, *rest = inputs
     normalize, ctx.eps, _, ctx.in_rows = rest
@@ -120,7 +141,7 @@ def _setup(ctx, inputs, output):
 
 
 @once_differentiable
-def _backward(ctx, grad, *_):
+def _backward(ctx: Any, grad: Optional[Tensor], *_: Optional[Tensor]) -> Gradients:
     """Compute the gradients of the arguments of :func:`film_block`."""
     if grad is None:
         return (None,) * 16
@@ -129,7 +150,7 @@ def _backward(ctx, grad, *_):
         return (*_gradients(ctx, grad.contiguous()), *(None,) * 9)
 
 
-def _gradients(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+def _gradients(ctx: Any, grad: Tensor) -> Gradients:
     """Compute the gradients of x, weight, bias, gamma, beta, mix and mix_bias."""
     x, u, weight, gamma, beta, mix, variance = ctx.saved_tensors
     needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
@@ -142,6 +163,7 @@ def _gradients(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
     along = torch.linalg.vecdot(inner, u).unsqueeze(-1)
     grad_gamma = along if rstd is None else along * rstd
     if ctx.by_batch:
+        assert rstd is not None  # what is normalized has a variance
         # The derivative of (u - mean) / sqrt(variance + eps), whose u here is centered already.
         count = batch * length
         shift = (scale * grad_beta).sum(0, keepdim=True) / count
@@ -168,13 +190,19 @@ torch.library.register_autograd("drumblender::film_block", _backward, setup_cont
 
 
 def _in_rows(
-    x: Tensor, line: rows.Convolution, gamma: Tensor, beta: Tensor, mix: Tensor, mix_bias: Tensor
+    x: Tensor,
+    line: rows.Convolution,
+    bias: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    mix: Tensor,
+    mix_bias: Tensor,
 ) -> Tensor:
     """Compute ``gelu(gamma * conv(x) + beta) + mix(x)`` with the modulation inside the weights."""
     lines = x.transpose(1, 2)
     y = rows.mixed(lines, mix, mix_bias)
     for sound, out, scale, shift in zip(lines.split(1), y, gamma, beta):
-        shift = torch.addcmul(shift, line.bias[:, None], scale).squeeze(-1)
+        shift = torch.addcmul(shift, bias[:, None], scale).squeeze(-1)
         # In 16 bits, what is small beside the shift would be lost.
         inside = shift if line.dtype == x.dtype else None
         scaled = line._replace(weight=line.weight * scale[:, None], bias=inside)

@@ -1,11 +1,13 @@
 """Operations that compilers, exporters and autograd take as one."""
 
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
 
 import torch
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-def operation(function: Callable[..., Any]) -> Any:
+
+def operation(function: Function) -> Function:
     """Register a function with ``torch.library`` as ``drumblender::NAME``, for all devices.
 
     What it computes for fake tensors, and its derivative, are registered under that name as well.
