@@ -25,7 +25,8 @@ import torch
 
 from drumblender.analysis import CQTModalAnalysis
 from drumblender.config import load_config
-from drumblender.files.audio import SUFFIXES, write_samples
+from drumblender.files.audio import write_samples
+from drumblender.files.paths import SUFFIXES
 from drumblender.files.reading import read_channels
 from drumblender.signal import fit_length, resample
 from drumblender.sound import Voice, load, prepare
