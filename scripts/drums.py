@@ -116,9 +116,7 @@ def render(drum: Drum, seed: int) -> Rendered:
     start = 2.0**drum.glide - 1
     turns = since + start * drum.glide_time * (1 - np.exp(-since / drum.glide_time))
     rise = _rise(time, drum.attack)
-    for hz, t60, amplitude, phase in zip(
-        drum.frequency, drum.t60, drum.amplitude, drum.phase, strict=True
-    ):
+    for hz, t60, amplitude, phase in zip(drum.frequency, drum.t60, drum.amplitude, drum.phase):
         # Above Nyquist there is no tone, at whatever moment of its glide.
         audible = hz * (1 + start * np.exp(-since / drum.glide_time)) < SAMPLE_RATE / 2
         envelope = amplitude * 10 ** (-3 * since / t60) * rise * audible
