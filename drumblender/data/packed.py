@@ -144,7 +144,8 @@ class PackedSounds:
             self._file = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except OSError as error:
             raise Unfit(f"it cannot be read ({error.strerror})") from error
-        weakref.finalize(self, os.close, self._file).atexit = False
+        closing: Any = weakref.finalize(self, os.close, self._file)
+        closing.atexit = False  # which mypy for Python 3.9 takes for impossible
 
     def _status(self) -> List[int]:
         """Return what tells this file apart from one that has replaced it."""

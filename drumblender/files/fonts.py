@@ -18,7 +18,7 @@ def any_script(figure: "Figure") -> Iterator[None]:
     """
     from matplotlib.text import Text
 
-    texts = figure.findobj(Text)
+    texts = [artist for artist in figure.findobj() if isinstance(artist, Text)]
     foreign = frozenset(c for text in texts for c in text.get_text() if ord(c) > 0x24F)
     if foreign:
         families = families_for(foreign)

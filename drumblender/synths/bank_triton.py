@@ -5,7 +5,7 @@ Triton is missing, and on other devices, ``is_usable`` is false and
 :mod:`drumblender.synths.bank_torch` computes the same.
 """
 
-from typing import Tuple
+from typing import Any, Tuple
 
 import torch
 from torch import Tensor
@@ -106,7 +106,7 @@ def backward(
     return grads
 
 
-def _launch(kernel, angles: Tensor, *arguments: Tensor) -> None:
+def _launch(kernel: Any, angles: Tensor, *arguments: Tensor) -> None:
     """Run a kernel with one program for each block."""
     blocks, modes, _ = angles.shape
     length = arguments[-1].shape[-1] if kernel is _forward else arguments[0].shape[-1]
