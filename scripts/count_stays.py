@@ -14,6 +14,7 @@ functions, constructors, comprehensions and lambdas belong to whoever uses them.
 a bundled recording is lowered and written with its stems, by measured parts.
 """
 
+import argparse
 import inspect
 import os
 import sys
@@ -120,15 +121,20 @@ def climbs_of(stays: Sequence[Tuple[str, List[Call]]]) -> int:
     return sum(after < before for before, after in zip(levels, levels[1:]))
 
 
-def main(argv: Sequence[str]) -> int:
+def main() -> None:
     """Print the way of a request as a list, and the counts as a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of drumblender-synth")
+    arguments = parser.parse_args().arguments
     with tempfile.TemporaryDirectory() as folder:
         recording = next((REPOSITORY / "audio/one-shots").rglob("*.flac"))
         output = str(Path(folder, "out.wav"))
         example = [str(recording), output, "--pitch", "-2", "--stems", folder]
-        calls = from_the_job(calls_of(lambda: synth(list(argv or example))))
+        calls = from_the_job(calls_of(lambda: synth(arguments or example)))
     if not calls:
-        return 1
+        sys.exit(1)
     by_room = stays_of(calls, lambda call: call.room)
     by_module = stays_of(calls, lambda call: call.place)
     for number, (room, there) in enumerate(by_room, 1):
@@ -138,8 +144,7 @@ def main(argv: Sequence[str]) -> int:
     for what, stays in (("rooms", by_room), ("modules", by_module)):
         places = len({place for place, _ in stays})
         print(f"| {what} | {places} | {len(stays)} | {climbs_of(stays)} |")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()
