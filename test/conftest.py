@@ -14,6 +14,10 @@ import soundfile
 import torch
 import yaml
 from hypothesis import HealthCheck, settings
+from projects import client, project, proxy, server, sound, store, write_sound
+
+# Fixtures, too.
+__all__ = ["client", "project", "proxy", "server", "sound", "store", "write_sound"]
 
 REPOSITORY = Path(__file__).parent.parent
 REFERENCE = Path(__file__).parent / "reference"

@@ -91,9 +91,7 @@ def test_what_waits_by_the_clock_is_found(code):
 # Tests of what no single module does.
 OF_MANY = set(
     "test_distributed test_documentation test_golden test_style test_windows "
-    "analysis/separate/test_loops callbacks/test_callbacks config/test_config "
-    "data/test_dataset_cli data/test_stops fast/test_models signal/test_signal "
-    "sound/test_edits".split()
+    "analysis/separate/test_loops data/test_stops fast/test_models sound/test_edits".split()
 )
 
 

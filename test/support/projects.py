@@ -1,18 +1,16 @@
-"""Small libraries of real sound files, and the configurations that make datasets of them."""
+"""Small libraries of real sound files, configurations that make datasets of them, and a store."""
 
-import importlib.util
 import json
 import re
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
-import boto3
 import numpy as np
 import pytest
 import soundfile
 import yaml
+from proxy import proxy_to
 
 from drumblender.data.sources import credentials, transfer
 from drumblender.data.sources.store import Store
@@ -21,12 +19,6 @@ RATE = 8000
 NUM_SAMPLES = 4000
 BUCKET = "drums"
 ACCESS, SECRET = "an-access-key", "a-secret-key"
-HERE = Path(__file__).parent
-
-# Test folders are no packages.
-_spec = importlib.util.spec_from_file_location("drumblender_test_proxy", HERE / "proxy.py")
-proxies = sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(proxies)
 
 
 def decaying_sine(frequency, seconds=0.5, rate=RATE, channels=1, silence=0.0):
@@ -144,6 +136,8 @@ def store(server, client, monkeypatch, tmp_path):
 @pytest.fixture
 def client(server):
     """A client of the server that owes nothing to the package."""
+    import boto3
+
     return boto3.client(
         "s3",
         endpoint_url=server,
@@ -157,6 +151,6 @@ def client(server):
 def proxy(store, monkeypatch):
     """A proxy in front of the server, which does what is wrong as it is told; no pauses."""
     monkeypatch.setattr(transfer, "_PAUSE_S", 0.0)
-    with proxies.proxy_to(store.url) as proxy:
+    with proxy_to(store.url) as proxy:
         proxy.store = Store(proxy.address, BUCKET)
         yield proxy

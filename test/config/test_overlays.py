@@ -1,12 +1,10 @@
 import copy
-import logging
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drumblender.config import compose, load_config, merge, modernize
+from drumblender.config import compose, load_config, merge
 from drumblender.errors import UsageError
 
 
@@ -91,24 +89,6 @@ def test_a_broken_file_is_named_with_a_remedy(tmp_path, text, message):
         load_config(write(tmp_path / "c.yaml", text))
     assert "c.yaml" in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_options_that_lightning_dropped_leave_a_published_configuration(reference, caplog):
-    published = yaml.safe_load((reference / "noise_parallel_transient_params.yaml").read_text())
-    with caplog.at_level(logging.WARNING):
-        config = modernize(published)
-    assert "gpus" not in config["trainer"]
-    assert config["trainer"]["accelerator"] == "auto"
-    assert config["trainer"]["max_epochs"] == -1
-    assert len(config["trainer"]["callbacks"]) == 4
-    assert "verbose" not in config["lr_scheduler"]["init_args"]
-    assert "Lightning 1.9" in caplog.text
-    assert published["trainer"]["gpus"] is None, "the input stays as it is"
-
-
-def test_a_configuration_of_today_stays_as_it_is():
-    config = {"trainer": {"accelerator": "gpu", "logger": None, "max_epochs": 3}, "x": 1}
-    assert modernize(config) == config
 
 
 LEAVES = st.one_of(st.none(), st.integers(), st.text(max_size=3), st.lists(st.integers()))
