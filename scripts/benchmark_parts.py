@@ -231,14 +231,16 @@ def cases(kind: str, seed: int, distance: Callable) -> Tuple[Dict[str, List[floa
         true.mix,
         muted("noise", lambda a: a.tones + a.transient),
     )
+    later = drum.onset - other.onset
     compare(
         "noise exchanged",
-        true.tones + true.click + true_other.noise,
+        # The noise of the other drum begins with the drum whose noise it becomes.
+        true.tones + true.click + np.roll(true_other.noise, round(later * RATE)),
         true.mix,
         lambda a, b: (
             rendered(a.sound.with_noise(b.sound))
             if a.sound is not None
-            else a.tones + a.transient + b.noise
+            else a.tones + a.transient + np.roll(b.noise, round(later * RATE))
         ),
     )
     middle = drums.between(drum, other, 0.5)

@@ -19,7 +19,7 @@ def class_of(method: str) -> Type[Analysis]:
         UsageError: when there is no such class, or it is no analysis.
 
     >>> class_of("separating").version
-    3
+    4
     """
     path = METHODS.get(method, method)
     module, _, name = path.rpartition(".")

@@ -13,6 +13,10 @@ DEPTHS = (-0.4, -0.25, -0.12, 0.12, 0.25, 0.4, 0.6, 0.9, 1.2, 1.6, 2.0, 2.5)
 TIMES = (0.01, 0.016, 0.025, 0.04, 0.06, 0.09, 0.14)
 # On warped time, one mode must leave less than this part of what one leaves on straight time.
 BETTER = 0.7
+# Less than this part, to be worth a closer look: so many octaves on either side of the depth, and
+# four times as many of the time constant.
+_PROMISING = 0.85
+_STEPS = (0.075, 0.04, 0.02, 0.01)
 _DECAYS = (0.06, 0.2)
 _LONGEST = 0.7  # seconds
 _BINS = 4096
@@ -39,17 +43,48 @@ def find_glide(low: Tensor, rate: float, since: Tensor) -> Tuple[Tensor, Tensor]
     # Of one length, so that there is one plan.
     length = int(_LONGEST * rate)
     low = F.pad(low[:, :length], (0, max(0, length - low.shape[-1])))
-    plan = _plan(length, rate, float(since[0]), low.device)
+    first = float(since[0])
+    plan = _plan(length, rate, first, low.device)
+    shares = _shares(low, rate, plan)
+    straight = shares[:, 0]
+    best, index = shares.max(1)
+    depth, time = plan.depth[index], plan.time[index]
+    for row in (1 - best < _PROMISING * (1 - straight)).nonzero()[:, 0].tolist():
+        best[row], depth[row], time[row] = _closer(
+            low[row : row + 1], rate, first, best[row], depth[row], time[row]
+        )
+    found = (1 - best < BETTER * (1 - straight)) & (best > _DOMINANT)
+    return torch.where(found, depth, 0), time
+
+
+def _closer(
+    low: Tensor, rate: float, first: float, best: Tensor, depth: Tensor, time: Tensor
+) -> Tuple[Tensor, Tensor, Tensor]:
+    """Look around a glide of one sound for a better one, closer and closer."""
+    octaves, log_time = (1 + depth).log2(), time.log2()
+    for step in _STEPS:
+        around = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64) * step
+        deep = (octaves + around).repeat_interleave(3).to(low.device)
+        slow = (log_time + 4 * around).repeat(3).to(low.device)
+        plan = _plan_of(deep.exp2() - 1, slow.exp2(), low.shape[-1], rate, first)
+        shares = _shares(low, rate, plan)[0]
+        index = int(shares.argmax())
+        if shares[index] > best:
+            best, octaves, log_time = shares[index], deep[index], slow[index]
+    return best, octaves.exp2() - 1, log_time.exp2()
+
+
+def _shares(low: Tensor, rate: float, plan: "_Plan") -> Tensor:
+    """Part of the energy that one mode explains on the time of each glide (B, glides)."""
     left, right = low[:, plan.before], low[:, plan.before + 1]
     x = torch.lerp(left, right, plan.share)[:, :, None] * plan.weight  # (B, glides, decays, n)
     spectrum = torch.fft.rfft(x, _BINS)[..., math.ceil(25 / rate * _BINS) :]
     power = spectrum.real.square() + spectrum.imag.square()
-    power[:, 1:, :, int(_HIGHEST / rate * _BINS) :] = 0
+    highest = torch.where(plan.depth == 0, _BINS, int(_HIGHEST / rate * _BINS))
+    bins = torch.arange(power.shape[-1], device=low.device)
+    power = power * (bins < highest[:, None, None])
     score = power.amax(-1).amax(-1)
-    share = 2 * score / low.square().sum(1, keepdim=True).clamp(min=1e-20)
-    best, index = share.max(1)
-    found = (1 - best < BETTER * (1 - share[:, 0])) & (best > _DOMINANT)
-    return torch.where(found, plan.depth[index], 0), plan.time[index]
+    return 2 * score / low.square().sum(1, keepdim=True).clamp(min=1e-20)
 
 
 class _Plan(NamedTuple):
@@ -66,22 +101,27 @@ class _Plan(NamedTuple):
 def _plan(length: int, rate: float, first: float, device: torch.device) -> _Plan:
     deep = torch.tensor(DEPTHS, dtype=torch.float64).exp2() - 1
     slow = torch.tensor(TIMES, dtype=torch.float64)
-    depth = torch.cat([deep.new_zeros(1), deep.repeat_interleave(len(slow))])[:, None]
-    time = torch.cat([slow.new_full((1,), 0.05), slow.repeat(len(deep))])[:, None]
+    depth = torch.cat([deep.new_zeros(1), deep.repeat_interleave(len(slow))])
+    time = torch.cat([slow.new_full((1,), 0.05), slow.repeat(len(deep))])
+    return _plan_of(depth.to(device), time.to(device), length, rate, first)
+
+
+def _plan_of(depth: Tensor, time: Tensor, length: int, rate: float, first: float) -> _Plan:
+    """The plan of glides, given by depth (as a factor less one) and time constant (glides,)."""
+    depth, time = depth[:, None], time[:, None]
     end = first + length / rate
-    psi = torch.arange(_BINS, dtype=torch.float64) / rate
+    psi = torch.arange(_BINS, dtype=torch.float64, device=depth.device) / rate
     t = unwarped(psi, depth, time)
     slope = 1 + depth * torch.exp(-t / time)
     heard = (t >= first) & (t < end - 2 / rate)
     place = ((t - first) * rate).clamp(0, length - 1.001)
-    decays = torch.tensor(_DECAYS, dtype=torch.float64)[:, None]
+    decays = torch.tensor(_DECAYS, dtype=torch.float64, device=depth.device)[:, None]
     envelope = torch.exp(-t[:, None] / decays) * heard[:, None]
     # Each is a sinusoid of energy 1.
     energy = (envelope.square() / slope[:, None]).sum(-1, keepdim=True)
     weight = envelope / slope[:, None] / energy.sqrt()
     before = place.long()
-    values = (depth[:, 0], time[:, 0], before, (place - before).float(), weight.float())
-    return _Plan(*(x.to(device) for x in values))
+    return _Plan(depth[:, 0], time[:, 0], before, (place - before).float(), weight.float())
 
 
 def warp(x: Tensor, times: Tensor, rate: float) -> Tensor:

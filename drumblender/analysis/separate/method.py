@@ -9,7 +9,7 @@ from drumblender.analysis.separate.parts import separate
 class Separating(Analysis):
     """Damped sinusoids where a sound is tonal; the rest is left alone."""
 
-    version = 3
+    version = 4
 
     def measure(self, audio: Tensor) -> Tensor:
         return self.measure_together(audio[None])[0]
