@@ -9,16 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # so that type checkers know what the names are
     from drumblender.data.datamodule import AudioDataModule, ModalDataModule
-    from drumblender.data.dataset import AudioDataset, AudioWithParametersDataset
+    from drumblender.data.dataset import (
+        AudioDataset,
+        AudioWithParametersDataset,
+        AudioWithPartsDataset,
+    )
 
 _HOMES = {
     "AudioDataset": "dataset",
     "AudioWithParametersDataset": "dataset",
+    "AudioWithPartsDataset": "dataset",
     "AudioDataModule": "datamodule",
     "ModalDataModule": "datamodule",
 }
 
-__all__ = ["AudioDataModule", "AudioDataset", "AudioWithParametersDataset", "ModalDataModule"]
+__all__ = [
+    "AudioDataModule",
+    "AudioDataset",
+    "AudioWithParametersDataset",
+    "AudioWithPartsDataset",
+    "ModalDataModule",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,13 +8,16 @@ import os
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from drumblender.data import packed, splits
-from drumblender.data.reader import load_audio, load_features, read_metadata
+from drumblender.data.reader import REST, load_audio, load_features, load_rest, read_metadata
 from drumblender.errors import DrumblenderError, EmptySplit, UsageError
+from drumblender.signal import fit_length
+from drumblender.signal.auditory import NUM_BANDS, level_hop
 
 PathLike = Union[str, Path]
 
@@ -107,6 +110,13 @@ class AudioDataset(Dataset):
         """Return the metadata fields that name files which have to be there."""
         return ("filename",)
 
+    def remedy(self, field: str) -> str:
+        """Return what to do where the metadata does not name a file under ``field``."""
+        return (
+            "run drumblender-dataset with --preprocess_features to add modal features, or prepare "
+            "the dataset anew"
+        )
+
     def _check_files_exist(self) -> None:
         """Refuse a dataset that lacks a file."""
         # One listing per folder: a million calls of stat are slow on a network disk.
@@ -115,9 +125,8 @@ class AudioDataset(Dataset):
             for field in self.file_fields():
                 if not isinstance(self.metadata[key].get(field), str):
                     raise DrumblenderError(
-                        f"The metadata of {self.data_dir} names no {field!r} for {key!r}; run "
-                        "drumblender-dataset with --preprocess_features to add modal features, "
-                        "or prepare the dataset anew."
+                        f"The metadata of {self.data_dir} names no {field!r} for {key!r}; "
+                        f"{self.remedy(field)}."
                     )
                 path = self.path(index, field)
                 folder = path.parent
@@ -194,3 +203,50 @@ class AudioWithParametersDataset(AudioDataset):
     def file_fields(self) -> Tuple[str, ...]:
         """Return the metadata fields that name files which have to be there."""
         return (*super().file_fields(), self.parameter_key)
+
+
+class AudioWithPartsDataset(AudioWithParametersDataset):
+    """Preprocessed one-shots with modal parameters, and with the parts that were measured as well.
+
+    The dataset has to be made with ``method: separating``. Its arguments are those of
+    :class:`AudioWithParametersDataset`.
+
+    Shape:
+        - Item: audio (1, num_samples), parameters (3, modes, frames), and by the name of the part
+          ``noise``, levels (bands, num_samples // level_hop + 1) as of
+          :func:`~drumblender.signal.auditory.noise_levels`, and ``transient``, a waveform
+          (1, num_samples); all float32
+    """
+
+    def __getitem__(self, index: int) -> Any:
+        return self.audio(index), self.parameters(index), self.measured(index)
+
+    def measured(self, index: int) -> Dict[str, Tensor]:
+        """Return what was measured of the parts of one sound, by their names."""
+        values = self.read(index, REST)
+        frames = self.num_samples // level_hop(self.sample_rate) + 1
+        noise, transient = values.tensor_split([NUM_BANDS * frames])
+        return {
+            "noise": noise.reshape(NUM_BANDS, frames),
+            "transient": fit_length(transient[None], self.num_samples),
+        }
+
+    def load(self, index: int, field: str) -> Tensor:
+        """Read the file of one sound that the metadata names under ``field``, as one tensor."""
+        if field != REST:
+            return super().load(index, field)
+        rest = load_rest(self.path(index, field), self.sample_rate, self.num_samples)
+        return torch.cat([rest.noise.flatten(), rest.transient])  # a pack holds one for each field
+
+    def file_fields(self) -> Tuple[str, ...]:
+        """Return the metadata fields that name files which have to be there."""
+        return (*super().file_fields(), REST)
+
+    def remedy(self, field: str) -> str:
+        """Return what to do where the metadata does not name a file under ``field``."""
+        if field != REST:
+            return super().remedy(field)
+        return (
+            "set method: separating in its configuration, and run drumblender-dataset with "
+            "--preprocess_features to measure noise and transient"
+        )

@@ -3,14 +3,15 @@
 A dataset is a folder with ``meta_file``, a JSON object that maps keys to {``filename``, ``type``,
 ``sample_pack_key``, ``instrument``, ``feature_file``}, with paths relative to the folder. Audio
 files are mono WAV files of the same rate and length. Feature files are float32 tensors (3, modes,
-frames) that ``torch.save`` wrote.
+frames) that ``torch.save`` wrote. Where a separating analysis measured the features, ``rest_file``
+names what it left without the modes: {``noise``, ``transient``}, tensors in float16.
 """
 
 import json
 import os
 import pickle
 from pathlib import Path
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, NamedTuple
 
 import soundfile
 import torch
@@ -19,11 +20,13 @@ from torch import Tensor
 from drumblender.errors import DrumblenderError
 from drumblender.files.paths import leads_outside
 from drumblender.files.text import printable
+from drumblender.signal.auditory import NUM_BANDS, level_hop
 
 Metadata = Dict[str, Dict[str, Any]]
 
 _LABELS = ("type", "sample_pack_key", "instrument", "duplicate_of")
-_FILE_FIELDS = ("filename", "feature_file")
+REST = "rest_file"  # metadata field of what is left without the modes
+_FILE_FIELDS = ("filename", "feature_file", REST)
 # Soundfile takes no text that holds a name which is no UTF-8, and on Windows nothing but text.
 _NAME = os.fspath if os.name == "nt" else os.fsencode
 
@@ -64,7 +67,7 @@ def is_metadata(content: Any) -> bool:
     return isinstance(content, dict) and all(
         isinstance(item, dict)
         and _is_path(item.get("filename"))
-        and (item.get("feature_file") is None or _is_path(item["feature_file"]))
+        and all(item.get(field) is None or _is_path(item[field]) for field in _FILE_FIELDS[1:])
         and not any(isinstance(item.get(label), (list, dict)) for label in _LABELS)
         for item in content.values()
     )
@@ -133,6 +136,48 @@ def load_features(path: Path) -> Tensor:
             "drumblender-dataset CONFIG --preprocess_features."
         )
     return parameters.float()
+
+
+class StoredRest(NamedTuple):
+    """What a separating analysis left of a sound without its modes, as a dataset keeps it.
+
+    Attributes:
+        noise: levels of the noise, as :func:`~drumblender.signal.auditory.noise_levels` measures
+            them (bands, frames).
+        transient: waveform up to its last sample that is not silent (n,).
+    """
+
+    noise: Tensor
+    transient: Tensor
+
+
+def load_rest(path: Path, sample_rate: int, num_samples: int) -> StoredRest:
+    """Read what is left of a sound without its modes.
+
+    Args:
+        path: the file.
+        sample_rate: in Hz.
+        num_samples: number of samples of the sound.
+
+    Raises:
+        DrumblenderError: if the file is missing or broken, or if its form is another.
+    """
+    remedy = "compute it again with drumblender-dataset CONFIG --preprocess_features"
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        rest = StoredRest(stored["noise"].float(), stored["transient"].float())
+    except (
+        OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, AttributeError,
+        pickle.UnpicklingError,
+    ) as error:  # fmt: skip
+        reason = str(error).splitlines()[0] if str(error) else "empty"
+        raise DrumblenderError(f"{path} is missing or broken ({reason}); {remedy}.") from error
+    levels = NUM_BANDS, num_samples // level_hop(sample_rate) + 1
+    if rest.noise.shape != levels or rest.transient.dim() != 1 or len(rest[1]) > num_samples:
+        raise DrumblenderError(
+            f"{path} holds no noise {levels} and transient (up to {num_samples}); {remedy}."
+        )
+    return rest
 
 
 def files_of(item: Mapping[str, Any]) -> List[str]:

@@ -43,6 +43,11 @@ class DatasetSettings:
     analysis: Optional[AnalysisSettings] = None
     silence_db: float = -60.0
 
+    @property
+    def keeps_rest(self) -> bool:
+        """Whether the dataset also holds what its analysis leaves without the modes."""
+        return self.analysis is not None and self.analysis.method == "separating"
+
     def to_json(self) -> Dict[str, Any]:
         """Return the settings in the form of ``drumblender.json``."""
         version = {} if self.analysis is None else {"analysis_version": self.analysis.version}

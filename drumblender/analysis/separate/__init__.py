@@ -6,6 +6,6 @@ of a sound.
 """
 
 from drumblender.analysis.separate.channels import separate_channels
-from drumblender.analysis.separate.parts import Separated, separate
+from drumblender.analysis.separate.parts import Separated, separate, without_tones
 
-__all__ = ["Separated", "separate", "separate_channels"]
+__all__ = ["Separated", "separate", "separate_channels", "without_tones"]

@@ -6,7 +6,7 @@ earlier strokes that still ring. A drum alone is one stroke.
 
 import math
 from dataclasses import replace
-from typing import Dict, List, NamedTuple
+from typing import Dict, List, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
@@ -82,6 +82,25 @@ def separate(audio: Tensor, settings: AnalysisSettings) -> Separated:
             tones = _played(modal, num_samples)
         transient, noise = divide(audio - tones, onsets, settings.sample_rate)
     return Separated(modal, tones, transient, noise, onsets)
+
+
+@exact_products()
+def without_tones(audio: Tensor, modal: Tensor, sample_rate: int) -> Tuple[Tensor, Tensor]:
+    """Transient and noise of sounds whose modes were measured before; those of :func:`separate`.
+
+    Args:
+        audio: the sounds.
+        modal: their modes, as :class:`Separated` holds them.
+        sample_rate: in Hz.
+
+    Shape:
+        - audio: (B, N)
+        - modal: (B, 3, M, F)
+        - Output: (B, N) each
+    """
+    with torch.no_grad():
+        tones = _played(modal, audio.shape[-1])
+        return divide(audio - tones, find_onsets(audio, sample_rate), sample_rate)
 
 
 class _Stroke(NamedTuple):

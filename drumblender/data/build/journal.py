@@ -98,6 +98,15 @@ def file_stamp(path: Path) -> Optional[Stamp]:
     return len(data), zlib.crc32(data)
 
 
+def joint_stamp(first: Stamp, second: Stamp) -> Stamp:
+    """Return the stamp of two files that a third one is made of.
+
+    >>> joint_stamp((1, 2), (3, 4)) == joint_stamp((3, 4), (1, 2))
+    False
+    """
+    return first[0] + second[0], zlib.crc32(json.dumps([first, second]).encode())
+
+
 def state_of(path: Path) -> Stamp:
     """Size and time of a file, which tell without reading it whether it has changed."""
     try:

@@ -17,12 +17,13 @@ from drumblender.data.build.growing import FILES, GrowingDataset, Skipped
 from drumblender.data.build.journal import JOURNAL_FILE, Journal, read_journal, state_of
 from drumblender.data.build.recipe import cached_analysis, make_audio
 from drumblender.data.build.report import BuildReport
+from drumblender.data.build.rest import measure_rest
 from drumblender.data.build.shards import shard_of
 from drumblender.data.library.folder import UNFINISHED, is_unfinished
 from drumblender.data.library.scan import read_library
 from drumblender.data.library.sounds import fingerprint
 from drumblender.data.library.unpack import unpack_archives
-from drumblender.data.reader import Metadata, read_metadata, refuse_outside
+from drumblender.data.reader import REST, Metadata, read_metadata, refuse_outside
 from drumblender.data.settings import (
     CUT,
     LEFT_OUT,
@@ -108,18 +109,22 @@ def preprocess(
                 for key, name in ((key, made.recipe.name) for key, made in audio.items())
             ]
             features = growing.run(feature_maker(workers, device), recipes, "Modal analysis")
+        last = measure_rest(growing, features, workers) if settings.keeps_rest else features
         metadata: Metadata = {}
-        for key in sorted(features):
+        for key in sorted(last):
             metadata[key] = {"filename": audio[key].recipe.name, **sounds[key].metadata()}
             if settings.analysis is not None:
                 metadata[key]["feature_file"] = features[key].recipe.name
+            if settings.keeps_rest:
+                metadata[key][REST] = last[key].recipe.name
         skipped = {key: (sounds[key].name, reason) for key, reason in growing.failures.items()}
         if sounds and not metadata:
             shutil.rmtree(growing.folder)
             raise _nothing_left(raw_dir, skipped)
         growing.mark_duplicates(metadata)
         growing.remove_strays(metadata)
-        reused = sum(audio[key].reused and features[key].reused for key in metadata)
+        made = (audio, features, last)
+        reused = sum(all(outcomes[key].reused for outcomes in made) for key in metadata)
         return growing.finish(meta_file, metadata, skipped, library, reused, found.left_out)
 
 
@@ -162,9 +167,12 @@ def preprocess_features(
             feature = item.get("feature_file") or str(PurePosixPath(name).with_suffix(".pt"))
             recipes.append(growing.recipe(key, feature, data_dir / name, origin))
         features = growing.run(feature_maker(workers, device), recipes, "Modal analysis")
+        last = measure_rest(growing, features, workers) if settings.keeps_rest else features
         growing.journal = {**journal, **growing.journal}
         # Everything else in the folder comes along, whoever put it there.
         ours = {recipe.name for recipe in recipes} | {meta_file, SETTINGS_FILE, JOURNAL_FILE}
+        # What was left without other modes is of no use.
+        ours |= {str(item.pop(REST)) for item in before.values() if REST in item}
         for path in sorted(data_dir.rglob("*")):
             name = path.relative_to(data_dir).as_posix()
             if path.is_file() and name not in ours:
@@ -172,8 +180,10 @@ def preprocess_features(
         metadata = {
             key: {**before[key], "feature_file": features[key].recipe.name}
             for key in before
-            if key in features
+            if key in last
         }
+        for key in metadata if settings.keeps_rest else ():
+            metadata[key][REST] = last[key].recipe.name
         skipped = {key: (before[key]["filename"], why) for key, why in growing.failures.items()}
         if not metadata:
             raise _nothing_left(data_dir, skipped)
@@ -182,7 +192,7 @@ def preprocess_features(
         left_out = [tuple(entry) for entry in stored.get(LEFT_OUT, ())]
         cut = {key: seconds for key, seconds in stored.get(CUT, {}).items() if key in metadata}
         library = stored.get("library")
-        reused = sum(made.reused for made in features.values())
+        reused = sum(features[key].reused and last[key].reused for key in metadata)
         return growing.finish(meta_file, metadata, skipped, library, reused, left_out, cut)
 
 

@@ -8,7 +8,7 @@ import io
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Generator, Optional, Tuple, Union
+from typing import Callable, Generator, Mapping, Optional, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -36,6 +36,7 @@ class Recipe:
         name: name of the file in ``folder``.
         settings: settings of the dataset.
         before: the folder where the file was made before, and how; None if it never was.
+        features: feature file that it is made of as well, if there is one.
     """
 
     key: str
@@ -45,6 +46,7 @@ class Recipe:
     name: str
     settings: DatasetSettings
     before: Optional[Tuple[Path, Made]] = None
+    features: Optional[Path] = None
 
 
 @dataclass(frozen=True)
@@ -144,10 +146,15 @@ def feature_bytes(parameters: Union[Tensor, Unusable]) -> Tuple[bytes, float]:
         raise parameters
     if not torch.isfinite(parameters).all():
         raise Unusable("has modal parameters that are not numbers")
-    # torch.save to a path would put the file's name among the bytes.
+    return saved(parameters.float().contiguous().clone()), 0.0
+
+
+def saved(value: Union[Tensor, Mapping[str, Tensor]]) -> bytes:
+    """Return what ``torch.save`` writes."""
+    # To a path, it would put the file's name among the bytes.
     buffer = io.BytesIO()
-    torch.save(parameters.float().contiguous().clone(), buffer)
-    return buffer.getvalue(), 0.0
+    torch.save(value, buffer)
+    return buffer.getvalue()
 
 
 def _audio_bytes(recipe: Recipe) -> Tuple[bytes, float]:

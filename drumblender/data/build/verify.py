@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from drumblender.analysis.modal import AnalysisSettings
-from drumblender.data.build.journal import Journal, file_stamp, read_journal
-from drumblender.data.reader import load_audio, load_features, read_metadata
+from drumblender.data.build.journal import Journal, file_stamp, joint_stamp, read_journal
+from drumblender.data.reader import REST, load_audio, load_features, load_rest, read_metadata
 from drumblender.data.settings import DatasetSettings, read_settings, refuse_other
 from drumblender.errors import DrumblenderError
 from drumblender.files.parallel import Workers
@@ -97,15 +97,20 @@ def _check(
             )
         else:
             problems.append(f"The metadata of {key} has no {parameter_key}.")
+    if item.get(REST) is not None:
+        names.append(item[REST])
+        problems += _attempt(_check_rest(data_dir / names[-1], settings))
     if not problems:
         problems += [
             f"{data_dir / name} has changed since it was made."
             for name in names
             if name in journal and file_stamp(data_dir / name) != journal[name].stamp
         ]
-    audio, *feature = (journal.get(name) for name in names)
-    if not problems and audio and feature and feature[0] and feature[0].of != audio.stamp:
+    audio, feature, rest, *_ = [*(journal.get(name) for name in names), None, None]
+    if not problems and audio and feature and feature.of != audio.stamp:
         problems.append(f"{data_dir / names[1]} was measured on another sound than {names[0]}.")
+    elif not problems and feature and rest and rest.of != joint_stamp(feature.of, feature.stamp):
+        problems.append(f"{data_dir / names[2]} is not what {names[1]} leaves of {names[0]}.")
     return problems
 
 
@@ -124,6 +129,15 @@ def _check_audio(path: Path, settings: DatasetSettings) -> Iterator[str]:
         yield f"{path} holds samples that are not numbers."
     elif not len(trim_leading_silence(audio[0], settings.silence_db)):
         yield f"{path} is silent."
+
+
+def _check_rest(path: Path, settings: DatasetSettings) -> Iterator[str]:
+    """Yield what is wrong with a file of noise and transient."""
+    rest = load_rest(path, settings.sample_rate, settings.num_samples)
+    if not all(torch.isfinite(x).all() for x in rest):
+        yield f"{path} holds values that are not numbers."
+    elif rest.noise.numel() and rest.noise.min() < 0:
+        yield f"{path} holds levels below 0."
 
 
 def _check_features(
