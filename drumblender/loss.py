@@ -5,11 +5,15 @@ focused loss functions in PyTorch", DMRN+15, 2020). The losses of this module ar
 the exact waveform matters, as it does when a model learns one drum by heart.
 """
 
+from dataclasses import dataclass
 from typing import List, Optional
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from drumblender.errors import UsageError
+from drumblender.signal.auditory import average_powers, noise_powers
 
 
 class FirstOrderDifferenceLoss(torch.nn.Module):
@@ -88,3 +92,67 @@ class WeightedLoss(torch.nn.Module):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Compute the sum of the losses of two signals (B, 1, N), a scalar."""
         return sum(w * loss_fn(input, target) for w, loss_fn in zip(self.weights, self.loss_fns))
+
+
+class NoiseLevelLoss(torch.nn.Module):
+    """Distance of noise from measured noise, by their levels in bands that change with time.
+
+    It is the mean of |10 log10((p + f) / (q + f))| over all bands and frames, in dB, where p and q
+    are the powers of both in a band, averaged over neighboring frames, and f is the power of the
+    floor. Two noises of the same levels have a distance of 1 to 2 dB, because levels of noise
+    fluctuate. Silence has a distance of 0 from silence.
+
+    Args:
+        sample_rate: in Hz.
+        floor: level in dB relative to amplitude 1. What lies below it hardly counts.
+        smooth: number of frames on either side over which powers are averaged, so that the level
+            of the noise counts and not the chance by which it fluctuates.
+
+    Shape:
+        - Input: noise (B, 1, N)
+        - Target: levels (B, bands, N // level_hop + 1), as
+          :func:`~drumblender.signal.auditory.noise_levels` measures them without averaging
+        - Output: scalar
+
+    >>> noise = 0.1 * torch.randn(1, 1, 24000, generator=torch.Generator().manual_seed(0))
+    >>> levels = noise_powers(noise[:, 0], 48000).sqrt()
+    >>> NoiseLevelLoss()(noise, levels), NoiseLevelLoss()(10 * noise, levels).round()
+    (tensor(0.), tensor(20.))
+    """
+
+    def __init__(self, sample_rate: int = 48_000, floor: float = -80.0, smooth: int = 4):
+        super().__init__()
+        self.sample_rate = sample_rate
+        self.floor = floor
+        self.smooth = smooth
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Compute the distance of noise (B, 1, N) from levels (B, bands, frames), a scalar.
+
+        Raises:
+            UsageError: if the levels are those of another sample rate.
+        """
+        power = noise_powers(input[:, 0], self.sample_rate, target.shape[1], self.smooth)
+        if power.shape != target.shape:
+            raise UsageError(
+                f"NoiseLevelLoss: there are {target.shape[-1]} frames of levels for "
+                f"{input.shape[-1]} samples, and {power.shape[-1]} at its sample_rate of "
+                f"{self.sample_rate} Hz; set it to that of the dataset."
+            )
+        floor = 10 ** (self.floor / 10)
+        wanted = average_powers(target.square(), self.smooth)
+        return 10 * ((power + floor) / (wanted + floor)).log10().abs().mean()
+
+
+@dataclass(frozen=True)
+class PartLoss:
+    """The loss of one part of a model, which counts beside the loss of the whole sound.
+
+    Attributes:
+        loss_fn: module that takes what the part contributes to the sound and what was measured of
+            this part, and returns a scalar.
+        weight: factor of this loss.
+    """
+
+    loss_fn: torch.nn.Module
+    weight: float = 1.0

@@ -8,8 +8,10 @@ from auraloss.freq import MultiResolutionSTFTLoss
 from jsonargparse import ArgumentParser
 
 from drumblender.config import load_config
-from drumblender.loss import FirstOrderDifferenceLoss, WeightedLoss
+from drumblender.errors import UsageError
+from drumblender.loss import FirstOrderDifferenceLoss, NoiseLevelLoss, WeightedLoss
 from drumblender.signal import sine
+from drumblender.signal.auditory import noise_levels
 
 CFG = Path(__file__).parents[1] / "cfg" / "loss"
 SAMPLE_RATE = 48_000
@@ -115,3 +117,37 @@ def test_silence_gives_finite_losses_and_gradients(name, prediction_level, targe
     assert prediction.grad.isfinite().all()
     # A step of an optimizer without any normalization stays in range.
     assert prediction.grad.norm() < 1e6
+
+
+def white(level, seed=0, num_samples=24_000):
+    generator = torch.Generator().manual_seed(seed)
+    return level * torch.randn(1, 1, num_samples, generator=generator)
+
+
+@pytest.mark.parametrize("gain", [0.5, 2.0, 10.0])
+def test_noise_is_as_far_off_as_its_level_in_decibels(gain):
+    noise = white(0.1)
+    levels = noise_levels(noise[:, 0], SAMPLE_RATE)
+    distance = NoiseLevelLoss(floor=-140)(gain * noise, levels)
+    assert distance.item() == pytest.approx(abs(20 * math.log10(gain)), abs=0.01)
+
+
+def test_another_noise_of_the_same_levels_is_near_and_another_color_is_far():
+    levels = noise_levels(white(0.1)[:, 0], SAMPLE_RATE)
+    assert NoiseLevelLoss()(white(0.1, seed=1), levels) < 2
+    assert NoiseLevelLoss()(white(0.1, seed=1).cumsum(-1), levels) > 6
+
+
+def test_noise_may_be_silent_and_still_learn():
+    target = noise_levels(white(0.1)[:, 0], SAMPLE_RATE)
+    for scale in (0.0, 1e-6):
+        gain = torch.tensor(scale, requires_grad=True)
+        NoiseLevelLoss()(gain * white(1.0), target).backward()
+        assert torch.isfinite(gain.grad)
+    assert NoiseLevelLoss()(torch.zeros(1, 1, 24_000), torch.zeros_like(target)) == 0
+
+
+def test_levels_of_another_rate_are_refused():
+    noise = white(0.1)
+    with pytest.raises(UsageError, match=r"sample_rate of 16000 Hz; set it"):
+        NoiseLevelLoss(16_000)(noise, noise_levels(noise[:, 0], SAMPLE_RATE))

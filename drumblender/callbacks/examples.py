@@ -101,7 +101,7 @@ class SaveExamplesCallback(pl.Callback):
                 name = dataset.path(index, "filename").stem
             name = f"{name}_{index}" if name in names else name
             names.add(name)
-            audio, params = dataset[index]
+            audio, params, *_ = dataset[index]
             examples.append((name, audio.unsqueeze(0), params.unsqueeze(0)))
         return examples
 

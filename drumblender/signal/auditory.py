@@ -101,18 +101,39 @@ def noise_levels(
     >>> noise_levels(torch.ones(1, 2560), 48000).square().sum(1)[0, 5].round(decimals=3)
     tensor(1.)
     """
+    return noise_powers(noise, sample_rate, count, smooth).sqrt()
+
+
+def noise_powers(
+    noise: Tensor, sample_rate: int, count: int = NUM_BANDS, smooth: int = 0
+) -> Tensor:
+    """Measure the squares of levels as :func:`noise_levels` does, with a gradient at silence."""
     spectrum = _spectrum(noise, sample_rate)
     size = 2 * (spectrum.shape[1] - 1)
     power = spectrum.real.square() + spectrum.imag.square()
     power[:, 1:-1] *= 2
     power = band_shares(size // 2 + 1, sample_rate, count).to(noise.device) @ power
-    if smooth:
-        weight = torch.hann_window(2 * smooth + 3, periodic=False, device=noise.device)[1:-1]
-        flat = power.reshape(-1, 1, power.shape[-1])
-        spread = F.conv1d(flat, weight[None, None], padding=smooth)
-        share = F.conv1d(torch.ones_like(flat[:1]), weight[None, None], padding=smooth)
-        power = (spread / share).view_as(power)
-    return (power / (_window(size, noise).square().sum() * size)).sqrt()
+    power = average_powers(power, smooth)
+    return power / (_window(size, noise).square().sum() * size)
+
+
+def average_powers(power: Tensor, smooth: int) -> Tensor:
+    """Average squares of levels over so many neighbors on either side, with Hann weights.
+
+    Shape:
+        - power: (B, count, frames)
+        - Output: the same
+
+    >>> average_powers(torch.tensor([[[0.0, 0.0, 4.0, 0.0, 0.0]]]), 1).tolist()
+    [[[0.0, 1.0, 2.0, 1.0, 0.0]]]
+    """
+    if not smooth:
+        return power
+    weight = torch.hann_window(2 * smooth + 3, periodic=False, device=power.device)[1:-1]
+    flat = power.reshape(-1, 1, power.shape[-1])
+    spread = F.conv1d(flat, weight[None, None], padding=smooth)
+    share = F.conv1d(torch.ones_like(flat[:1]), weight[None, None], padding=smooth)
+    return (spread / share).view_as(power)
 
 
 def shape_noise(noise: Tensor, gains: Tensor, sample_rate: int) -> Tensor:

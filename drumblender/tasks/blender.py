@@ -33,6 +33,7 @@ Stems = Dict[str, Tensor]
 # Arguments of DrumBlender that only training and testing need.
 TRAINING_ARGUMENTS = (
     "loss_fn",
+    "part_losses",
     "test_metrics",
     "float32_matmul_precision",
     "compile",
@@ -244,6 +245,6 @@ class Blender(nn.Module):
 
         A checkpoint can so be tested with other metrics than it was trained beside.
         """
-        measures = ("loss_fn.", "test_metrics.")
+        measures = ("loss_fn.", "part_losses.", "test_metrics.")
         own = {k: v for k, v in self.state_dict().items() if k.startswith(measures)}
         return {**{k: v for k, v in state_dict.items() if not k.startswith(measures)}, **own}

@@ -1,7 +1,7 @@
 """The LightningModule that trains and tests :class:`~drumblender.tasks.blender.Blender`."""
 
 import os
-from typing import Any, Dict, Optional, Tuple, TypedDict, Union, cast
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, TypedDict, Union, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -12,15 +12,17 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric, MetricCollection
 
-from drumblender.errors import DrumblenderError, UsageError
+from drumblender.errors import DrumblenderError, UsageError, did_you_mean
+from drumblender.loss import PartLoss
 from drumblender.metrics import MeanOverItems
 from drumblender.models.components import AttentionPooling
 from drumblender.models.soundstream import SoundStreamEncoder
 from drumblender.parameters import Modes
 from drumblender.signal import at_least_float32, full_precision, mix
-from drumblender.tasks.blender import Blender
+from drumblender.tasks.blender import Blender, Stems
 
-Batch = Tuple[Tensor, Tensor]  # audio (B, 1, N) and modal parameters (B, 3, M, F)
+# Audio (B, 1, N), modal parameters (B, 3, M, F), and maybe what was measured of the other parts.
+Batch = Union[Tuple[Tensor, Tensor], Tuple[Tensor, Tensor, Mapping[str, Tensor]]]
 
 
 class _Outputs(TypedDict):
@@ -48,6 +50,11 @@ class DrumBlender(Blender, pl.LightningModule):
         modal_synth: an argument of :class:`~drumblender.tasks.blender.Blender`, as are all that are
             not listed here.
         loss_fn: module that takes a resynthesis and its target and returns a scalar.
+        part_losses: losses of parts by the names of the parts, each with a weight. What a part
+            contributes to the sound is compared with what was measured of it, so that every network
+            learns its own part. Batches have to hold that
+            (:class:`~drumblender.data.AudioWithPartsDataset`). Modes are compared with the measured
+            ones. Training and validation then minimize the loss of the sound plus these.
         test_metrics: metrics for ``drumblender test``, by name. Each takes a resynthesis and its
             target.
         float32_matmul_precision: value for ``torch.set_float32_matmul_precision``.
@@ -56,7 +63,8 @@ class DrumBlender(Blender, pl.LightningModule):
             keep for it again. That takes less memory and a quarter more time.
 
     Raises:
-        UsageError: if the wiring cannot work, or if the precision is unknown.
+        UsageError: if the wiring cannot work, if the precision is unknown, or if a part that has a
+            loss cannot learn.
     """
 
     def __init__(
@@ -64,6 +72,7 @@ class DrumBlender(Blender, pl.LightningModule):
         modal_synth: Optional[nn.Module],
         loss_fn: nn.Module,
         *,
+        part_losses: Optional[Dict[str, PartLoss]] = None,
         test_metrics: Optional[Union[Dict[str, Metric], MetricCollection]] = None,
         float32_matmul_precision: Optional[str] = None,
         compile: bool = False,
@@ -79,6 +88,10 @@ class DrumBlender(Blender, pl.LightningModule):
                 )
             torch.set_float32_matmul_precision(float32_matmul_precision)
         self.loss_fn = loss_fn
+        self._check_part_losses(part_losses or {})
+        self.part_weights = {name: part.weight for name, part in (part_losses or {}).items()}
+        if part_losses:
+            self.part_losses = nn.ModuleDict({n: part.loss_fn for n, part in part_losses.items()})
         if isinstance(test_metrics, dict):
             # Without groups: metrics that agree on a first batch of silence would be taken for one.
             test_metrics = MetricCollection({**test_metrics}, compute_groups=False)
@@ -105,6 +118,21 @@ class DrumBlender(Blender, pl.LightningModule):
         # Of the noise in each step. The seed of the configuration; another one each time without.
         self.noise_seed = int(os.environ.get("PL_GLOBAL_SEED") or torch.initial_seed() % 2**32)
 
+    def _check_part_losses(self, part_losses: Mapping[str, PartLoss]) -> None:
+        """Refuse the loss of a part that is not there, or that cannot learn."""
+        names = [part.name for part in self.parts]
+        for name in part_losses:
+            if name not in names:
+                raise UsageError(
+                    f"Model: part_losses has {name!r}, and the parts of the model are "
+                    f"{', '.join(names)}{did_you_mean(name, names)}"
+                )
+            if name == "modal" and self.modal_autoencoder is None:
+                raise UsageError(
+                    "Model: part_losses has 'modal', whose modes are measured and not learned; "
+                    "leave it out, or give a modal_autoencoder."
+                )
+
     def loss_of(self, resynthesis: Tensor, target: Tensor) -> Tensor:
         """Compute the loss, in float32 whatever autocast does.
 
@@ -117,9 +145,24 @@ class DrumBlender(Blender, pl.LightningModule):
 
     def _step(self, batch: Batch, stage: str) -> Outputs:
         """Resynthesize a batch and log its loss."""
-        audio, params = batch
-        resynthesis = self(audio, params)
-        loss = self.loss_of(resynthesis, audio)
+        audio, params, *measured = batch
+        if not self.part_weights or stage == "test":
+            resynthesis = self(audio, params)
+            loss = self.loss_of(resynthesis, audio)
+        else:
+            stems = self._stems(audio, params)
+            resynthesis = mix(stems)
+            alone = self.loss_of(resynthesis, audio)
+            parts = self._part_losses(stems, params, measured)
+            loss = alone + sum(self.part_weights[name] * parts[name] for name in parts)
+            values = {"resynthesis": alone, **parts}
+            self.log_dict(
+                {f"{stage}/loss_{name}": value for name, value in values.items()},
+                on_step=False,
+                on_epoch=True,
+                sync_dist=True,
+                batch_size=len(audio),
+            )
         self.log(
             f"{stage}/loss",
             loss,
@@ -131,10 +174,35 @@ class DrumBlender(Blender, pl.LightningModule):
         )
         return {"loss": loss, "target": audio, "resynthesis": resynthesis.detach()}
 
+    def _stems(self, audio: Tensor, params: Tensor) -> Stems:
+        """Resynthesize a batch, part by part."""
+        num_samples = audio.shape[-1]
+        return self.synthesize(self.encode(audio, Modes(params, num_samples)), num_samples)
+
+    def _part_losses(
+        self, stems: Stems, params: Tensor, measured: Sequence[Mapping[str, Tensor]]
+    ) -> Dict[str, Tensor]:
+        """Compute the loss of each part that has one, in float32 whatever autocast does."""
+        targets = dict(measured[0]) if measured else {}
+        if "modal" in self.part_weights and self.modal_synth is not None:
+            targets["modal"] = self.modal_synth(params, stems["modal"].shape[-1])
+        losses = {}
+        for name in self.part_weights:
+            if name not in targets:
+                raise UsageError(
+                    f"Model: part_losses has {name!r}, of which the dataset holds no measurement; "
+                    "set dataset_class to drumblender.data.AudioWithPartsDataset and method to "
+                    "separating in the data section, or leave it out."
+                )
+            with full_precision(params):
+                stem = at_least_float32(stems[name])
+                losses[name] = self.part_losses[name](stem, at_least_float32(targets[name]))
+        return losses
+
     def _losses(self, outputs: Outputs) -> Tensor:
         """Compute the loss of each item of a batch alone, (B,)."""
         pairs = list(zip(outputs["resynthesis"].split(1), outputs["target"].split(1)))
-        if len(pairs) == 1:
+        if len(pairs) == 1 and not self.part_weights:
             return outputs["loss"].detach().reshape(1)
         return torch.stack([self.loss_of(*pair) for pair in pairs])
 
@@ -183,7 +251,8 @@ class DrumBlender(Blender, pl.LightningModule):
         """Resynthesize a batch, and return its loss, its targets and its resyntheses."""
         outputs = self._step(batch, "validation")
         if self.trainer.state.fn == TrainerFn.VALIDATING:
-            outputs["items"] = {"loss": self._losses(outputs)}
+            name = "loss_resynthesis" if self.part_weights else "loss"
+            outputs["items"] = {name: self._losses(outputs)}
         return outputs
 
     def test_step(self, batch: Batch, batch_idx: int) -> Outputs:
@@ -237,9 +306,8 @@ class DrumBlender(Blender, pl.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Dict[str, Any]:
         """Return the resyntheses of a batch, their targets, and their parts by name."""
-        audio, params = batch
-        num_samples = audio.shape[-1]
-        stems = self.synthesize(self.encode(audio, Modes(params, num_samples)), num_samples)
+        audio, params, *_ = batch
+        stems = self._stems(audio, params)
         return {"resynthesis": mix(stems), "target": audio, "stems": stems}
 
     def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:

@@ -65,6 +65,70 @@ def test_other_commands_take_the_same_configuration_and_a_checkpoint(
         assert "test/lsd" in printed
 
 
+@pytest.fixture(scope="module")
+def parted(library, experiment):
+    """An overlay for training on parts, with a dataset of its own."""
+    overlay = {
+        "base": str(experiment),
+        "trainer": {
+            "max_epochs": 1,
+            "logger": {"init_args": {"save_dir": str(library / "parts")}},
+        },
+        "model": {
+            "init_args": {
+                "part_losses": {
+                    "noise": {
+                        "loss_fn": {
+                            "class_path": "drumblender.loss.NoiseLevelLoss",
+                            "init_args": {"sample_rate": RATE},
+                        },
+                        "weight": 0.1,
+                    },
+                    "transient": {"loss_fn": {"class_path": "torch.nn.L1Loss"}},
+                }
+            }
+        },
+        "data": {
+            "init_args": {
+                "dataset_class": "drumblender.data.AudioWithPartsDataset",
+                "data_dir": str(library / "separated"),
+                "method": "separating",
+            }
+        },
+    }
+    path = library / "parted.yaml"
+    path.write_text(yaml.safe_dump(overlay))
+    return path
+
+
+@pytest.mark.slow
+def test_a_model_is_trained_on_parts_and_makes_sound(parted, library, tmp_path, monkeypatch):
+    assert main(["fit", "-c", str(parted)]) == 0
+    (folder,) = (library / "parts").glob("*/version_*")
+    checkpoint = folder / "checkpoints/last.ckpt"
+    values = torch.load(checkpoint, weights_only=True)["configuration"]["model"]["init_args"]
+    assert values["part_losses"]["noise"]["weight"] == 0.1
+    assert [part.name for part in load_model(checkpoint).network.parts] == [
+        "modal", "noise", "transient",
+    ]  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    logs = ["--trainer.logger.init_args.save_dir=logs", f"--ckpt_path={checkpoint}"]
+    assert main(["validate", "-c", str(parted), *logs]) == 0
+    metrics = json.loads(next(tmp_path.rglob("metrics.json")).read_text())
+    assert metrics["loss_resynthesis"]["mean"] > 0
+
+
+def test_a_dataset_that_holds_no_parts_is_refused_with_the_remedy(parted, library, capsys):
+    other = ["--data.init_args.method=coverage", f"--data.init_args.data_dir={library / 'dataset'}"]
+    assert main(["fit", "-c", str(parted), *other]) == 1
+    error = capsys.readouterr().err
+    assert "method: separating" in error
+    assert "--preprocess_features" in error
+    plain = ["--data.init_args.dataset_class=drumblender.data.AudioWithParametersDataset"]
+    assert main(["fit", "-c", str(parted), *other, *plain]) == 2
+    assert "part_losses has 'noise', of which the dataset holds no" in capsys.readouterr().err
+
+
 def test_a_saved_configuration_runs_again(trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = ["fit", "-c", str(trained / "config.yaml"), "--trainer.fast_dev_run", "true"]

@@ -8,10 +8,12 @@ from torch import nn
 from torchmetrics import MeanSquaredError, MetricCollection
 
 from drumblender.errors import UsageError
+from drumblender.loss import NoiseLevelLoss, PartLoss
 from drumblender.models.encoders import DummyParameterEncoder, ModalAmpParameters
 from drumblender.models.soundstream import SoundStreamAttentionEncoder, SoundStreamEncoder
 from drumblender.parameters import Modes, map_tensors, tensors_of
 from drumblender.signal import mix
+from drumblender.signal.auditory import noise_levels
 from drumblender.synths import ModalSynth, NoiseGenerator, TransientTCN
 from drumblender.tasks import DrumBlender
 
@@ -227,6 +229,98 @@ def test_metrics_see_the_resynthesis_and_the_target(batch):
         outputs = net.test_step(batch, 0)
     expected = (outputs["resynthesis"] - batch[0]).square().mean()
     torch.testing.assert_close(metrics.compute()["mse"], expected)
+
+
+def measured(batch):
+    """What a dataset might hold of the noise and the transient of a batch."""
+    generator = torch.Generator().manual_seed(5)
+    transient = torch.randn(2, 1, N, generator=generator) * 0.01
+    return {"noise": noise_levels(0.1 * transient[:, 0], 8000), "transient": transient}
+
+
+def logging(net):
+    """A network that logs without a trainer, and what it has logged."""
+    logged = {}
+    net.log = lambda name, value, **kwargs: logged.update({name: float(value.detach())})
+    net.log_dict = lambda values, **kwargs: logged.update(
+        {name: float(value.detach()) for name, value in values.items()}
+    )
+    return net, logged
+
+
+def test_each_part_has_a_loss_of_its_own(batch):
+    parts = {
+        "noise": PartLoss(NoiseLevelLoss(8000), 0.1),
+        "transient": PartLoss(nn.MSELoss(), 10.0),
+    }
+    net, logged = logging(model(part_losses=parts))
+    with torch.no_grad():
+        torch.manual_seed(0)
+        outputs = net._step((*batch, measured(batch)), "train")
+        torch.manual_seed(0)
+        stems = net.synthesize(described(net, batch), N)
+    whole = nn.functional.l1_loss(mix(stems), batch[0])
+    noise = NoiseLevelLoss(8000)(stems["noise"], measured(batch)["noise"])
+    transient = (stems["transient"] - measured(batch)["transient"]).square().mean()
+    torch.testing.assert_close(outputs["loss"], whole + 0.1 * noise + 10 * transient)
+    torch.testing.assert_close(outputs["resynthesis"], mix(stems))
+    assert logged == pytest.approx(
+        {
+            "train/loss": float(outputs["loss"]),
+            "train/loss_resynthesis": float(whole),
+            "train/loss_noise": float(noise),
+            "train/loss_transient": float(transient),
+        },
+        rel=1e-5,
+    )
+
+
+def test_the_test_hears_the_whole_sound_only(batch):
+    net, logged = logging(model(part_losses={"transient": PartLoss(nn.MSELoss(), 10.0)}))
+    with torch.no_grad():
+        outputs = net.test_step(batch, 0)
+    expected = nn.functional.l1_loss(outputs["resynthesis"], batch[0])
+    assert logged == {"test/loss": pytest.approx(float(expected))}
+
+
+def test_measured_parts_change_nothing_where_no_part_has_a_loss(batch):
+    losses = []
+    for given in (batch, (*batch, measured(batch))):
+        net, logged = logging(model())
+        torch.manual_seed(0)
+        losses.append(net._step(given, "train")["loss"])
+        assert list(logged) == ["train/loss"]
+    assert torch.equal(*losses)
+
+
+def test_a_loss_of_the_modes_compares_them_with_the_measured_ones(batch):
+    gains = ModalAmpParameters(4)
+    parts = {"modal": PartLoss(nn.MSELoss())}
+    net, logged = logging(
+        model(noise=False, transient=False, modal_autoencoder=gains, part_losses=parts)
+    )
+    with torch.no_grad():
+        net._step(batch, "train")
+        assert logged["train/loss_modal"] == 0
+        gains.amp_params.mul_(2)
+        net._step(batch, "train")
+        energy = ModalSynth()(batch[1], N).square().mean()
+    assert logged["train/loss_modal"] == pytest.approx(float(energy), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("nosie", "did you mean noise"), ("modal", "measured and not learned; leave it out")],
+)
+def test_a_loss_for_a_part_that_cannot_learn_is_refused(name, message):
+    with pytest.raises(UsageError, match=message):
+        model(part_losses={name: PartLoss(nn.MSELoss())})
+
+
+def test_a_batch_without_what_was_measured_is_refused_with_the_remedy(batch):
+    net, _ = logging(model(part_losses={"noise": PartLoss(NoiseLevelLoss(8000))}))
+    with pytest.raises(UsageError, match=r"dataset_class to drumblender.data.AudioWithPartsData"):
+        net._step(batch, "train")
 
 
 @pytest.mark.parametrize("silent", ["target", "parameters", "both"])
