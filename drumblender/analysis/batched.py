@@ -27,7 +27,7 @@ _MEMORY_OF_CPU = 2**28
 
 
 class _Peaks(NamedTuple):
-    """Peaks of all sounds, ordered by sound, frame and frequency; each (P,)."""
+    """The peaks of all sounds, ordered by sound, frame and frequency, each (P,)."""
 
     sound: Tensor
     frame: Tensor
@@ -168,7 +168,7 @@ def _nearest(place: Tensor, moment: Tensor, apart: Tensor, step: int) -> Tensor:
 def _choose_modes(
     peaks: _Peaks, num_sounds: int, num_samples: int, num_frames: int, s: AnalysisSettings
 ) -> Tuple[Tensor, Tensor]:
-    """Frequencies in Hz (B, num_modes, frames) and levels (B, num_modes); level 0 is no mode."""
+    """Choose modes: frequencies in Hz (B, num_modes, frames) and levels, 0 for no mode."""
     frame = num_samples / num_frames
     rate, resolution = s.sample_rate / frame, 2.5 / s.bins_per_octave
     # Candidates of a sound: its tracks, then bands of one frame rate with peaks of no track.

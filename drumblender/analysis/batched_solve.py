@@ -78,6 +78,7 @@ def conjugate_gradients(problem: Problem, target: Tensor, penalties: Tensor, par
     inner = s[:, 2:] & s[:, :-2] if s.shape[1] > 2 else s[:, :0]
 
     def normal(c: Tensor) -> Tensor:
+        """Apply the matrix of the normal equations."""
         out = problem.gather(problem.played(c), parts) + ridge * c
         if c.shape[1] > 2:
             bends = bend * inner * torch.diff(c, n=2, dim=1)
@@ -87,6 +88,7 @@ def conjugate_gradients(problem: Problem, target: Tensor, penalties: Tensor, par
         return out
 
     def dot(a: Tensor, b: Tensor) -> Tensor:
+        """Multiply the envelope points of each band."""
         return (a * b).sum((1, 2, 3), keepdim=True)
 
     residual = problem.gather(target, parts)

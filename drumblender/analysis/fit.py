@@ -48,12 +48,12 @@ MARGIN = 1e-4
 
 
 class Modes(NamedTuple):
-    """What the modal synthesizer plays.
+    """Parameters for the modal synthesizer.
 
     Attributes:
         omega: frequency in rad/sample (K, F).
-        amplitude: linear, not negative (K, F).
-        phase: radians, of a sine, "before" the first sample (K,).
+        amplitude: linear amplitude, not negative (K, F).
+        phase: phase of a sine "before" the first sample, in radians (K,).
     """
 
     omega: np.ndarray

@@ -91,10 +91,12 @@ def conjugate_gradients(
     ridge, bend = (scale * ridge).astype(np.float32), (scale * bend).astype(np.float32)
 
     def gather(y: np.ndarray) -> np.ndarray:
+        """Apply the transposed matrix, from segments to envelope points."""
         g = np.matmul(y[:, None], basis)[:, 0]
         return g[:-1, columns:] + g[1:, :columns]
 
     def normal(c: np.ndarray) -> np.ndarray:
+        """Apply the matrix of the normal equations."""
         padded = np.zeros((frames + 2, columns), np.float32)
         padded[1:-1] = c
         ends = np.concatenate([padded[:-1], padded[1:]], -1)

@@ -19,10 +19,10 @@ from drumblender.signal import hz_to_rad
 
 
 class _Tracked(Analysis):
-    """What the methods have in common that begin with tracks.
+    """A method that begins with tracks of peaks.
 
     Args:
-        settings: how to measure.
+        settings: settings of the analysis.
 
     Raises:
         UsageError: if the settings ask for frequencies above half the sample rate.
@@ -39,6 +39,7 @@ class _Tracked(Analysis):
         )
 
     def measure(self, audio: Tensor) -> Tensor:
+        """Find the tracks of one sound, and make modes of them."""
         s = self.settings
         spectrogram = self.cqt.to(audio.device)(audio[None])[0].cpu().numpy()
         peaks = pick_peaks(spectrogram, s.fmin, s.bins_per_octave, s.threshold)
@@ -59,6 +60,7 @@ class Coverage(_Tracked):
     version = 1
 
     def measure_together(self, audio: Tensor) -> Tensor:
+        """Measure the modes of many sounds at once, as :func:`~.batched.analyze` does."""
         return analyze(audio, self.cqt, self.settings)
 
     def _fill(self, parameters: np.ndarray, x: np.ndarray, peaks: Peaks, tracks: Tracks) -> None:

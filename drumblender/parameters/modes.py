@@ -158,6 +158,7 @@ class Modes:
         source = time_map(time)
 
         def position(t: Tensor) -> Tensor:
+            """Convert samples to frames."""
             return (t + 0.5) * (frames / self.num_samples) - 0.5
 
         frequency, amplitude, phase = hold_frequencies(values).unbind(-3)
@@ -202,6 +203,7 @@ def align_modes(a: Modes, b: Modes) -> Tuple[Modes, Modes]:
     length, frames = max((x.num_samples, x.num_frames) for x in (a, b))
 
     def fit(x: Modes) -> Modes:
+        """Put modes on the common grid."""
         fits = (x.num_samples, x.num_frames) == (length, frames)
         return x if fits else x.retime(length, num_frames=frames)
 

@@ -41,6 +41,7 @@ def tensors_of(value: Any) -> List[Tensor]:
     found: List[Tensor] = []
 
     def note(x: Tensor) -> Tensor:
+        """Note a tensor."""
         found.append(x)
         return x
 

@@ -195,6 +195,7 @@ def _ends(sample_rate: int) -> Tensor:
 
 
 def _window(size: int, like: Tensor) -> Tensor:
+    """Make a Hann window on the device of a tensor."""
     return torch.hann_window(size, device=like.device)
 
 

@@ -197,6 +197,7 @@ def _grid(num_samples: int, num_frames: int, device: torch.device) -> _Grid:
     index = which * blocks * length + np.arange(num_samples) - first[which]
 
     def tensor(values: np.ndarray) -> Tensor:
+        """Move an array to the device."""
         return torch.from_numpy(np.ascontiguousarray(values)).to(device)
 
     return _Grid(

@@ -1,8 +1,8 @@
-"""Takes drums apart into parts that mean what they say: tones, transient and noise.
+"""The separating analysis, which takes drums apart into tones, transient and noise.
 
-Modes are only what stands above the noise for long enough, as damped sinusoids that may share a
-glide; noise is left where it is. Compare :mod:`drumblender.analysis.modal`, whose modes cover all
-of a sound.
+Modes are only what stands above the noise for long enough: damped sinusoids that may share a glide.
+Noise is left where it is. The modes of :class:`~drumblender.analysis.tracked.Coverage`, in
+contrast, cover all of a sound.
 """
 
 from drumblender.analysis.separate.channels import separate_channels

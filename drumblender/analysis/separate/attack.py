@@ -32,7 +32,7 @@ def shape_attack(
     frame: float,
     sample_rate: int,
 ) -> Tensor:
-    """Amplitudes (B, M, F) as they begin.
+    """Shape the beginning of amplitudes (B, M, F), which is common to all modes.
 
     Args:
         x: recordings, or pieces of them.
@@ -67,7 +67,7 @@ def _gains(
     frame: float,
     sample_rate: int,
 ) -> Tensor:
-    """Gains of the frames around the onset (B, BEFORE + AFTER), float64."""
+    """Compute the gains of the frames around the onset, (B, BEFORE + AFTER), float64."""
     count = BEFORE + AFTER + _QUIET
     frames = torch.arange(count, device=x.device)
     number = first[:, None] - BEFORE + frames  # of each frame

@@ -17,11 +17,11 @@ class Bands(NamedTuple):
     """A batch of signals in bands.
 
     Attributes:
-        samples: complex64 (B, bands, n); band 0 is real, because a low tone that starts at once has
-            no analytic envelope; the others are analytic.
-        number: of each band (bands,), in their order.
-        centers: of all bands in rad/s, float64.
-        time: of the samples in seconds (n,), float64.
+        samples: samples of the bands, complex64 (B, bands, n). Band 0 is real, because a low tone
+            that starts at once has no analytic envelope. The others are analytic.
+        number: number of each band, in order (bands,).
+        centers: centers of all bands in rad/s, float64.
+        time: times of the samples in seconds, float64 (n,).
     """
 
     samples: Tensor
@@ -30,22 +30,22 @@ class Bands(NamedTuple):
     time: Tensor
 
     def of(self, sound: Tensor, band: Tensor) -> Tensor:
-        """Samples of some sounds in some bands, by their numbers (G, n)."""
+        """Return the samples of some sounds in some bands, by their numbers, (G, n)."""
         return self.samples[sound, torch.searchsorted(self.number, band)]
 
 
 def count_bands(sample_rate: int) -> int:
-    """Number of bands up to Nyquist."""
+    """Count the bands up to Nyquist."""
     return math.ceil(sample_rate / 2 / WIDTH)
 
 
 def split(x: Tensor, sample_rate: int, number: Tensor) -> Bands:
-    """Split signals (B, N) into bands, flat over 4/3 of their distance.
+    """Split signals (B, N) into bands, which are flat over 4/3 of their distance.
 
     Args:
         x: signals.
         sample_rate: in Hz.
-        number: of the bands that are wanted, in their order.
+        number: numbers of the bands that are wanted, in order.
 
     >>> bands = split(torch.ones(1, 48000), 48000, torch.arange(16))
     >>> bands.samples.shape, round(bands.samples[0, 0, 1500].real.item(), 2)

@@ -61,7 +61,7 @@ def separate_channels(audio: Tensor, settings: AnalysisSettings) -> Separated:
 
 
 def _fit(audio: Tensor, modal: Tensor) -> Tensor:
-    """Complex gains (C, M) of modes (3, M, F) that explain channels (C, N) best."""
+    """Compute the complex gains (C, M) of modes (3, M, F) that explain channels (C, N) best."""
     num_samples = audio.shape[-1]
     frequency, amplitude, phase = modal
     # Each mode as a sound of its own, as it is and a quarter of a turn later.

@@ -24,17 +24,17 @@ EARLY = 0.002
 
 @dataclass(frozen=True)
 class Damped:
-    """Modes of a batch of sounds; those of significance 0 are not there. All in float64.
+    """The modes of a batch of sounds, all in float64. A mode of significance 0 does not exist.
 
     Attributes:
         omega: final frequency in rad/s (B, M).
-        rate: of decay, 1 / T in 1/s (B, M).
-        amplitude: complex, at the onset (B, M).
-        stat: significance, energy relative to that of the noise in its place (B, M).
-        onset: in seconds (B,).
-        end: of the recording, in seconds (B,).
-        depth: d of the glide (B,).
-        time: g of the glide in seconds (B,).
+        rate: rate of decay, 1 / T, in 1/s (B, M).
+        amplitude: complex amplitude at the onset (B, M).
+        stat: significance: energy relative to that of the noise in its place (B, M).
+        onset: onset in seconds (B,).
+        end: end of the recording in seconds (B,).
+        depth: depth d of the glide (B,).
+        time: time constant g of the glide in seconds (B,).
     """
 
     omega: Tensor
@@ -48,14 +48,14 @@ class Damped:
 
     @staticmethod
     def none(onset: Tensor, end: Tensor) -> "Damped":
-        """No modes yet."""
+        """Make a batch of sounds that have no modes yet."""
         empty = onset.new_zeros(len(onset), 0)
         zero = torch.zeros_like(onset)
         return Damped(empty, empty, empty + 0j, empty, onset, end, zero, zero + 0.05)
 
     @property
     def glides(self) -> Tensor:
-        """Which modes follow the glide (B, M)."""
+        """Whether each mode follows the glide (B, M)."""
         return (self.omega < 2 * math.pi * GLIDING) & (self.depth != 0)[:, None]
 
     def rows(self, index: Tensor) -> "Damped":
@@ -63,16 +63,16 @@ class Damped:
         return Damped(*(getattr(self, field.name)[index] for field in fields(self)))
 
     def choose(self, index: Tensor) -> "Damped":
-        """Modes by number (B, K)."""
+        """Choose modes by their numbers (B, K)."""
         names = ("omega", "rate", "amplitude", "stat")
         return replace(self, **{name: getattr(self, name).gather(1, index) for name in names})
 
     def keep_places(self, here: Tensor) -> "Damped":
-        """Only modes where ``here`` (B, M) is true; rows of the others stay, but empty."""
+        """Keep the modes where ``here`` (B, M) is true. The rows of the others stay, but empty."""
         return replace(self, stat=torch.where(here, self.stat, 0))
 
     def keep(self, here: Tensor) -> "Damped":
-        """Only modes where ``here`` (B, M) is true, in rows without gaps, the loudest first."""
+        """Keep the modes where ``here`` (B, M) is true, in rows without gaps, the loudest first."""
         stat = torch.where(here, self.stat, 0)
         count = int((stat > 0).sum(1).max()) if stat.numel() else 0
         kept = replace(self, stat=stat, amplitude=torch.where(here, self.amplitude, 0))
@@ -80,7 +80,7 @@ class Damped:
 
 
 def waves(modes: Damped, time: Tensor, factor: Optional[Callable[[Tensor], Tensor]]) -> Tensor:
-    """Each mode at moments in seconds, as if it had begun at once (B, M, n), float32.
+    """Compute each mode at moments in seconds, as if it had begun at once, (B, M, n), float32.
 
     Shape:
         - time: (B, n), float64
@@ -122,7 +122,7 @@ def frames_of(
     sample_rate: int,
     factor: Optional[Callable[[Tensor], Tensor]] = None,
 ) -> Tuple[Tensor, Tensor, Tensor]:
-    """Frequency in rad/sample, amplitude, and phase at the beginning of the first frame.
+    """Compute the frequency in rad/sample, the amplitude and the first phase of modes in frames.
 
     Before the onset modes have the frequency of the onset and grow no more than a little, since
     what begins there is shaped by the attack.
@@ -165,18 +165,19 @@ def frames_of(
 
 
 def running(omega: Tensor, frame: float) -> Tensor:
-    """Phase at the centers of frames as the synthesizer sums it, which includes the sample."""
+    """Compute the phase at the centers of frames as the synthesizer sums it, sample included."""
     steps = 0.5 * frame * (omega[..., 1:] + omega[..., :-1])
     return torch.cat([0.5 * frame * omega[..., :1], steps], -1).cumsum(-1) + 0.5 * omega
 
 
 def _unwrapped(angle: Tensor) -> Tensor:
+    """Remove the jumps of 2 pi from a phase."""
     steps = angle.diff(dim=-1, prepend=angle[..., :1])
     return angle[..., :1] + (torch.remainder(steps + math.pi, 2 * math.pi) - math.pi).cumsum(-1)
 
 
 def _folded(angle: Tensor, frame: float) -> Tensor:
-    """Changes of frequency whose phase follows ``angle``, as in :mod:`drumblender.analysis.fit`."""
+    """Compute changes of frequency whose phase follows ``angle``, as in the fit of envelopes."""
     left, change = angle - angle[..., :1], torch.zeros_like(angle)
     if angle.shape[-1] < 2:
         return change
@@ -188,7 +189,7 @@ def _folded(angle: Tensor, frame: float) -> Tensor:
 
 
 def play(modes: Damped, num_samples: int, num_frames: int, sample_rate: int) -> Tensor:
-    """Sum of the modes (B, N), float32; they begin at once."""
+    """Play the modes, which begin at once, (B, N), float32."""
     if not modes.omega.shape[1]:
         return torch.zeros(len(modes.omega), num_samples, device=modes.omega.device)
     first = torch.zeros_like(modes.onset).long()

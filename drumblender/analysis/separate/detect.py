@@ -1,9 +1,9 @@
-"""Finds candidates for modes: what stands above the noise floor for long enough.
+"""Candidates for modes: what stands above the noise floor for long enough.
 
-Whitened by the noise floor, a signal is searched by windows of several lengths from the onset on:
-a mode gathers its energy in one bin of the window that is about as long as the mode sounds. The
-power of a bin relative to that of noise is distributed exponentially, so that the threshold is a
-rate of false alarms.
+A signal that is whitened by the noise floor is searched by windows of several lengths from the
+onset on. A mode gathers its energy in one bin of the window that is about as long as the mode
+sounds. The power of a bin relative to that of noise has an exponential distribution, so that the
+threshold is a rate of false alarms.
 """
 
 import math
@@ -45,7 +45,7 @@ def candidates(
     sample_rate: int,
     count: int,
 ) -> Tuple[Tensor, Tensor]:
-    """Frequencies in Hz and significances (B, count); 0 where there are fewer.
+    """Find candidates: frequencies in Hz and significances, (B, count). Both are 0 for none.
 
     Args:
         white: signal from the end of the click on, whitened; without the modes that are known.
@@ -89,7 +89,7 @@ def candidates(
 
 
 def _significance(white: Tensor, lasts: Tensor, sample_rate: float, count: int) -> Tensor:
-    """Power of each bin relative to noise, (B, windows, count)."""
+    """Compute the power of each bin relative to noise, (B, windows, count)."""
     found = []
     shorter = 0.0
     for seconds in LENGTHS:
@@ -110,7 +110,7 @@ def _significance(white: Tensor, lasts: Tensor, sample_rate: float, count: int) 
 
 
 def _window(lengths: Tensor, size: int) -> Tensor:
-    """Windows that rise in an eighth of their lengths (B,) and fall until their ends (B, size)."""
+    """Make windows that rise in an eighth of their lengths (B,) and fall until their ends."""
     place = (torch.arange(size, device=lengths.device) + 0.5) / lengths[:, None]
     angle = torch.where(place < 0.125, 8 * place, (1 - place).clamp(min=0) / 0.875)
     return (0.5 * math.pi * angle).sin().square()

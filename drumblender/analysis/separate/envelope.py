@@ -1,9 +1,9 @@
-"""Lets loud modes differ from damped sinusoids, as far as a recording shows that they do.
+"""Envelopes of loud modes that differ from a damped sinusoid, as far as a recording shows it.
 
 Real drums beat, glide in their own ways and do not decay along a straight line in dB. Each loud
-mode may be multiplied by 1 plus a complex curve: changes of amplitude and of phase that may be fast
-after the onset and slow later. The curves are found by least squares with the prior that they are
-small, so that noise does not move them.
+mode may be multiplied by 1 plus a complex curve, which changes amplitude and phase. The curve may
+be fast after the onset, and is slow later. Curves are found by least squares with the prior that
+they are small, so that noise does not move them.
 """
 
 from typing import Callable
@@ -71,7 +71,7 @@ def shape(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int) -> Te
 
 
 def _products(problem: Problem, wave: Tensor) -> Products:
-    """Products of all waves times all bumps, the columns that are fitted.
+    """Multiply all waves by all bumps, which gives the columns that are fitted.
 
     Between two knots only two bumps are not 0, so that sums are short.
     """
@@ -102,11 +102,12 @@ def _products(problem: Problem, wave: Tensor) -> Products:
 
 
 def _energy(products: Products, found: Tensor) -> Tensor:
-    """Weighted energy of each curve by itself (G, P)."""
+    """Compute the weighted energy of each curve by itself, (G, P)."""
     size = found.shape[1:]
     index = torch.arange(size[0], device=found.device)
 
     def blocks(matrix: Tensor) -> Tensor:
+        """Take the blocks on the diagonal of a matrix, one for each mode."""
         return matrix.unflatten(2, size).unflatten(1, size)[:, index, :, index].transpose(0, 1)
 
     own = torch.einsum("gpk,gpkl,gpl->gp", found.conj(), blocks(products.own), found)
@@ -118,13 +119,14 @@ def factors(coefficients: Tensor) -> Callable[[Tensor], Tensor]:
     """Return the function that gives factors of envelopes at times since the onset (B, F)."""
 
     def factor(since: Tensor) -> Tensor:
+        """Return the factors at times since the onset."""
         return 1 + coefficients @ _bumps(since).mT.to(coefficients.dtype)
 
     return factor
 
 
 def _bumps(since: Tensor) -> Tensor:
-    """Bumps over times (..., n), which widen with time and add up to 1, (..., n, KNOTS)."""
+    """Compute bumps over times (..., n), which widen with time and add up to 1, (..., n, KNOTS)."""
     place = _place(since)
     knots = torch.arange(KNOTS, device=since.device)
     distance = (place.clamp(max=KNOTS - 1)[..., None] - knots).abs().clamp(max=1)
@@ -132,5 +134,5 @@ def _bumps(since: Tensor) -> Tensor:
 
 
 def _place(since: Tensor) -> Tensor:
-    """Times in numbers of knots."""
+    """Convert times to numbers of knots."""
     return torch.log1p(since.clamp(min=0) / EARLY) * PER_E

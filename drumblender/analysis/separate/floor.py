@@ -25,12 +25,12 @@ LOWEST = 2e-9
 
 
 class Floor(NamedTuple):
-    """Noise of a batch of sounds.
+    """The noise of a batch of sounds.
 
     Attributes:
-        power: variance per sample, of noise that is as loud at all frequencies (B, groups, frames).
-        white: the signal divided by the root of the floor (B, N).
-        hop: distance of frames in samples.
+        power: variance per sample of noise that is as loud at all frequencies, (B, groups, frames).
+        white: signal divided by the root of the floor, (B, N).
+        hop: distance between frames, in samples.
     """
 
     power: Tensor
@@ -38,7 +38,7 @@ class Floor(NamedTuple):
     hop: int
 
     def along(self, sound: Tensor, low: Tensor, high: Tensor, place: Tensor) -> Tensor:
-        """Mean floor between two frequencies over time.
+        """Compute the mean floor between two frequencies over time.
 
         Args:
             sound: which of the batch (G,).

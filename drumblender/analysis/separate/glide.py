@@ -1,4 +1,4 @@
-"""Finds the glide of a drum: the warp of time on which its low modes have constant frequency."""
+"""The glide of a drum: the warp of time on which its low modes have constant frequency."""
 
 import math
 from functools import lru_cache
@@ -27,7 +27,7 @@ _DOMINANT = 0.35
 
 
 def find_glide(low: Tensor, rate: float, since: Tensor) -> Tuple[Tensor, Tensor]:
-    """Depth (as a factor less one) and time constant of each sound's glide, (B,) each.
+    """Find the depth (as a factor less one) and the time constant of each sound's glide, (B,) each.
 
     Depth is 0 where the loudest mode is better explained with constant frequency.
 
@@ -75,7 +75,7 @@ def _closer(
 
 
 def _shares(low: Tensor, rate: float, plan: "_Plan") -> Tensor:
-    """Part of the energy that one mode explains on the time of each glide (B, glides)."""
+    """Compute which part of the energy one mode explains on the time of each glide, (B, glides)."""
     left, right = low[:, plan.before], low[:, plan.before + 1]
     x = torch.lerp(left, right, plan.share)[:, :, None] * plan.weight  # (B, glides, decays, n)
     spectrum = torch.fft.rfft(x, _BINS)[..., math.ceil(25 / rate * _BINS) :]
@@ -88,7 +88,15 @@ def _shares(low: Tensor, rate: float, plan: "_Plan") -> Tensor:
 
 
 class _Plan(NamedTuple):
-    """All glides that are tried: where they take their samples and how these are weighted."""
+    """All glides that are tried, with the samples that they take and their weights.
+
+    Attributes:
+        depth: depth of each glide, as a factor less one (glides,).
+        time: time constant of each glide in seconds (glides,).
+        before: number of the sample before each place (glides, n).
+        share: distance of the place from that sample, 0 to 1 (glides, n).
+        weight: weight of the place for each decay (glides, decays, n).
+    """
 
     depth: Tensor
     time: Tensor
@@ -99,6 +107,7 @@ class _Plan(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _plan(length: int, rate: float, first: float, device: torch.device) -> _Plan:
+    """Plan all glides that are tried first. The last few plans are kept."""
     deep = torch.tensor(DEPTHS, dtype=torch.float64).exp2() - 1
     slow = torch.tensor(TIMES, dtype=torch.float64)
     depth = torch.cat([deep.new_zeros(1), deep.repeat_interleave(len(slow))])
@@ -107,7 +116,7 @@ def _plan(length: int, rate: float, first: float, device: torch.device) -> _Plan
 
 
 def _plan_of(depth: Tensor, time: Tensor, length: int, rate: float, first: float) -> _Plan:
-    """The plan of glides, given by depth (as a factor less one) and time constant (glides,)."""
+    """Plan glides, given by depth (as a factor less one) and time constant, (glides,) each."""
     depth, time = depth[:, None], time[:, None]
     end = first + length / rate
     psi = torch.arange(_BINS, dtype=torch.float64, device=depth.device) / rate
@@ -125,7 +134,7 @@ def _plan_of(depth: Tensor, time: Tensor, length: int, rate: float, first: float
 
 
 def warp(x: Tensor, times: Tensor, rate: float) -> Tensor:
-    """Samples of x (B, N) at other times (B, n) or (n,), in seconds; 0 beyond its ends."""
+    """Take samples of x (B, N) at other times in seconds, (B, n) or (n,); 0 beyond its ends."""
     place = (times * rate).clamp(0, x.shape[-1] - 1.001).expand(len(x), -1)
     before = place.long()
     left, right = x.gather(1, before), x.gather(1, before + 1)

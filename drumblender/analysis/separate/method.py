@@ -7,12 +7,14 @@ from drumblender.analysis.separate.parts import separate
 
 
 class Separating(Analysis):
-    """Damped sinusoids where a sound is tonal; the rest is left alone."""
+    """Damped sinusoids where a sound is tonal. The rest of the sound is left alone."""
 
     version = 4
 
     def measure(self, audio: Tensor) -> Tensor:
+        """Measure the modes of one sound."""
         return self.measure_together(audio[None])[0]
 
     def measure_together(self, audio: Tensor) -> Tensor:
+        """Measure the modes of many sounds at once."""
         return separate(audio, self.settings).modal

@@ -1,7 +1,7 @@
-"""Finds the onsets of a recording: where something begins to sound that was not there before.
+"""Onsets of a recording: where something begins to sound that was silent before.
 
 In bands on an auditory scale, the level of the next milliseconds is compared with the highest of
-the last ones, as spectral flux with a maximum filter does [1]: noise that fluctuates, partials that
+the last ones, as in spectral flux with a maximum filter [1]. Noise that fluctuates, partials that
 beat and tones that decay rise little above what they were a moment ago. Where rises add up over the
 bands, there is an onset.
 
@@ -36,7 +36,7 @@ _LATE = 0.0015
 
 
 def find_onsets(x: Tensor, sample_rate: int) -> Tensor:
-    """Onsets of each sound in seconds (B, K), float64; infinity where there are fewer.
+    """Find the onsets of each sound in seconds, (B, K), float64; infinity where there are fewer.
 
     There is one at least, even in silence.
 
@@ -77,7 +77,7 @@ def _falls(x: Tensor, onset: float, start: float, sample_rate: int) -> bool:
 
 
 def flux(x: Tensor, sample_rate: int) -> Tensor:
-    """Mean rise of the levels at each frame, in dB (B, frames).
+    """Compute the mean rise of the levels at each frame, in dB, (B, frames).
 
     Frame f begins at sample ``f * hop``.
 

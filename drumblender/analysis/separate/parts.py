@@ -33,16 +33,16 @@ _LISTEN = 0.1
 
 
 class Separated(NamedTuple):
-    """The parts of a batch of sounds; the waveforms add up to the recordings.
+    """The parts of a batch of sounds. The waveforms add up to the recordings.
 
     Attributes:
-        modal: what :class:`~drumblender.synths.ModalSynth` plays (B, 3, num_modes, F), the most
-            energetic mode first; modes that are not there are zero. In a recording of several
+        modal: parameters for :class:`~drumblender.synths.ModalSynth` (B, 3, num_modes, F), the most
+            energetic mode first. Modes that do not exist are zero. In a recording of several
             strokes, a row may hold one mode after the other.
-        tones: that sound (B, N).
-        transient: (B, N).
-        noise: (B, N).
-        onsets: in seconds (B, K), float64; infinity where a recording has fewer.
+        tones: sound of the modes (B, N).
+        transient: waveform (B, N).
+        noise: waveform (B, N).
+        onsets: onsets in seconds (B, K), float64; infinity where a recording has fewer.
     """
 
     modal: Tensor
@@ -108,11 +108,11 @@ class _Stroke(NamedTuple):
 
     Attributes:
         sound: numbers of the sounds (b,).
-        modes: on the time of the whole recordings.
-        until: when each mode ends, in seconds (b, M).
-        curves: of their envelopes (b, M, knots).
-        piece: what they were found in (b, n).
-        start: sample at which it begins (b,).
+        modes: the modes, on the time of the whole recordings.
+        until: end of each mode in seconds (b, M).
+        curves: curves of their envelopes (b, M, knots).
+        piece: signal in which they were found (b, n).
+        start: sample at which the piece begins (b,).
     """
 
     sound: Tensor
@@ -130,7 +130,7 @@ class _Stroke(NamedTuple):
 
 
 def _modal(audio: Tensor, onsets: Tensor, settings: AnalysisSettings) -> Tensor:
-    """Parameters of the modal synthesizer, the most energetic mode first."""
+    """Compute the parameters for the modal synthesizer, the most energetic mode first."""
     num_frames = audio.shape[-1] // settings.hop_length + 1
     modal = audio.new_zeros(len(audio), 3, settings.num_modes, num_frames)
     frame = audio.shape[-1] / num_frames
@@ -193,14 +193,14 @@ def _find(
 def _ringing(
     piece: Tensor, time: Tensor, onset: Tensor, sound: Tensor, earlier: List[_Stroke]
 ) -> Tensor:
-    """Compute what still rings of earlier strokes in the pieces of sounds; the rest ends there.
+    """Compute what still rings of earlier strokes in the pieces of sounds, and end the rest there.
 
     Args:
-        piece: of the sounds, from shortly before an onset on.
-        time: of its samples in seconds (b, n).
-        onset: in seconds (b,).
+        piece: pieces of the sounds, which begin shortly before an onset.
+        time: times of their samples in seconds (b, n).
+        onset: onsets in seconds (b,).
         sound: numbers of the sounds (b,).
-        earlier: strokes, in which ``until`` is changed.
+        earlier: earlier strokes, whose ``until`` is changed.
     """
     total = torch.zeros_like(piece)
     listened = (time >= onset[:, None]) & (time < onset[:, None] + _LISTEN)
@@ -227,7 +227,7 @@ def _ringing(
 def _frames(
     stroke: _Stroke, first: Tensor, count: int, frame: float, settings: AnalysisSettings
 ) -> Tensor:
-    """Frequency, amplitude and phase of the modes in frames (b, 3, M, count), float64."""
+    """Compute frequency, amplitude and phase of the modes in frames, (b, 3, M, count), float64."""
     rate, modes = settings.sample_rate, stroke.modes
     factor = factors(stroke.curves)
     omega, amplitude, phase = frames_of(modes, frame, first, count, rate, factor)
@@ -267,7 +267,7 @@ def _spans(
 
 
 def _played(modal: Tensor, num_samples: int) -> Tensor:
-    """Return the sound of modes (B, N)."""
+    """Play modes, (B, N)."""
     heard = int(modal[:, 1].any(-1).sum(1).max())
     frequency, amplitude, phase = modal[:, :, : max(1, heard)].unbind(1)
     return modal_synth(frequency, amplitude, num_samples, phase[..., :1])[:, 0]

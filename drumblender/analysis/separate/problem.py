@@ -1,4 +1,4 @@
-"""What is fitted in a frequency band, and to what."""
+"""The problem of least squares in a frequency band: what is fitted, and to what."""
 
 import math
 from typing import List, NamedTuple
@@ -15,7 +15,14 @@ BLOCK = 64
 
 
 class Group(NamedTuple):
-    """Bands with modes, G of all sounds: which sound and band, and the modes (G, P) in each."""
+    """G bands of all sounds that have modes, and up to P modes in each.
+
+    Attributes:
+        sound: number of the sound that each band is of (G,).
+        band: number of each band in its sound (G,).
+        member: numbers of the modes of each band (G, P).
+        there: whether each of these modes exists (G, P).
+    """
 
     sound: Tensor
     band: Tensor
@@ -24,7 +31,15 @@ class Group(NamedTuple):
 
 
 class State(NamedTuple):
-    """What is fitted in each band: modes (G, P), and the glide (G,)."""
+    """The unknowns of each band.
+
+    Attributes:
+        omega: frequency of each mode in rad/s (G, P).
+        rate: rate of its decay in 1/s (G, P).
+        amplitude: its complex amplitude at the onset (G, P).
+        depth: depth of the glide (G,).
+        time: time constant of the glide in seconds (G,).
+    """
 
     omega: Tensor
     rate: Tensor
@@ -33,25 +48,25 @@ class State(NamedTuple):
     time: Tensor
 
     def where(self, here: Tensor, other: "State") -> "State":
-        """This state in bands where ``here`` (G,), else the other one."""
+        """Return this state in bands where ``here`` (G,) is true, and the other one elsewhere."""
         return State(
             *(torch.where(here.view(-1, *[1] * (a.dim() - 1)), a, b) for a, b in zip(self, other))
         )
 
 
 class Problem(NamedTuple):
-    """What it is fitted to.
+    """The signals that modes are fitted to.
 
     Attributes:
         target: samples of each band (G, n).
-        weight: of their squared errors (G, n).
+        weight: weight of their squared errors (G, n).
         since: seconds since the onset, float64 (G, n).
         step: seconds from one sample to the next.
-        onset: in seconds (G,).
+        onset: onset in seconds (G,).
         center: frequency by which the band is shifted down, in rad/s (G,).
         is_real: whether the band is real (G,).
-        there: which modes exist (G, P).
-        glides: which follow the glide (G, P).
+        there: whether each mode exists (G, P).
+        glides: whether each mode follows the glide (G, P).
     """
 
     target: Tensor
@@ -65,7 +80,7 @@ class Problem(NamedTuple):
     glides: Tensor
 
     def waves(self, state: State) -> Tensor:
-        """Modes of amplitude 1, complex64 (G, P, n)."""
+        """Compute modes of amplitude 1, complex64 (G, P, n)."""
         if self.glides.any():
             return self._gliding(state)
         # An exponential of a long time is one of a multiple of BLOCK times one of less than that.
@@ -79,6 +94,7 @@ class Problem(NamedTuple):
         return wave.flatten(2)[..., : self.target.shape[1]]
 
     def _gliding(self, state: State) -> Tensor:
+        """Compute modes of amplitude 1 in bands with a glide, sample by sample."""
         t, g = self.since.clamp(min=0), state.time[:, None]
         psi = t + state.depth[:, None] * g * (1 - torch.exp(-t / g))
         clock = torch.where(self.glides[..., None], psi[:, None], t[:, None])
@@ -88,7 +104,7 @@ class Problem(NamedTuple):
         return torch.polar(envelope, torch.remainder(phase, 2 * math.pi).float())
 
     def error(self, wave: Tensor, state: State) -> Tensor:
-        """Weighted squared error (G,)."""
+        """Compute the weighted squared error (G,)."""
         left = self.target - (state.amplitude[:, None].to(wave.dtype) @ wave)[:, 0]
         squared = left.real.square() + left.imag.square() * ~self.is_real[:, None]
         return (squared * self.weight).sum(1)
@@ -112,13 +128,13 @@ def by_size(group: Group, modes: Damped) -> List[Group]:
 
 
 def noise_of(floor: Floor, group: Group, bands: Bands, sample_rate: int) -> Tensor:
-    """Noise in each band of a group over time (G, n), float32."""
+    """Compute the noise in each band of a group over time, (G, n), float32."""
     low, high = (((group.band + s) * WIDTH * 2 / sample_rate).clamp(0, 1) for s in (-0.5, 0.5))
     return floor.along(group.sound, low, high, bands.time * sample_rate).float()
 
 
 def group_modes(modes: Damped, bands: int, everything: bool = False) -> Group:
-    """Modes by bands; only bands with new or gliding modes, unless ``everything`` is asked for."""
+    """Group modes by bands: those with new or gliding modes, or all with ``everything``."""
     home = (modes.omega / (2 * math.pi * WIDTH)).round().long().clamp(0, bands - 1)
     sounds = torch.arange(len(home), device=home.device)[:, None]
     key = torch.where(modes.stat > 0, home + bands * sounds, -1)

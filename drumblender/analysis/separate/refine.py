@@ -1,8 +1,8 @@
-"""Fits damped sinusoids to a recording, by Gauss-Newton steps in frequency bands.
+"""The fit of damped sinusoids to a recording, by Gauss-Newton steps in frequency bands.
 
-All modes of a band are fitted together, bands one beside the other. Amplitudes are linear;
-frequencies, rates of decay and the glide are refined by linearization, with the damping of
-Levenberg and Marquardt [1]. Times at which the noise is loud count less.
+All modes of a band are fitted together, and all bands at once. Amplitudes are linear. Frequencies,
+rates of decay and the glide are refined by linearization, with the damping of Levenberg and
+Marquardt [1]. Times at which the noise is loud count less.
 
 [1] Nocedal and Wright, "Numerical optimization", 2nd ed., 2006, ch. 10.
 """
@@ -41,7 +41,7 @@ _HZ, _LOG = 3.0, 0.3
 
 
 def refine(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int, steps: int) -> Damped:
-    """Fit the modes to the residual and what they explain now; new ones have amplitude 0.
+    """Fit the modes to the residual and to what they explain already. New ones have amplitude 0.
 
     Bands that have neither new nor gliding modes stay as they are.
 
@@ -74,13 +74,13 @@ def refine(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int, step
 def pose(
     bands: Bands, group: Group, modes: Damped, noise: Tensor, skip: float
 ) -> Tuple[Problem, State]:
-    """Return the problem, and the state with decays guessed for new modes.
+    """Pose the problem, and guess the decays of new modes for its first state.
 
     Args:
-        bands: of the residual.
+        bands: bands of the residual.
         group: bands with modes.
-        modes: that the residual is without.
-        noise: from :func:`noise_of`.
+        modes: modes that the residual is without.
+        noise: noise of the bands, from :func:`noise_of`.
         skip: seconds after the onset that do not count.
     """
     pick = group.sound[:, None], group.member
@@ -116,7 +116,7 @@ def pose(
 
 
 def _guess(problem: Problem, steady: Tensor) -> Tensor:
-    """Return the time constant at which each mode explains most (G, P)."""
+    """Guess the time constant at which each mode explains most (G, P)."""
     guesses = torch.tensor(_GUESSES, dtype=torch.float64, device=steady.device)
     since = problem.since.clamp(min=0).float()
     decay = torch.exp(-since[:, None] / guesses[:, None].float())
@@ -129,7 +129,7 @@ def _guess(problem: Problem, steady: Tensor) -> Tensor:
 
 
 def _minimize(problem: Problem, state: State, steps: int) -> Tuple[State, Tensor]:
-    """Return the fitted state and its waves."""
+    """Fit a state, and return it with its waves."""
     moves = bool((problem.glides.any(1) & problem.is_real).any())
     wave = problem.waves(state)
     products = _products(problem, wave, not moves and steps > 0)
@@ -154,12 +154,14 @@ def _minimize(problem: Problem, state: State, steps: int) -> Tuple[State, Tensor
 
 
 class Products(NamedTuple):
-    """Of columns with each other and with the target, in complex128: what least squares needs.
+    """Products of columns with each other and with the target, as least squares needs them.
+
+    All are complex128.
 
     Attributes:
-        own: with conjugates (G, C, C).
-        mirror: without, in real bands (G, C, C).
-        right: conjugates with the target (G, C).
+        own: products of conjugated columns with columns (G, C, C).
+        mirror: products without conjugation, in real bands (G, C, C).
+        right: products of conjugated columns with the target (G, C).
     """
 
     own: Tensor
@@ -167,19 +169,19 @@ class Products(NamedTuple):
     right: Tensor
 
     def where(self, here: Tensor, other: "Products") -> "Products":
-        """Return the other one in bands where ``here`` (G,), else this one."""
+        """Return these products in bands where ``here`` (G,) is true, and the others elsewhere."""
         return Products(
             *(torch.where(here.view(-1, *[1] * (a.dim() - 1)), b, a) for a, b in zip(self, other))
         )
 
     def first(self, count: int) -> "Products":
-        """Only of the first columns."""
+        """Keep only the first columns."""
         return Products(
             self.own[:, :count, :count], self.mirror[:, :count, :count], self.right[:, :count]
         )
 
     def scaled(self, by: Tensor) -> "Products":
-        """If columns were multiplied by (G, C)."""
+        """Multiply the columns by factors (G, C)."""
         down = by.conj()
         return Products(
             self.own * down[..., None] * by[:, None],
@@ -189,7 +191,7 @@ class Products(NamedTuple):
 
 
 def multiply(problem: Problem, columns: Tensor) -> Products:
-    """Products of columns (G, C, n), weighted.
+    """Multiply columns (G, C, n) by each other and by the target, with weights.
 
     Analytic targets are columns times unknowns; real ones are the real part of that, whose normal
     equations also hold products of columns without conjugation.
@@ -221,7 +223,7 @@ def multiply(problem: Problem, columns: Tensor) -> Products:
 
 
 def _products(problem: Problem, wave: Tensor, with_slopes: bool) -> Products:
-    """Products of waves and, if asked for, of their slopes."""
+    """Multiply waves, and their slopes if asked for."""
     if not with_slopes:
         return multiply(problem, wave)
     passed = problem.since.clamp(min=0).float()[:, None]
@@ -231,7 +233,7 @@ def _products(problem: Problem, wave: Tensor, with_slopes: bool) -> Products:
 def _step(
     problem: Problem, state: State, wave: Tensor, products: Products, damping: Tensor
 ) -> State:
-    """Frequencies and decays after one step."""
+    """Compute frequencies and decays after one step."""
     count = state.omega.shape[1]
     ridge = damping[:, None].expand(-1, 2 * count).clone()
     ridge[:, :count] = _LINEAR
@@ -243,7 +245,7 @@ def _step(
 def _step_with_glide(
     problem: Problem, state: State, wave: Tensor, products: Products, damping: Tensor
 ) -> State:
-    """Frequencies, decays and, in the lowest band, the glide after one step."""
+    """Compute frequencies, decays and, in the lowest band, the glide after one step."""
     count = state.omega.shape[1]
     moves = problem.glides.any(1) & problem.is_real
     sounding = wave * state.amplitude[..., None].to(wave.dtype)
@@ -281,20 +283,25 @@ def _too_long(problem: Problem, state: State, change: Tensor) -> Tensor:
 
 
 def _moved(state: State, change: Tensor) -> State:
+    """Change frequencies and rates of decay within their limits."""
     omega = (state.omega + change.imag).clamp(min=2 * math.pi * 20)
     rate = (state.rate - change.real).clamp(1 / LONGEST, 1 / SHORTEST)
     return state._replace(omega=omega, rate=rate)
 
 
 def _amplitudes(products: Products, count: int) -> Tensor:
+    """Compute the amplitudes of modes whose other parameters are known."""
     ridge = torch.full((1, count), 1e-4, dtype=torch.float64, device=products.own.device)
     return solve(products.first(count), ridge)
 
 
 def solve(products: Products, ridge: Tensor, relative: bool = True) -> Tensor:
-    """Least squares with complex unknowns (G, C).
+    """Solve a problem of least squares with complex unknowns (G, C).
 
-    They are damped relative to the energies of their columns, or as they are.
+    Args:
+        products: products of the columns and the target.
+        ridge: damping of the unknowns.
+        relative: whether the damping is relative to the energies of the columns.
 
     Shape:
         - ridge: (G, C)
@@ -311,12 +318,13 @@ def solve(products: Products, ridge: Tensor, relative: bool = True) -> Tensor:
 
 
 def _put(modes: Damped, group: Group, state: State, stat: Tensor) -> Damped:
-    """Return the modes with those of the groups replaced."""
+    """Replace the modes of the groups."""
     # What is not there goes to a column of its own, which is cut off.
     sound = group.sound[:, None].expand_as(group.member)
     place = torch.where(group.there, group.member, modes.omega.shape[1])
 
     def put(old: Tensor, new: Tensor) -> Tensor:
+        """Replace a parameter of the modes."""
         return torch.cat([old, old[:, :1]], 1).index_put((sound, place), new)[:, :-1]
 
     lowest = (group.band == 0).nonzero()[:, 0]

@@ -1,9 +1,11 @@
-"""Divides what is left without the tones into a transient and noise.
+"""The division of what tones leave over into a transient and noise.
 
 Noise decays smoothly, so its level after the attack says what it was in the attack. What is louder
 than that for a few to some tens of milliseconds after the onset is the transient. Both are
-waveforms that add up to what was divided. Levels are measured in bands on an auditory scale
-(:mod:`drumblender.signal.auditory`).
+waveforms that add up to what was divided. Levels are measured in bands on an auditory scale [1].
+
+[1] Glasberg and Moore, "Derivation of auditory filter shapes from notched-noise data", Hearing
+Research 47, 1990.
 """
 
 import math
@@ -30,7 +32,7 @@ _AT_ONCE = 64
 
 
 def divide(rest: Tensor, onsets: Tensor, sample_rate: int) -> Tuple[Tensor, Tensor]:
-    """Transient and noise (B, N) each, which add up to the rest.
+    """Divide the rest into transient and noise, (B, N) each, which add up to it.
 
     Args:
         rest: signals without their tones.
@@ -61,7 +63,7 @@ def divide(rest: Tensor, onsets: Tensor, sample_rate: int) -> Tuple[Tensor, Tens
 def _attacks(
     part: Tensor, begin: Tensor, later: Tensor, follows: Tensor, sample_rate: int
 ) -> Tensor:
-    """Return the transients of pieces (G, n).
+    """Compute the transients of pieces (G, n).
 
     Args:
         part: the pieces.
@@ -93,7 +95,7 @@ def _attacks(
 
 
 def _extrapolated(power: Tensor, since: Tensor, later: Tensor) -> Tensor:
-    """Power of the noise in each band if it has always decayed as after the attack."""
+    """Compute the power of the noise in each band as if it had always decayed at one rate."""
     weight = ((since >= FROM) & (since <= later.clamp(max=TO)[:, None])).float()[:, None]
     total = weight.sum(-1, keepdim=True).clamp(min=1)
     level = power.log()

@@ -1,8 +1,8 @@
-"""Puts the modes of many strokes into the rows of a modal synthesizer, one after the other.
+"""Rows of a modal synthesizer, in which the modes of many strokes follow each other.
 
-A synthesizer has a fixed number of rows, each a sinusoid that sounds from beginning to end. A loop
-has more modes than that, but few at a time. While a row is silent between two modes, its frequency
-is bent so that the next one begins with its own phase.
+A synthesizer has a fixed number of rows, each of which is a sinusoid that sounds from beginning to
+end. A loop has more modes than that, but few at a time. While a row is silent between two modes,
+its frequency is bent so that the next mode begins with its own phase.
 """
 
 import math
@@ -25,8 +25,8 @@ class Span(NamedTuple):
     Attributes:
         first: number of the first frame.
         omega: frequency in rad/sample (F,), float64.
-        amplitude: linear (F,), float64.
-        phase: at the center of the first frame, of a sine.
+        amplitude: linear amplitude (F,), float64.
+        phase: phase of a sine at the center of the first frame, in radians.
     """
 
     first: int
@@ -51,7 +51,7 @@ class _Row:
         self.begin, self.stop = 0, 0  # frames of the last mode
 
     def add(self, span: Span, frame: float) -> None:
-        """Add a mode behind what is there."""
+        """Add a mode behind what the row has."""
         # The phase is summed up from the numbers that are stored.
         omega = span.omega.float().double()
         begin = float(omega[0])
@@ -88,7 +88,7 @@ class _Row:
 
 
 def arrange(spans: List[Span], num_rows: int, num_frames: int, frame: float) -> Tensor:
-    """Frequencies, amplitudes and phases of all rows (3, num_rows, num_frames), float32.
+    """Arrange modes in rows: frequencies, amplitudes and phases (3, num_rows, num_frames), float32.
 
     Where more modes sound at a time than there are rows, the quietest ones end early.
 
@@ -118,7 +118,7 @@ def arrange(spans: List[Span], num_rows: int, num_frames: int, frame: float) -> 
 
 
 def _row_for(span: Span, rows: List[_Row]) -> Optional[_Row]:
-    """Return a row that is silent when the span begins, the nearest in pitch, if it is near."""
+    """Find a row that is silent when the span begins, the nearest in pitch, if it is near."""
     begin = float(span.omega[-1])
     best, distance = None, _SAME
     for row in rows:
@@ -130,7 +130,7 @@ def _row_for(span: Span, rows: List[_Row]) -> Optional[_Row]:
 
 
 def _row_to_cut(span: Span, rows: List[_Row], frame: float) -> Optional[_Row]:
-    """Return the row that is quietest where the span begins; made silent, if it is quieter."""
+    """Find the row that is quietest where the span begins, and cut it if it is quieter."""
     place = span.first - _SILENT
     candidates = [row for row in rows if row.stop <= place or row.begin + 1 < place]
     if not candidates:

@@ -1,6 +1,6 @@
-"""Takes the tonal part out of recordings: rounds of finding modes and fitting them all.
+"""The tonal part of recordings, which rounds of finding modes and fitting all of them take out.
 
-What is found first hides what is quieter beside it, so the residual is searched again, and its
+What is found first hides what is quieter beside it. So the residual is searched again, and its
 noise floor is measured without the modes that are known.
 """
 
@@ -38,7 +38,7 @@ SHORTEST = 4096
 def find_tones(
     x: Tensor, onset: Tensor, end: Tensor, peak: Tensor, sample_rate: int, num_modes: int
 ) -> Tuple[Damped, Tensor]:
-    """Modes of each sound, and curves of their envelopes; see :mod:`.envelope`.
+    """Find the modes of each sound, and the curves of their envelopes (see :mod:`.envelope`).
 
     Args:
         x: sounds.
@@ -92,12 +92,13 @@ def find_tones(
 
 
 def _from(x: Tensor, first: Tensor) -> Tensor:
-    """Signals from a sample of their own on, silence behind."""
+    """Cut signals before a sample of their own, and add silence behind them."""
     index = first[:, None] + torch.arange(x.shape[-1], device=x.device)
     return x.gather(1, index.clamp(max=x.shape[-1] - 1)) * (index < x.shape[-1])
 
 
 def _glides(x: Tensor, start: Tensor, sample_rate: int) -> Tuple[Tensor, Tensor]:
+    """Find the glide of each sound in its lowest band."""
     low = split(x, sample_rate, start.new_zeros(1)).samples[:, 0].real
     first = (start / sample_rate * RATE).round().long() + round(SKIP * RATE)
     since = torch.arange(low.shape[-1], dtype=torch.float64, device=x.device) / RATE + SKIP
@@ -105,7 +106,7 @@ def _glides(x: Tensor, start: Tensor, sample_rate: int) -> Tuple[Tensor, Tensor]
 
 
 def _warped(white: Tensor, modes: Damped, sample_rate: int) -> Optional[Warped]:
-    """Low frequencies on the time of the glide, if there is one."""
+    """Put low frequencies on the time of the glide, if there is one."""
     if not modes.depth.any():
         return None
     factor = max(1, 2 ** math.floor(math.log2(sample_rate / (_OVERSAMPLED * GLIDING))))
@@ -122,6 +123,7 @@ def _warped(white: Tensor, modes: Damped, sample_rate: int) -> Optional[Warped]:
 
 
 def _add(modes: Damped, hz: Tensor, stat: Tensor, num_modes: int) -> Damped:
+    """Add candidates to the modes, and keep the most significant of both."""
     more = replace(
         modes,
         omega=torch.cat([modes.omega, 2 * math.pi * hz], 1),
