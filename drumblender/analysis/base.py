@@ -23,7 +23,7 @@ class Analysis(abc.ABC):
 
     The rows of the result are frequency in rad/sample (0 to pi), amplitude (not negative) and
     phase. :class:`~drumblender.synths.ModalSynth` plays it as it is. The most energetic mode comes
-    first. Modes that are not there are zero. The result lies on the CPU.
+    first. Modes that do not exist are zero. The result lies on the CPU.
 
     A class writes :meth:`measure`, which gets one sound. Sounds are measured one after the other
     and by one thread each, so that features do not depend on how many there are, or on how many
@@ -31,19 +31,20 @@ class Analysis(abc.ABC):
     :meth:`measure_together`, too.
 
     Args:
-        settings: how to measure. Of these, every class keeps to ``sample_rate``, ``hop_length`` and
-            ``num_modes``. Further arguments of a class come from ``method_kwargs``.
+        settings: settings of the analysis. Every class keeps to their ``sample_rate``,
+            ``hop_length`` and ``num_modes``. Further arguments of a class come from
+            ``method_kwargs``.
 
     Attributes:
-        version: a number or a text, of the class. It is stored with datasets. Change it with
-            whatever changes the results, so that features of two versions are never mixed.
+        version: number or text, of the class. It is stored with datasets. Change it with whatever
+            changes the results, so that features of two versions are never mixed.
 
     Shape:
         - Input: (N,) or (B, N)
         - Output: (3, num_modes, N // hop_length + 1), or the same with a leading B
 
     Raises:
-        DrumblenderError: when a class gives something else than that.
+        DrumblenderError: if a class gives something else.
     """
 
     version: Union[int, str]

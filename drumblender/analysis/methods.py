@@ -16,7 +16,7 @@ def class_of(method: str) -> Type[Analysis]:
         method: a name, or the class path of an analysis of one's own.
 
     Raises:
-        UsageError: when there is no such class, or it is no analysis.
+        UsageError: if there is no such class, or if it is no analysis.
 
     >>> class_of("separating").version
     4
@@ -46,7 +46,7 @@ def analysis_of(settings: AnalysisSettings) -> Analysis:
     """Make the analysis that settings describe.
 
     Raises:
-        UsageError: when there is no such class, or it does not take what ``method_kwargs`` say.
+        UsageError: if there is no such class, or if it does not take the ``method_kwargs``.
     """
     cls = class_of(settings.method)
     if settings.method in METHODS:

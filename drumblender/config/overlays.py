@@ -35,7 +35,7 @@ class _Whole(dict):
 
 
 def is_configuration(path: Union[str, Path]) -> bool:
-    """Whether a file is a configuration and no checkpoint, by its name or else its beginning."""
+    """Return whether a file is a configuration, by its name or its beginning, and no checkpoint."""
     path = Path(path)
     if path.suffix.lower() in (".yaml", ".yml", ".json"):
         return True

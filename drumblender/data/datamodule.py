@@ -26,18 +26,18 @@ from drumblender.errors import EmptySplit, UsageError
 class AudioDataModule(pl.LightningDataModule):
     """Batches of preprocessed one-shots.
 
-    ``prepare_data`` uses the first of these that there is: the dataset in ``data_dir``, its archive
+    ``prepare_data`` uses the first of these that exists: the dataset in ``data_dir``, its archive
     in the working directory, the raw folder (which is preprocessed), the archive on the network,
-    the recordings in the object store. A ``source`` takes the place of all but the first.
+    and the recordings in the object store. A ``source`` takes the place of all but the first.
 
     Args:
         data_dir: folder of the dataset.
-        meta_file: metadata, in ``data_dir`` and (raw metadata, optional) in
-            ``data_dir_unprocessed``.
+        meta_file: name of the metadata in ``data_dir``, and of the raw metadata in
+            ``data_dir_unprocessed``, if there is some.
         sample_rate: sample rate of the audio, in Hz.
         num_samples: length of every sound, in samples.
         batch_size: number of sounds in a batch.
-        num_workers: number of processes that load batches; as many as pay when None.
+        num_workers: number of processes that load batches. None stands for as many as pay.
         dataset_class: class that reads the dataset.
         dataset_kwargs: further arguments of that class (seed, split_strategy, sample_types,
             instruments).
@@ -47,16 +47,16 @@ class AudioDataModule(pl.LightningDataModule):
         archive: name of the preprocessed dataset's archive, in the working directory and in the
             bucket.
         archive_url: address of the archive that needs no credentials.
-        region: region of the store, where it has several.
+        region: region of the store, if it has several.
         prefix: beginning of the keys of the recordings in the bucket, which become the raw folder.
         sha256: checksum of the archive.
-        raw_meta_file: raw metadata, where it is not ``meta_file`` in the raw folder.
-        source: where the dataset or its recordings come from, in place of all the above.
+        raw_meta_file: raw metadata, if it is not ``meta_file`` in the raw folder.
+        source: source of the dataset or of its recordings, in place of all the above.
 
     Attributes:
-        train_dataset: the split to train on. ``setup`` opens the splits that a stage needs.
-        val_dataset: the split to validate on; None where it is empty.
-        test_dataset: the split to test on.
+        train_dataset: split to train on. ``setup`` opens the splits that a stage needs.
+        val_dataset: split to validate on, or None if it is empty.
+        test_dataset: split to test on.
     """
 
     train_dataset: AudioDataset

@@ -47,7 +47,11 @@ class Target:
             refuse_other(self.data_dir, stored, self.settings, any_version=True)
 
     def open(self, split: Optional[str] = None) -> AudioDataset:
-        """Open one split, or all sounds that pass the filters."""
+        """Open one split, or all sounds that pass the filters.
+
+        Raises:
+            UsageError: if the class has no such argument, or if there are too few sounds.
+        """
         known = inspect.signature(self.dataset_class).parameters
         unknown = [name for name in self.dataset_kwargs if name not in known]
         if unknown and not any(p.kind == p.VAR_KEYWORD for p in known.values()):
@@ -61,10 +65,10 @@ class Target:
         """Open all sounds, whatever the filters are.
 
         Args:
-            folder: where the dataset is, if it is not in ``data_dir`` yet.
+            folder: folder of the dataset, if it is not in ``data_dir`` yet.
 
         Raises:
-            DrumblenderError: when the folder does not hold the whole dataset.
+            DrumblenderError: if the folder does not hold the whole dataset.
         """
         filters = {"sample_types": None, "instruments": None}
         return self._open(folder or self.data_dir, **{**self.dataset_kwargs, **filters})

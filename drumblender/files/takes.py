@@ -67,7 +67,7 @@ class Take:
         return max(self.peak, *stems, 0.0)
 
     def stem_may_exceed(self, name: str) -> bool:
-        """Whether a stem can be written as floats where it exceeds full scale."""
+        """Return whether a stem can be written as floats if it exceeds full scale."""
         return self.stems[name].suffix.lower() == ".wav"
 
     def blocks(self, name: str = WHOLE, full_scale: float = 1.0) -> Iterator[np.ndarray]:

@@ -125,7 +125,7 @@ def describe_scales(
 
 
 def _describe_gain(takes: Sequence[Take], normalize: str, bits: int) -> List[str]:
-    """What a person should know about the common gain."""
+    """Say what a person should know about the common gain."""
     if normalize != "no":
         return []
     worst = max(takes, key=lambda take: take.loudest)

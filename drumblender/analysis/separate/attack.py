@@ -37,11 +37,11 @@ def shape_attack(
     Args:
         x: recordings, or pieces of them.
         start: sample of the recording at which each piece begins (B,).
-        modes: that begin in the piece.
-        factor: of their envelopes; see :func:`~.damped.frames_of`.
-        amplitude: of the modes in frames, as if they had begun at once.
+        modes: modes that begin in the piece.
+        factor: function of factors of their envelopes, as in :func:`~.damped.frames_of`.
+        amplitude: amplitudes of the modes in frames, as if they had begun at once.
         first: number of the first of these frames (B,).
-        frame: length of a frame in samples.
+        frame: length of a frame, in samples.
         sample_rate: in Hz.
 
     Shape:

@@ -124,17 +124,17 @@ def frames_of(
 ) -> Tuple[Tensor, Tensor, Tensor]:
     """Compute the frequency in rad/sample, the amplitude and the first phase of modes in frames.
 
-    Before the onset modes have the frequency of the onset and grow no more than a little, since
-    what begins there is shaped by the attack.
+    Before the onset modes have the frequency of the onset and grow no more than a little, because
+    the attack shapes what begins there.
 
     Args:
-        modes: to be played.
-        frame: length of a frame in samples.
+        modes: modes to play.
+        frame: length of a frame, in samples.
         first: number of the first frame (B,).
-        count: of frames, F.
+        count: number F of frames.
         sample_rate: in Hz.
-        factor: what envelopes are multiplied by: of times since the onset (B, F), complex
-            (B, M, F).
+        factor: function that gives complex factors (B, M, F) of the envelopes for times since the
+            onset (B, F).
 
     Shape:
         - Output: (B, M, F), (B, M, F), (B, M, 1), float64

@@ -48,13 +48,13 @@ def candidates(
     """Find candidates: frequencies in Hz and significances, (B, count). Both are 0 for none.
 
     Args:
-        white: signal from the end of the click on, whitened; without the modes that are known.
-        warped: the same on the time of the glide, in which low modes have constant frequency; None
-            where nothing glides.
+        white: whitened signal from the end of the click on, without the modes that are known.
+        warped: the same on the time of the glide, in which low modes have constant frequency. None
+            if nothing glides.
         lasts: number of samples until each sound ends (B,).
-        modes: known already.
+        modes: modes that are known already.
         sample_rate: in Hz.
-        count: of candidates at most.
+        count: number of candidates at most.
 
     Shape:
         - white: (B, N)

@@ -47,10 +47,10 @@ def refine(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int, step
 
     Args:
         residual: signal without the modes, as they are.
-        modes: to be fitted.
+        modes: modes to fit.
         floor: noise that is expected.
         sample_rate: in Hz.
-        steps: of Gauss and Newton.
+        steps: number of Gauss-Newton steps.
 
     Shape:
         - residual: (B, N)

@@ -90,13 +90,13 @@ class _Row:
 def arrange(spans: List[Span], num_rows: int, num_frames: int, frame: float) -> Tensor:
     """Arrange modes in rows: frequencies, amplitudes and phases (3, num_rows, num_frames), float32.
 
-    Where more modes sound at a time than there are rows, the quietest ones end early.
+    If more modes sound at a time than there are rows, the quietest ones end early.
 
     Args:
         spans: modes in the order in which they begin.
-        num_rows: of the synthesizer.
-        num_frames: of the sound.
-        frame: length of a frame in samples.
+        num_rows: number of rows of the synthesizer.
+        num_frames: number of frames of the sound.
+        frame: length of a frame, in samples.
 
     >>> span = Span(2, torch.full((5,), 0.1).double(), torch.ones(5).double(), 0.0)
     >>> later = span._replace(first=11)

@@ -42,11 +42,11 @@ def find_tones(
 
     Args:
         x: sounds.
-        onset: where modes may begin, in seconds (B,), float64.
-        end: where the sounds end, in seconds (B,), float64.
-        peak: of the recordings that the sounds come from (B,).
+        onset: time at which modes may begin, in seconds (B,), float64.
+        end: end of each sound, in seconds (B,), float64.
+        peak: peak of the recording that each sound comes from (B,).
         sample_rate: in Hz.
-        num_modes: of a sound at most.
+        num_modes: number of modes of a sound at most.
 
     Shape:
         - x: (B, N)

@@ -1,1 +1,1 @@
-"""How a dataset is computed from recordings, and how that goes on where it was stopped."""
+"""Building: how a dataset is computed from recordings, and goes on where it was stopped."""

@@ -50,15 +50,15 @@ class GrowingDataset:
     """The folder in which a dataset grows until it is whole.
 
     Args:
-        data_dir: the folder that it becomes.
+        data_dir: folder that it becomes.
         settings: settings of the dataset.
         existing: journal of the files in ``data_dir`` that may be taken over.
-        suffix: what the name of the folder has behind that of ``data_dir``.
+        suffix: ending of the folder's name, behind that of ``data_dir``.
 
     Attributes:
         folder: the folder.
-        journal: how the files in it were made.
-        failures: key -> why there is no file.
+        journal: entry of each file in it, which says how the file was made.
+        failures: maps keys to why there is no file.
         devices: names of the devices on which features were measured.
     """
 
@@ -111,12 +111,12 @@ class GrowingDataset:
         """Carry out recipes, enter what they made in the journal, and show progress.
 
         Args:
-            function: carries out recipes; it gives the outcomes in any order.
+            function: function that carries out recipes. It gives the outcomes in any order.
             recipes: one for each file to make.
-            what: what the progress bar calls it.
+            what: name of the work in the progress bar.
 
         Returns:
-            Key -> outcome, where there is a file. The other keys get into ``failures``.
+            The outcomes by key, where there is a file. The other keys get into ``failures``.
         """
         made = {}
         with (
@@ -196,7 +196,7 @@ class GrowingDataset:
         left_out: Sequence[Tuple[str, str]] = (),
         cut: Optional[Mapping[str, float]] = None,
     ) -> BuildReport:
-        """Write what describes the dataset, and give it its name.
+        """Write what describes the dataset, and give the dataset its name.
 
         Args:
             meta_file: name of the metadata.
@@ -204,8 +204,9 @@ class GrowingDataset:
             skipped: sounds that could not be used.
             library: number and digest of all sounds of the raw folder, by which shards are merged.
             reused: number of sounds that had been computed before.
-            left_out: (file, reason) of the files that the raw metadata does not name.
-            cut: key -> seconds of recordings that were cut; what the journal says when None.
+            left_out: files that the raw metadata does not name, each with a reason.
+            cut: seconds of the recordings that were cut, by key. None stands for what the journal
+                says.
         """
         if cut is None:
             made = {key: self.journal[item["filename"]] for key, item in metadata.items()}
@@ -251,5 +252,5 @@ class GrowingDataset:
 
 
 def _devices_of(folder: Path) -> Set[str]:
-    """Names of the devices on which the features of a dataset were measured."""
+    """Return the names of the devices on which the features of a dataset were measured."""
     return set((read_settings(folder) or {}).get(DEVICES, ()))

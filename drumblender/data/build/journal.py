@@ -108,7 +108,7 @@ def joint_stamp(first: Stamp, second: Stamp) -> Stamp:
 
 
 def state_of(path: Path) -> Stamp:
-    """Size and time of a file, which tell without reading it whether it has changed."""
+    """Return the size and the time of a file, by which a change shows without reading it."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""One recording as a sound of a dataset, or the reason why it cannot be one."""
+"""A recording as a sound of a dataset, or the reason why it cannot be one."""
 
 import math
 from pathlib import Path
@@ -16,7 +16,7 @@ LONGEST_S = 60
 
 
 class Unusable(Exception):
-    """A recording that cannot become part of a dataset; the message is the reason."""
+    """The error of a recording that cannot become part of a dataset. The message is the reason."""
 
 
 def read_one_shot(
@@ -37,7 +37,7 @@ def read_one_shot(
         - Output: (num_samples,), float32
 
     Raises:
-        Unusable: when it is broken, silent or no audio.
+        Unusable: if the recording is broken, silent or no audio.
     """
     return read_with_length(path, sample_rate, num_samples, silence_db)[0]
 
@@ -45,11 +45,14 @@ def read_one_shot(
 def read_with_length(
     path: Path, sample_rate: int, num_samples: int, silence_db: float = -60.0
 ) -> Tuple[Tensor, float]:
-    """As :func:`read_one_shot`; also tell how long a recording is that had to be cut.
+    """Read a recording as :func:`read_one_shot` does, and tell how long it is if it had to be cut.
 
     Returns:
         The sound, and the seconds that the recording goes on for. They are 0 if nothing but silence
-        was cut away, and at most as many as are read.
+            was cut away, and at most as many as are read.
+
+    Raises:
+        Unusable: if the recording is broken, silent or no audio.
     """
     samples, rate = _read_first_channel(path, num_samples / sample_rate)
     audio = resample(torch.from_numpy(samples), rate, sample_rate)

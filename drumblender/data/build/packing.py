@@ -1,4 +1,4 @@
-"""Packing: a dataset is put into one file beside its files, and that file is checked."""
+"""Packing, which puts a dataset into one file beside its files and checks that file."""
 
 import warnings
 from typing import List, Optional

@@ -53,18 +53,18 @@ def preprocess(
     """Make a dataset of a raw folder, or bring one up to date.
 
     Args:
-        raw_dir: the raw folder, see :mod:`drumblender.data.library.scan`.
+        raw_dir: the raw folder (see :mod:`drumblender.data.library.scan`).
         data_dir: the dataset. Files that it has already, and that still fit, are reused.
         meta_file: name of the metadata of the dataset, and of the raw metadata, if there is some.
         settings: settings of the dataset.
-        num_workers: number of processes; all cores when None.
+        num_workers: number of processes. None stands for all cores.
         device: name of the device that measures features, in batches unless it is ``cpu``.
         shard: (k, n) for the k-th of n parts, which goes to ``<data_dir>.shard-k-of-n``.
-        raw_meta_file: raw metadata, where it is not ``meta_file`` in the raw folder.
+        raw_meta_file: raw metadata, if it is not ``meta_file`` in the raw folder.
 
     Raises:
-        UsageError: when the dataset is there with other settings.
-        DrumblenderError: when no recording can be used.
+        UsageError: if the dataset exists with other settings.
+        DrumblenderError: if no recording can be used.
     """
     _check_analysis(settings, device)
     if raw_dir.resolve() in (data_dir.resolve(), *data_dir.resolve().parents):
@@ -135,16 +135,20 @@ def preprocess_features(
     num_workers: Optional[int] = None,
     device: str = "cpu",
 ) -> BuildReport:
-    """Measure the modal features of a dataset again; its audio stays as it is.
+    """Measure the modal features of a dataset again. Its audio stays as it is.
 
     The dataset may have been made elsewhere.
 
     Args:
         data_dir: the dataset.
         meta_file: name of its metadata.
-        settings: settings of the dataset; those of the analysis may be new.
-        num_workers: number of processes; all cores when None.
+        settings: settings of the dataset. Those of the analysis may be new.
+        num_workers: number of processes. None stands for all cores.
         device: name of the device that measures features, in batches unless it is ``cpu``.
+
+    Raises:
+        UsageError: if other settings than those of the analysis differ.
+        DrumblenderError: if there is no dataset.
     """
     if settings.analysis is None:
         raise UsageError(

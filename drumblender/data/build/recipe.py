@@ -1,4 +1,4 @@
-"""How one file of a dataset is made: from what, by which settings, and when it need not be.
+"""Recipes: how one file of a dataset is made, of what, and when it need not be made.
 
 What a file becomes depends on nothing but the file that it is made of, and the settings.
 """

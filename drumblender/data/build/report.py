@@ -1,4 +1,4 @@
-"""What a run that made a dataset did, as it is told to a person."""
+"""The report of a run that made a dataset, for a person."""
 
 from collections import Counter
 from dataclasses import dataclass, field

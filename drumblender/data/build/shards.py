@@ -22,7 +22,7 @@ from drumblender.files.parallel import Workers
 
 
 def shard_of(key: str, n: int) -> int:
-    """Number of the shard, 1 to n, that a sound belongs to, whatever else is in the library."""
+    """Return the number of the shard, 1 to n, that a sound belongs to, whatever else there is."""
     return int(hashlib.sha256(key.encode()).hexdigest(), 16) % n + 1
 
 
@@ -30,7 +30,7 @@ def merge(data_dir: Path, meta_file: str, settings: DatasetSettings) -> BuildRep
     """Make one dataset of the shards that lie beside ``data_dir``, and remove them.
 
     Raises:
-        DrumblenderError: when a shard, a sound or a file is missing.
+        DrumblenderError: if a shard, a sound or a file is missing.
     """
     with atomic.exclusive(data_dir), Workers() as workers:
         if data_dir.exists():

@@ -1,4 +1,4 @@
-"""What is in a dataset and in each of its splits: a table, and a picture of it.
+"""The content of a dataset and of each of its splits: a table, and a picture of it.
 
 matplotlib is imported where it is used, because a table should not wait for it.
 """
@@ -154,7 +154,7 @@ def write_picture(summary: Summary, path: Path) -> None:
 
 
 def plot(summary: Summary) -> "Figure":
-    """Instruments, packs and durations of a dataset, by split."""
+    """Draw the instruments, packs and durations of a dataset, by split."""
     from matplotlib.figure import Figure
 
     instruments = summary.count("instrument")

@@ -1,4 +1,4 @@
-"""Checking a dataset: every file is read and compared with what it has to be."""
+"""Verification of a dataset: every file is read and compared with what it has to be."""
 
 import functools
 import math
@@ -30,16 +30,16 @@ def verify(
     Args:
         data_dir: the dataset.
         meta_file: name of its metadata.
-        settings: the settings that it has to have. Without those of the analysis, features are not
-            looked at.
-        num_workers: number of processes; all cores when None.
-        parameter_key: the metadata field that names the feature files.
+        settings: settings that it has to have. Without those of the analysis, features are not
+            checked.
+        num_workers: number of processes. None stands for all cores.
+        parameter_key: metadata field that names the feature files.
 
     Returns:
         A sentence for each thing that is wrong.
 
     Raises:
-        DrumblenderError: when there is no dataset.
+        DrumblenderError: if there is no dataset.
     """
     metadata = read_metadata(data_dir / meta_file)
     stored = read_settings(data_dir)

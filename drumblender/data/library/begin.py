@@ -1,8 +1,8 @@
 """The first step with one's own sounds: files to edit, made of what names and kits say.
 
-``drumblender-dataset CONFIG --init FOLDER`` reads no sound; it writes the configuration of a
+``drumblender-dataset CONFIG --init FOLDER`` reads no sound. It writes the configuration of a
 dataset, and raw metadata with the pack, type and instrument of everything in the folder. Both files
-carry all they need: they work from any directory, and may move together with the sounds.
+carry all they need. They work from any directory, and may move together with the sounds.
 """
 
 import difflib
@@ -127,7 +127,7 @@ def _of_unknown_type(sounds: Iterable[RawSound], command: str) -> List[str]:
 def raw_metadata(
     sounds: Sequence[RawSound], folders: Mapping[str, Sequence[str]]
 ) -> Dict[str, Dict[str, Any]]:
-    """Raw metadata that says what was recognized, with one entry where one says it all.
+    """Make raw metadata that says what was recognized, with one entry where one says it all.
 
     Args:
         sounds: sounds of a raw folder.
@@ -192,7 +192,7 @@ def table(sounds: Iterable[RawSound]) -> str:
 
 
 def _json(packs: Mapping[str, Mapping[str, Any]]) -> str:
-    """One line for each entry, so that a person can edit them."""
+    """Write raw metadata with one line for each entry, so that a person can edit them."""
     line = json_line
     texts = []
     for pack, content in packs.items():

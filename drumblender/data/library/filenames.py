@@ -40,7 +40,7 @@ class Names:
         return self._readable.get(meant) or self._folded.get(meant.casefold())
 
     def find_sound(self, path: str) -> Optional[str]:
-        """As :meth:`find`, or else the sound whose name differs in its format's ending only."""
+        """Find a file as :meth:`find` does, or else a sound of that name with another ending."""
         found = self.find(path)
         if found is None and is_sound_name(path):
             found = self._stems.get(_without_suffix(readable(path)).casefold())

@@ -1,1 +1,1 @@
-"""Where a dataset comes from: recordings, an archive, an object store, the web."""
+"""Sources of a dataset: recordings, an archive, an object store, the web."""

@@ -112,7 +112,7 @@ class Recordings(Source):
 
 
 def prepare(target: Target, sources: Sequence[Source]) -> None:
-    """Make a dataset of the first source that applies, unless it is there.
+    """Make a dataset of the first source that applies, unless it exists.
 
     Raises:
         DrumblenderError: when no source applies, or the dataset cannot be made.

@@ -1,4 +1,4 @@
-"""Checksums, as servers tell them and as files have them."""
+"""Checksums of files, as servers tell them and as they are."""
 
 import base64
 import hashlib
@@ -58,7 +58,7 @@ def known_checksums(checksums: Dict[str, str], etag: str) -> Dict[str, str]:
 
 
 def from_base64(text: Optional[str]) -> str:
-    """Hexadecimal digits of a checksum as HTTP writes it; empty when it is none.
+    """Convert a checksum as HTTP writes it to hexadecimal digits, which are none if it is none.
 
     >>> from_base64("AAD/")
     '0000ff'

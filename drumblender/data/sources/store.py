@@ -56,11 +56,12 @@ class Store:
 
         Args:
             key: key of the object.
-            destination: the file to write.
-            sha256: checksum that it has to have, in place of those that the store tells.
+            destination: file to write.
+            sha256: checksum that the object has to have. None stands for those that the store
+                tells.
 
         Raises:
-            DrumblenderError: when the store does not give the whole object.
+            DrumblenderError: if the store does not give the whole object.
         """
         return download(_Object(self, self.client(), key), destination, sha256)
 
