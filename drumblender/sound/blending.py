@@ -9,11 +9,15 @@ from drumblender.sound.sound import Sound, aligned
 def blend(a: Sound, b: Sound, amount: float) -> Sound:
     """A sound between two drums.
 
-    Modes that belong together (:func:`~drumblender.parameters.matching.match_modes`) move,
-    frequencies on a logarithmic scale and amplitudes in dB; others fade; noise bands, the
-    transient's embedding, gains and brightness are interpolated. At 0 and at 1 it is ``a`` and
-    ``b`` themselves. In between the noise is drawn as that of ``a``, and the sound is as long as
-    the longer of the two, where matched modes of the shorter one ring out.
+    Modes that belong together (:func:`~drumblender.parameters.matching.match_modes`) move:
+    frequencies, decay times and glide times on a logarithmic scale, amplitudes in dB. Other modes
+    fade. Noise bands, the embedding of a transient network, gains and brightness are interpolated.
+    Levels of measured noise are interpolated in dB, and measured transients are cross-faded; sounds
+    of which they are begin together.
+
+    At 0 and at 1 the blend is ``a`` and ``b`` themselves. In between it has the higher sample rate
+    of the two, its noise is drawn as that of ``a``, and it is as long as the longer of the two,
+    where matched modes of the shorter one ring out.
 
     Args:
         a: one sound.
@@ -22,6 +26,7 @@ def blend(a: Sound, b: Sound, amount: float) -> Sound:
 
     Raises:
         UsageError: for another amount, or sounds of two models.
+        DrumblenderError: for numbers of channels that do not go together.
     """
     if not 0 <= amount <= 1:
         raise UsageError(f"An amount of {amount} is not between two sounds; give 0 to 1.")
@@ -44,6 +49,7 @@ def blend(a: Sound, b: Sound, amount: float) -> Sound:
         timeline=replace(one.timeline, lead=round(between(one.timeline.lead, other.timeline.lead))),
         gains={name: between(gain, b.gains[name]) for name, gain in a.gains.items()},
         brightness=between(a.brightness, b.brightness),
+        sample_rate=max(a.sample_rate, b.sample_rate),
         name=f"{a.name} - {b.name}, {amount:g}",
         recording=None,
     )

@@ -23,6 +23,8 @@ from drumblender.sound.timeline import UNIT, Timeline
 PathLike = Union[str, Path]
 # What a 16-bit file cannot hold; sounds end there, and what follows is not computed.
 _INAUDIBLE = 2.0**-16
+# The separating analysis needs bands of 1500 Hz.
+_LOWEST_RATE = 4000
 
 
 class TooLong(DrumblenderError):
@@ -147,6 +149,11 @@ def _as_it_is(
     samples: np.ndarray, sample_rate: int, settings: AnalysisSettings, name: str
 ) -> Recording:
     """Analyze all channels of a recording together, from its first sample on, at its own rate."""
+    if sample_rate < _LOWEST_RATE:
+        raise DrumblenderError(
+            f"{name} has a sample rate of {sample_rate} Hz, too low to be taken apart; convert it "
+            f"to {_LOWEST_RATE} Hz or more."
+        )
     settings = settings.at_rate(sample_rate)
     audio = torch.from_numpy(samples.T.copy())
     described = UNIT * math.ceil(len(samples) / UNIT) + settings.silence_after

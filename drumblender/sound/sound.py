@@ -325,14 +325,16 @@ def aligned(a: Sound, b: Sound) -> Tuple[Sound, Sound]:
     Sounds that are measured get the higher sample rate of the two, and begin together.
 
     Raises:
-        UsageError: when they are of two models, or their channels do not go together.
+        UsageError: when they are of two models.
+        DrumblenderError: when their channels do not go together.
     """
     if a.engine is not b.engine:
         raise UsageError("These sounds are of two models; decompose both with the same one.")
     channels = max(a.channels, b.channels)
     if {a.channels, b.channels} - {1, channels}:
-        raise UsageError(
-            f"These sounds have {a.channels} and {b.channels} channels; give as many, or one."
+        raise DrumblenderError(
+            f"{a.name} and {b.name} have {a.channels} and {b.channels} channels; give sounds of as "
+            "many, or of one."
         )
 
     rate = max(a.timeline.sample_rate, b.timeline.sample_rate)
