@@ -1,0 +1,123 @@
+"""``drumblender-synth`` without a model, as a user runs it."""
+
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from drumblender.commands.synth import main
+
+BUNDLED = ("drum/snare/drum_snare_hard.flac", "perc/percussion/perc_swash.flac")
+# What rounding to 16 bits makes of a sound, and of three stems together.
+LSB = 2.0**-15
+
+
+def synth(*args):
+    return main([str(arg) for arg in args])
+
+
+def read(path):
+    return soundfile.read(path, dtype="float64")[0]
+
+
+@pytest.fixture
+def snare(repository):
+    return repository / "audio/one-shots" / BUNDLED[0]
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+@pytest.mark.parametrize("bits", [16, 24])
+def test_unchanged_it_is_the_recording_and_stems_add_up_to_it(name, bits, repository, tmp_path):
+    source = repository / "audio/one-shots" / name
+    command = [source, tmp_path / "out.wav", "--stems", tmp_path / "stems", "--bits", bits]
+    assert synth(*command) == 0
+    recorded, info = read(source), soundfile.info(tmp_path / "out.wav")
+    assert (info.samplerate, info.subtype) == (soundfile.info(source).samplerate, f"PCM_{bits}")
+    assert np.abs(read(tmp_path / "out.wav") - recorded).max() <= LSB
+    stems = [read(tmp_path / f"stems/{name}.wav") for name in ("modal", "noise", "transient")]
+    assert np.abs(sum(stems) - recorded).max() <= 2 * LSB
+    assert all(np.abs(stem).max() > 1e-3 for stem in stems)
+
+
+def test_a_stem_beyond_full_scale_is_written_as_floats_and_nothing_is_scaled(
+    snare, tmp_path, capsys
+):
+    command = [snare, tmp_path / "out.wav", "--stems", tmp_path / "stems", "--bits", 16]
+    assert synth(*command) == 0
+    loud = [
+        path for path in (tmp_path / "stems").glob("*.wav") if np.abs(read(path)).max() > 1
+    ]  # fmt: skip
+    assert loud
+    said = capsys.readouterr().out
+    for path in loud:
+        assert soundfile.info(path).subtype == "FLOAT"
+        assert f"{path}: holds 32-bit floats, because it exceeds full scale by" in said
+    assert "scaled" not in said
+
+
+def test_a_configuration_without_weights_needs_no_checkpoint(snare, repository, tmp_path):
+    assert synth(snare, tmp_path / "a.wav", "--pitch", 2) == 0
+    assert synth(repository / "cfg/measured.yaml", snare, tmp_path / "b.wav", "--pitch", 2) == 0
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+
+
+def test_a_folder_a_blend_and_parts_of_others_need_no_model(snare, repository, tmp_path):
+    kit = tmp_path / "kit"
+    kit.mkdir()
+    for name in BUNDLED:
+        shutil.copy(repository / "audio/one-shots" / name, kit)
+    other = kit / "perc_swash.flac"
+    assert synth(kit, tmp_path / "out", "--decay", 0.5, "--seed", 1) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "drum_snare_hard.wav",
+        "perc_swash.wav",
+    }
+    assert synth(tmp_path / "x.wav", "--blend", snare, other, "--steps", 3) == 0
+    assert np.abs(read(tmp_path / "x_1.wav") - read(snare)).max() <= LSB
+    assert np.abs(read(tmp_path / "x_3.wav") - read(other)).max() <= LSB
+    assert synth(snare, tmp_path / "n.wav", "--noise", other, "--transient", other) == 0
+    assert read(tmp_path / "n.wav").ndim == 2
+
+
+def test_a_long_loop_comes_back_whole(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    t = np.arange(8000 * 45)
+    loop = 0.5 * np.exp(-(t % 8000) / 900) * np.sin(0.3 * t) + 1e-3 * rng.standard_normal(len(t))
+    soundfile.write(tmp_path / "loop.wav", loop, 8000)
+    assert synth(tmp_path / "loop.wav", tmp_path / "out.wav", "--bits", 16) == 0
+    assert np.abs(read(tmp_path / "out.wav") - read(tmp_path / "loop.wav")).max() <= LSB
+    assert "segments of 20 s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["only.wav"], 2, "Give INPUT and OUTPUT"),
+        (["missing.wav", "out.wav"], 1, "missing.wav does not exist"),
+        (["text.wav", "out.wav"], 1, "text.wav"),
+        (["out.wav", "--blend", "missing.wav", "missing.wav"], 1, "missing.wav does not exist"),
+        (["text.wav", "text.wav"], 2, "would overwrite a recording"),
+        (["missing.ckpt", "text.wav", "out.wav"], 1, "missing.ckpt does not exist"),
+        (["weights.yaml", "text.wav", "out.wav"], 2, "has weights that have to be learned"),
+    ],
+)
+def test_errors_are_one_sentence(args, code, words, repository, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.wav").write_text("no sound")
+    (tmp_path / "weights.yaml").write_text(f"base: {repository}/cfg/01_noise_params.yaml\n")
+    assert synth(*args) == code
+    error = capsys.readouterr().err
+    assert words in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_a_recording_that_cannot_be_taken_apart_does_not_stop_the_others(tmp_path, capsys):
+    time = np.arange(4000)
+    for rate in (1000, 8000):
+        soundfile.write(tmp_path / f"in{rate}.wav", np.exp(-time / 500) * np.sin(time), rate)
+    inputs = [tmp_path / f"in{rate}.wav" for rate in (1000, 8000)]
+    assert synth(*inputs, tmp_path / "out") == 1
+    assert "too low to be taken apart" in capsys.readouterr().err
+    assert (tmp_path / "out/in8000.wav").exists()
