@@ -124,6 +124,8 @@ def encode(
                 options = (sample_rate, channels, subtype, None, container)
                 with soundfile.SoundFile(target, "w", *options) as sound:
                     for block in blocks:
+                        if subtype in ("PCM_16", "PCM_24"):
+                            block = _integers(block, bits)
                         for start in range(0, len(block), _BLOCK):
                             sound.write(block[start : start + _BLOCK])
             finally:
@@ -134,6 +136,25 @@ def encode(
             f"{path} cannot be written with {channels} channels at {sample_rate} Hz "
             f"({reason}); choose another format or --sample_rate."
         ) from None
+
+
+def rounded(samples: np.ndarray, bits: int) -> np.ndarray:
+    """Round samples to what integers of so many bits hold, in float64.
+
+    >>> rounded(np.array([0.3, 1.0]), 16)
+    array([0.29998779, 0.99996948])
+    """
+    steps = 2 ** (bits - 1)
+    return np.rint(np.asarray(samples, np.float64) * steps).clip(-steps, steps - 1) / steps
+
+
+def _integers(samples: np.ndarray, bits: int) -> np.ndarray:
+    """Convert samples to the highest bits of 32.
+
+    libsndfile would multiply by one step less than it divides by when it reads, so that a file that
+    is read and written would not stay the same.
+    """
+    return (rounded(samples, bits) * 2**31).astype(np.int32)
 
 
 class _Target:

@@ -5,13 +5,13 @@ import functools
 import io
 import math
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import soundfile
 
 from drumblender.files.atomic import in_one_step
-from drumblender.files.audio import encode
+from drumblender.files.audio import encode, rounded
 from drumblender.files.parallel import Workers
 from drumblender.files.takes import BLOCK, WHOLE, Take, forget
 
@@ -148,15 +148,40 @@ def _describe_gain(takes: Sequence[Take], normalize: str, bits: int) -> List[str
 
 
 def write_take(take: Take, full_scale: float, bits: int) -> None:
-    """Write a take and its stems under their names, together or not at all."""
+    """Write a take and its stems under their names, together or not at all.
+
+    Rounded to integers, too, the stems add up to the sum.
+    """
+    floats = exceeding_stems(take, full_scale)
+    depths = {name: 32 if path in floats else bits for name, path in take.stems.items()}
+    depths[WHOLE] = bits
+    last = None
+    if take.destination.suffix.lower() != ".ogg" and set(depths) == set(take.recorded):
+        last = next((name for name in reversed(list(take.stems)) if depths[name] < 32), None)
     names = {take.destination: WHOLE, **{path: name for name, path in take.stems.items()}}
     shape = take.length, take.channels
     with contextlib.ExitStack() as stack:
         for path, name in names.items():
             temporary = stack.enter_context(in_one_step(path))
             blocks = take.blocks(name, full_scale)
-            depth = 32 if path in exceeding_stems(take, full_scale) else bits
-            encode(temporary, path, blocks, shape, take.sample_rate, depth)
+            if name == last:
+                blocks = _remainders(take, name, full_scale, depths)
+            encode(temporary, path, blocks, shape, take.sample_rate, depths[name])
+
+
+def _remainders(
+    take: Take, name: str, full_scale: float, depths: Mapping[str, int]
+) -> Iterator[np.ndarray]:
+    """Yield blocks of what one stem has to be, so that all stems as written add up to the sum."""
+
+    def written(other: str) -> Iterator[np.ndarray]:
+        bits = depths[other]
+        for block in take.blocks(other, full_scale):
+            yield block.astype(np.float64) if bits == 32 else rounded(block, bits)
+
+    others = [other for other in take.stems if other != name]
+    for whole, *parts in zip(written(WHOLE), *map(written, others)):
+        yield functools.reduce(np.subtract, parts, whole)
 
 
 def exceeding_stems(take: Take, full_scale: float) -> List[Path]:
