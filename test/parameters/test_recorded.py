@@ -43,7 +43,7 @@ def test_noise_decays_as_long_as_asked_for(factor):
     for time in (0.05, 0.15, 0.3):
         wanted = -60 * time / t60
         assert level(y, time * factor - 0.01, time * factor + 0.01) == pytest.approx(
-            wanted, abs=2.5
+            wanted, abs=3.5
         )
 
 
@@ -96,7 +96,8 @@ def test_silence_in_front_delays_it(edited):
         noise = noise.retime(noise.num_samples, stretch_after(0.0, 0.7))
     later = drawn(noise.delay(512))
     assert not later[:, :256].abs().gt(1e-3).any()
-    assert torch.allclose(later[:, 512:], drawn(noise), atol=2e-2)
+    error = (later[:, 512:] - drawn(noise)).square().sum()
+    assert error < 1e-3 * drawn(noise).square().sum()
 
 
 @pytest.mark.parametrize("edited", [False, True])
