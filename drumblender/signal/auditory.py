@@ -120,6 +120,8 @@ def noise_powers(
 def average_powers(power: Tensor, smooth: int) -> Tensor:
     """Average squares of levels over so many neighbors on either side, with Hann weights.
 
+    Beyond the ends is silence, so that silence in front of a sound changes none of its averages.
+
     Shape:
         - power: (B, count, frames)
         - Output: the same
@@ -131,9 +133,8 @@ def average_powers(power: Tensor, smooth: int) -> Tensor:
         return power
     weight = torch.hann_window(2 * smooth + 3, periodic=False, device=power.device)[1:-1]
     flat = power.reshape(-1, 1, power.shape[-1])
-    spread = F.conv1d(flat, weight[None, None], padding=smooth)
-    share = F.conv1d(torch.ones_like(flat[:1]), weight[None, None], padding=smooth)
-    return (spread / share).view_as(power)
+    weight = weight / weight.sum()
+    return F.conv1d(flat, weight[None, None], padding=smooth).view_as(power)
 
 
 def shape_noise(noise: Tensor, gains: Tensor, sample_rate: int) -> Tensor:
