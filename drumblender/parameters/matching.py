@@ -230,8 +230,8 @@ def _summarize(modal: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
 def _canonical(modal: Tensor) -> Tensor:
     """Bring modes into a form that can be interpolated.
 
-    Amplitudes become positive: a learned gain may be negative, which is a phase of pi. Every frame
-    gets a frequency, and every mode one phase.
+    Amplitudes become positive, because a learned gain may be negative, which is a phase of pi.
+    Every frame gets a frequency, and every mode one phase.
     """
     frequency, amplitude, phase = hold_frequencies(modal)
     negative = (amplitude.sum(-1, keepdim=True) < 0).to(phase.dtype)

@@ -1,4 +1,4 @@
-"""What a separating analysis leaves without the tones, and noise that edits can change."""
+"""The rest that a separating analysis leaves without the tones, and noise that edits can change."""
 
 from dataclasses import dataclass, replace
 from typing import Optional, Tuple
@@ -47,14 +47,14 @@ class RecordedNoise:
     """Noise as it was recorded, and the levels that it shall have.
 
     An edit changes the wanted levels. The recorded noise is then made louder and softer in bands
-    that change with time until it has these levels. Only where there is too little of it, as in a
-    tail that became longer, noise is drawn. So a small edit makes a small difference.
+    that change with time until it has these levels. Noise is drawn only where there is too little
+    of it, as in a tail that became longer. So a small edit makes a small difference.
 
     Attributes:
         waveform: samples.
         sample_rate: in Hz.
         levels: wanted levels, as :func:`~drumblender.signal.auditory.noise_levels` measures them.
-            None for those that the waveform has.
+            None stands for those that the waveform has.
 
     Shape:
         - waveform: (B, N)
@@ -67,7 +67,7 @@ class RecordedNoise:
 
     @property
     def num_samples(self) -> int:
-        """Number of samples that are described."""
+        """Number N of samples."""
         return self.waveform.shape[-1]
 
     @property
@@ -84,7 +84,7 @@ class RecordedNoise:
         """Make the noise, (B, N).
 
         Args:
-            generator: where noise is drawn from.
+            generator: source of the noise that is drawn.
         """
         if self.levels is None:
             return self.waveform
@@ -155,12 +155,12 @@ class RecordedNoise:
         return RecordedNoise(waveform, new, levels.transpose(1, 2) * width)
 
     def row(self, index: int) -> "RecordedNoise":
-        """One of the batch."""
+        """Return one noise of the batch."""
         row: RecordedNoise = map_tensors(lambda x: x[index : index + 1], self)
         return row
 
     def lengthen(self, num_samples: int) -> "RecordedNoise":
-        """Append silence until there are as many samples as given."""
+        """Append silence until there are ``num_samples`` samples."""
         waveform = fit_length(self.waveform, num_samples)
         if self.levels is None:
             return replace(self, waveform=waveform)
@@ -185,7 +185,7 @@ class RecordedNoise:
         return replace(self, waveform=turn.cos() * mine + turn.sin() * its, levels=wanted)
 
     def _shaped(self, levels: Tensor) -> Tuple[Tensor, Tensor]:
-        """The recorded noise with other levels, and levels of what lacks."""
+        """Give the recorded noise other levels, and return it with the levels of what it lacks."""
         own = self.own_levels
         ratio = levels / own.clamp(min=_TINY)
         gains = ratio.clamp(max=LOUDER)

@@ -24,7 +24,9 @@ _DISTANCE = 0.00533
 
 @lru_cache(maxsize=16)
 def band_shares(bins: int, sample_rate: int, count: int) -> Tensor:
-    """Which part of each bin of a spectrum belongs to which band, (count, bins); columns sum to 1.
+    """Return the part of each bin of a spectrum that belongs to each band, (count, bins).
+
+    The parts of a bin add up to 1.
 
     Bands are equally wide on the scale of equivalent rectangular bandwidths from 20 Hz to Nyquist.
 
@@ -41,15 +43,16 @@ def band_shares(bins: int, sample_rate: int, count: int) -> Tensor:
 def band_positions(
     sample_rate: int, ratio: float, count: int = NUM_BANDS, among: Optional[int] = None
 ) -> Tensor:
-    """Where among the bands the frequencies lie that a ratio moves to the center of each band.
+    """Return the positions among the bands of frequencies that a ratio moves to the bands' centers.
 
     Positions count bands from 0 on and may lie outside of them.
 
     Args:
         sample_rate: in Hz.
-        ratio: of frequencies.
+        ratio: factor by which frequencies are multiplied.
         count: number of bands.
-        among: sample rate of the bands in which positions are counted; the same by default.
+        among: sample rate of the bands in which positions are counted, in Hz. By default it is the
+            same.
 
     Shape:
         - Output: (count,)
@@ -64,7 +67,7 @@ def band_positions(
 
 
 def band_width(sample_rate: int, count: int = NUM_BANDS) -> float:
-    """Width of a band in equivalent rectangular bandwidths.
+    """Return the width of a band, in equivalent rectangular bandwidths.
 
     >>> round(band_width(48000), 2)
     1.33
@@ -74,7 +77,7 @@ def band_width(sample_rate: int, count: int = NUM_BANDS) -> float:
 
 
 def level_hop(sample_rate: int) -> int:
-    """Distance of levels in samples; level f is centered on sample ``f * level_hop``.
+    """Return the distance of levels in samples. Level f is centered on sample ``f * level_hop``.
 
     >>> level_hop(48000), level_hop(8000)
     (256, 64)
@@ -118,7 +121,7 @@ def noise_powers(
 
 
 def average_powers(power: Tensor, smooth: int) -> Tensor:
-    """Average squares of levels over so many neighbors on either side, with Hann weights.
+    """Average squares of levels over some neighbors on either side, with Hann weights.
 
     Beyond the ends is silence, so that silence in front of a sound changes none of its averages.
 
@@ -160,10 +163,10 @@ def noise_of_levels(
     """Draw noise that has given levels.
 
     Args:
-        levels: of :func:`noise_levels`.
+        levels: levels as :func:`noise_levels` measures them.
         num_samples: length N of the noise.
         sample_rate: in Hz.
-        generator: where the noise is drawn from; the global one when None.
+        generator: source of the noise. None stands for PyTorch's global one.
 
     Shape:
         - levels: (B, count, N // level_hop + 1)
@@ -180,18 +183,18 @@ def noise_of_levels(
 
 
 def _erb(hz: Tensor) -> Tensor:
-    """Number of equivalent rectangular bandwidths below frequencies."""
+    """Convert frequencies to numbers of equivalent rectangular bandwidths below them."""
     return 21.4 * torch.log10(1 + 0.00437 * hz)
 
 
 def _place(hz: Tensor, sample_rate: int, count: int) -> Tensor:
-    """Where among the bands frequencies lie, counted from the center of the first one."""
+    """Return the positions of frequencies among the bands, counted from the center of the first."""
     low, high = _ends(sample_rate)
     return (_erb(hz) - low) / (high - low) * count - 0.5
 
 
 def _ends(sample_rate: int) -> Tensor:
-    """Ends of the scale: those of 20 Hz and Nyquist."""
+    """Return the ends of the scale, which are those of 20 Hz and Nyquist."""
     return _erb(torch.tensor([20.0, sample_rate / 2], dtype=torch.float64))
 
 
@@ -201,14 +204,14 @@ def _window(size: int, like: Tensor) -> Tensor:
 
 
 def _spectrum(x: Tensor, sample_rate: int) -> Tensor:
-    """Short spectra (B, bins, frames) of signals (B, N)."""
+    """Compute short spectra (B, bins, frames) of signals (B, N)."""
     hop = level_hop(sample_rate)
     window = _window(4 * hop, x)
     return torch.stft(x, 4 * hop, hop, window=window, pad_mode="constant", return_complex=True)
 
 
 def _signal(spectrum: Tensor, num_samples: int, sample_rate: int) -> Tensor:
-    """The signal of short spectra."""
+    """Compute the signal of short spectra."""
     hop = level_hop(sample_rate)
     return torch.istft(
         spectrum, 4 * hop, hop, window=_window(4 * hop, spectrum.real), length=num_samples

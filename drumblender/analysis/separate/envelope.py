@@ -35,12 +35,13 @@ def shape(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int) -> Te
 
     Args:
         residual: recordings without the modes.
-        modes: of them.
+        modes: the modes.
         floor: noise of the residual.
         sample_rate: in Hz.
 
     Shape:
         - residual: (B, N)
+        - Output: (B, M, KNOTS), complex128
     """
     result = modes.amplitude.new_zeros(*modes.amplitude.shape, KNOTS)
     energy = modes.amplitude.abs().square() / modes.rate

@@ -29,11 +29,11 @@ _DOMINANT = 0.35
 def find_glide(low: Tensor, rate: float, since: Tensor) -> Tuple[Tensor, Tensor]:
     """Find the depth (as a factor less one) and the time constant of each sound's glide, (B,) each.
 
-    Depth is 0 where the loudest mode is better explained with constant frequency.
+    The depth is 0 where the loudest mode is better explained with constant frequency.
 
     Args:
-        low: the lowest band, real, from the onset on.
-        rate: of its samples, in Hz.
+        low: lowest band, which is real, from the onset on.
+        rate: sample rate of the band, in Hz.
         since: seconds from the onset to each sample.
 
     Shape:

@@ -21,9 +21,9 @@ from drumblender.files import atomic
 
 
 class Source(abc.ABC):
-    """Where a whole dataset comes from.
+    """A place that a whole dataset comes from.
 
-    ``str(source)`` is what messages call it.
+    Messages call it ``str(source)``.
     """
 
     kind = "source"  # what messages call such a source, and the option that names it
@@ -39,7 +39,7 @@ class Source(abc.ABC):
         return True
 
     def remedy(self, target: Target) -> str:
-        """Return what to put where, so that the source applies; empty where that is impossible."""
+        """Say what to put where, so that the source applies. It is empty if that is impossible."""
         return ""
 
     @abc.abstractmethod
@@ -52,7 +52,7 @@ class Source(abc.ABC):
             folder: an empty folder.
 
         Raises:
-            DrumblenderError: when that is impossible; the message says what to do.
+            DrumblenderError: if that is impossible. The message says what to do.
         """
 
     def prepare(self, target: Target) -> None:
@@ -63,21 +63,21 @@ class Source(abc.ABC):
 
 
 class Recordings(Source):
-    """Where recordings come from, of which a dataset is made in the raw folder."""
+    """A place that recordings come from, of which a dataset is made in the raw folder."""
 
     @abc.abstractmethod
     def fetch(self, folder: Path) -> None:
-        """Put recordings into a folder; what came before a stop is still in it.
+        """Put recordings into a folder. What came before a stop is still in it.
 
         Args:
             folder: the raw folder.
 
         Raises:
-            DrumblenderError: when that is impossible; the message says what to do.
+            DrumblenderError: if that is impossible. The message says what to do.
         """
 
     def raw_folder(self, target: Target) -> Path:
-        """Return the raw folder, which is fetched unless all of it is there."""
+        """Return the raw folder, which is fetched unless all of it exists."""
         raw_dir = raw_dir_of(target)
         with atomic.exclusive(raw_dir):
             if not is_there(raw_dir):
@@ -97,9 +97,9 @@ class Recordings(Source):
 
         Args:
             target: the dataset.
-            num_workers: number of processes; all cores when None.
+            num_workers: number of processes. None stands for all cores.
             device: name of the device that measures features.
-            shard: (k, n) for the k-th of n parts; see
+            shard: (k, n) for the k-th of n parts, as in
                 :func:`~drumblender.data.build.preprocess.preprocess`.
         """
         where = (self.raw_folder(target), target.data_dir, target.meta_file, target.settings)
@@ -115,8 +115,8 @@ def prepare(target: Target, sources: Sequence[Source]) -> None:
     """Make a dataset of the first source that applies, unless it exists.
 
     Raises:
-        DrumblenderError: when no source applies, or the dataset cannot be made.
-        UsageError: when the dataset has other settings than it should.
+        DrumblenderError: if no source applies, or if the dataset cannot be made.
+        UsageError: if the dataset has other settings than it should.
     """
     if not target.is_there():
         source = next((source for source in sources if source.applies(target)), None)
@@ -132,7 +132,11 @@ def prepare(target: Target, sources: Sequence[Source]) -> None:
 
 
 def recordings_among(sources: Sequence[Source], target: Target) -> Recordings:
-    """Return the source of recordings that applies; where none does, one that says why."""
+    """Return the source of recordings that applies, or else one that says why none does.
+
+    Raises:
+        UsageError: if no source gives recordings.
+    """
     found = [source for source in sources if isinstance(source, Recordings)]
     if not found:
         raise UsageError(
@@ -142,7 +146,11 @@ def recordings_among(sources: Sequence[Source], target: Target) -> Recordings:
 
 
 def raw_dir_of(target: Target) -> Path:
-    """Return the raw folder; raises where the configuration names none."""
+    """Return the raw folder.
+
+    Raises:
+        UsageError: if the configuration names none.
+    """
     if target.raw_dir is None:
         raise UsageError(
             "The configuration names no raw folder; set data_dir_unprocessed to the folder "
@@ -156,14 +164,13 @@ def put_in_place(
 ) -> None:
     """Fetch a whole dataset, check it, and give it its name in one step.
 
-    Whether the source puts it into a folder of its own or not, ``meta_file`` ends up in
-    ``data_dir`` itself.
+    The source may put it into a folder of its own. ``meta_file`` ends up in ``data_dir`` itself.
 
     Args:
         source: the source.
-        data_dir: where the dataset goes; the folder must not hold anything yet.
+        data_dir: folder of the dataset, which must not hold anything yet.
         meta_file: name of the metadata, by which the folder of the dataset is found.
-        check: gets that folder, and raises when it is not the whole dataset.
+        check: function that gets that folder, and raises if it is not the whole dataset.
     """
     if data_dir.exists() and any(data_dir.iterdir()):
         raise UsageError(
