@@ -125,17 +125,11 @@ class RecordedNoise:
 
     def delay(self, num_samples: int) -> "RecordedNoise":
         """Put silence in front."""
-        if not num_samples:
-            return self
-        waveform = F.pad(self.waveform, (num_samples, 0))
-        if self.levels is None:
-            return replace(self, waveform=waveform)
-        hop = level_hop(self.sample_rate)
-        frames = torch.arange(waveform.shape[-1] // hop + 1, device=waveform.device)
-        source = frames - num_samples / hop
-        return replace(
-            self, waveform=waveform, levels=interpolate(self.levels, source) * (source > -1)
-        )
+        return self._padded(num_samples, 0)
+
+    def lengthen(self, num_samples: int) -> "RecordedNoise":
+        """Append silence until there are as many samples as given."""
+        return self._padded(0, num_samples - self.num_samples)
 
     def resample(self, sample_rate: int) -> "RecordedNoise":
         """Describe the same noise at another sample rate, in Hz."""
@@ -159,14 +153,6 @@ class RecordedNoise:
         row: RecordedNoise = map_tensors(lambda x: x[index : index + 1], self)
         return row
 
-    def lengthen(self, num_samples: int) -> "RecordedNoise":
-        """Append silence until there are ``num_samples`` samples."""
-        waveform = fit_length(self.waveform, num_samples)
-        if self.levels is None:
-            return replace(self, waveform=waveform)
-        count = num_samples // level_hop(self.sample_rate) + 1
-        return replace(self, waveform=waveform, levels=fit_length(self.levels, count))
-
     def blend(self, other: "RecordedNoise", amount: float) -> "RecordedNoise":
         """Compute noise that lies between this one and another one of the same length.
 
@@ -183,6 +169,25 @@ class RecordedNoise:
         turn = torch.tensor(amount * torch.pi / 2)
         mine, its = self._shaped(wanted)[0], other._shaped(wanted)[0]
         return replace(self, waveform=turn.cos() * mine + turn.sin() * its, levels=wanted)
+
+    def _padded(self, front: int, back: int) -> "RecordedNoise":
+        """Put silence on either side."""
+        if not front and not back:
+            return self
+        padded = replace(self, waveform=F.pad(self.waveform, (front, back)), levels=None)
+        if self.levels is None:
+            return padded
+        own, frames = padded.own_levels, self.levels.shape[-1]
+        source = torch.arange(own.shape[-1], device=own.device) - front / level_hop(
+            self.sample_rate
+        )
+        # Spectra reach over the ends, where the noise is as much louder or softer as beside them.
+        gains = (self.levels / self.own_levels.clamp(min=_TINY)).clamp(max=LOUDER)
+        outside = own * interpolate(gains, source)
+        inside = (source >= 0) & (source <= frames - 1)
+        return replace(
+            padded, levels=torch.where(inside, interpolate(self.levels, source), outside)
+        )
 
     def _shaped(self, levels: Tensor) -> Tuple[Tensor, Tensor]:
         """Give the recorded noise other levels, and return it with the levels of what it lacks."""
