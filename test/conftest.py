@@ -15,9 +15,21 @@ import torch
 import yaml
 from hypothesis import HealthCheck, settings
 from projects import client, project, proxy, server, sound, store, write_sound
+from skips import pytest_addoption, pytest_make_collect_report, pytest_runtest_makereport
 
-# Fixtures, too.
-__all__ = ["client", "project", "proxy", "server", "sound", "store", "write_sound"]
+# Fixtures and hooks, which pytest finds by their names here.
+__all__ = [
+    "client",
+    "project",
+    "proxy",
+    "pytest_addoption",
+    "pytest_make_collect_report",
+    "pytest_runtest_makereport",
+    "server",
+    "sound",
+    "store",
+    "write_sound",
+]
 
 REPOSITORY = Path(__file__).parent.parent
 REFERENCE = Path(__file__).parent / "reference"

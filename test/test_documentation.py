@@ -285,7 +285,8 @@ def test_the_notebook_runs_and_plays():
     pytest.importorskip("ipykernel")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     place = {"metadata": {"path": str(NOTEBOOK.parent)}}
-    nbclient.NotebookClient(notebook, timeout=300, resources=place).execute()
+    client = nbclient.NotebookClient(notebook, timeout=300, startup_timeout=300, resources=place)
+    client.execute()
     data = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
     players = [shown["text/html"] for shown in data if "<audio" in shown.get("text/html", "")]
     assert len(players) >= 10

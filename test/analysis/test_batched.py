@@ -136,7 +136,7 @@ def test_without_fit_nothing_changes():
     assert torch.equal(CQTModalAnalysis(settings, batched=True)(x), CQTModalAnalysis(settings)(x))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="hardware: needs a GPU")
 def test_a_gpu_finds_the_same_modes(alone):
     x = made_up()
     assert_same_modes(alone(x.cuda()), alone(x))

@@ -129,7 +129,7 @@ def test_nothing_is_kept_between_epochs(tmp_path):
     assert not callback._batches_left
 
 
-@pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="wandb is optional")
+@pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="needs wandb")
 def test_audio_and_spectrograms_reach_wandb(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
     logger = WandbLogger(save_dir=tmp_path, project="drumblender", offline=True)

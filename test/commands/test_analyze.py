@@ -89,7 +89,7 @@ def test_any_name_of_a_recording_is_printed_and_written(tmp_path, capsys, name):
     try:
         (tmp_path / "plain.wav").rename(tmp_path / f"{name}.wav")
     except OSError:
-        pytest.skip("a file system without such names")
+        pytest.skip("platform: a file system without such names")
 
     assert main([str(tmp_path / f"{name}.wav"), "--output", str(tmp_path / "out")]) == 0
 

@@ -4,11 +4,13 @@ import functools
 import http.server
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -18,6 +20,7 @@ from drumblender.data.build.journal import read_journal
 
 SCRIPT = "import sys; from drumblender.commands.dataset import main; sys.exit(main())"
 COMMAND = [sys.executable, "-c", SCRIPT]
+KITS = Path("/usr/share/hydrogen/data/drumkits")
 
 
 def finished_files(project):
@@ -244,6 +247,35 @@ def test_the_kits_of_debian_are_a_dataset(repository, project):
         kit: content["type"] for kit, content in kits.items()
     }
     assert {item["instrument"] for item in items} == {"cymbals"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (KITS / "GMRockKit").is_dir() or not (KITS / "Audiophob").is_dir(),
+    reason="apt: needs hydrogen-data and hydrogen-drumkits",
+)
+def test_the_kits_of_debian_have_as_many_sounds_as_is_said(repository, project):
+    (project.folder / "mine.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "class_path": "drumblender.data.AudioDataModule",
+                "init_args": {
+                    "data_dir": "dataset/drums",
+                    "data_dir_unprocessed": str(KITS),
+                    "meta_file": "hydrogen.json",
+                    "raw_meta_file": str(repository / "cfg" / "data" / "hydrogen.json"),
+                },
+            }
+        )
+    )
+
+    assert main(["mine.yaml", "--preprocess", "--num_workers", "1"]) == 0
+
+    items = json.loads((project.data_dir / "hydrogen.json").read_text()).values()
+    page = (repository / "docs" / "train" / "index.md").read_text()
+    said = re.search(r"(\d+) sounds of (\d+) free drum kits", page)
+    assert len(items) == pytest.approx(int(said[1]), rel=0.05)  # releases may differ a little
+    assert len({item["sample_pack_key"] for item in items}) == int(said[2])
 
 
 def test_help_is_quick():

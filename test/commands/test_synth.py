@@ -327,7 +327,6 @@ def test_a_long_recording_is_made_in_segments_whole(model, tmp_path, capsys):
 
 
 def test_a_picture_is_written_beside_each_output(model, tmp_path):
-    pytest.importorskip("matplotlib")
     a, b = drum(tmp_path / "in/a.wav", 150), drum(tmp_path / "in/b.wav", 210, rate=44100)
     assert synth(model, tmp_path / "in", tmp_path / "out", "--plot") == 0
     assert synth(model, tmp_path / "x.wav", "--blend", a, b, "--plot", "--sample_rate", 8000) == 0
@@ -629,7 +628,7 @@ def test_whatever_one_file_raises_the_others_go_on(models, tmp_path, monkeypatch
 
 @pytest.mark.slow
 def test_a_full_disk_is_said_without_noise_or_promise(models, tmp_path):
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="platform: Windows has none")
     drum(tmp_path / "in/long.wav", seconds=5)
     drum(tmp_path / "in/short.wav", seconds=0.1)
     limit = (100_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
@@ -648,7 +647,6 @@ def test_a_full_disk_is_said_without_noise_or_promise(models, tmp_path):
 
 
 def test_a_picture_is_of_the_sound_as_it_is_written(models, tmp_path, monkeypatch):
-    pytest.importorskip("matplotlib")
     drawn = []
     monkeypatch.setattr(plotting, "plot_parts", lambda *args: drawn.append(args))
     monkeypatch.setattr(plotting, "save_figure", lambda figure, path: None)
@@ -689,7 +687,7 @@ def test_a_lossy_file_of_32_bits_does_not_exceed_full_scale(models, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+@pytest.mark.skipif(sys.platform == "darwin", reason="platform: names are UTF-8")
 def test_a_folder_of_odd_names_and_no_files_is_resynthesized(model, tmp_path, capsys):
     folder = tmp_path / "in"
     names = [b"latin1_\xe9_kick.wav", b"k" * 251 + b".wav", b"two\nlines.wav"]
@@ -735,7 +733,7 @@ def test_a_pipe_is_refused_at_once(model, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_long_recording_takes_no_more_memory_than_a_short_one(models, tmp_path):
-    pytest.importorskip("resource")
+    pytest.importorskip("resource", reason="platform: Windows has none")
     rate = 8000
     noise = np.random.default_rng(0).standard_normal((40 * rate, 2)) * 0.01
     with soundfile.SoundFile(tmp_path / "long.wav", "w", rate, 2, "PCM_16") as file:

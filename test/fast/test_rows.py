@@ -9,7 +9,9 @@ from drumblender.fast.film import film_block
 from drumblender.models import TCN
 from drumblender.models.soundstream import SoundStreamEncoder
 
-pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
+pytestmark = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="hardware: no oneDNN"
+)
 
 
 def tcn(**options):

@@ -163,7 +163,7 @@ def test_what_is_no_regular_file_is_refused_without_opening_it(tmp_path):
         read_channels("/dev/zero")
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+@pytest.mark.skipif(sys.platform == "darwin", reason="platform: names are UTF-8")
 def test_a_name_that_is_no_utf_8_is_opened(tmp_path):
     name = b"latin1_\xe9_kick.wav".decode("utf-8", "surrogateescape")
 

@@ -130,7 +130,7 @@ for kernel, torch_only in pairs:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="no Triton here")
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="platform: no Triton")
 def test_kernels_for_gpus_compute_the_same():
     environment = {**os.environ, "TRITON_INTERPRET": "1"}  # which Triton reads at its import
     subprocess.run([sys.executable, "-c", KERNELS], env=environment, check=True)

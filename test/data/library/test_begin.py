@@ -117,7 +117,7 @@ def test_any_name_is_written_read_shown_and_drawn(project, capsys, monkeypatch, 
             plain.rename((raw / odd if index % 2 else raw) / f"{odd} kick {index}.wav")
         (raw / odd / f"{odd}.wav").write_bytes(b"no sound")
     except OSError:
-        pytest.skip("a file system without such names")
+        pytest.skip("platform: a file system without such names")
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))  # strict
 
     assert main(["own.yaml", "--init", odd]) == 0

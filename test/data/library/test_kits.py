@@ -297,7 +297,7 @@ def test_entities_that_multiply_are_refused_and_deep_nesting_is_not_slow(raw):
     assert sounds["deep/1.wav"] == ("deep", "tom", "")
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="file systems fold names there")
+@pytest.mark.skipif(sys.platform == "darwin", reason="platform: file systems fold names")
 def test_the_very_name_wins_over_one_that_differs_in_case(raw):
     put_all(
         raw,
@@ -325,7 +325,7 @@ def test_a_sample_that_was_converted_keeps_its_label(raw):
     assert found(raw) == {"kit/q.flac": ("kit", "cowbell", "")}
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+@pytest.mark.skipif(sys.platform == "darwin", reason="platform: names are UTF-8")
 def test_a_kit_in_latin_1_names_files_in_latin_1_and_in_utf_8(raw):
     text = b"<group> group_label=Cowbell <region> sample=caf\xe9.wav"
     for folder, name in (("one", b"caf\xe9.wav"), ("two", "caf\u00e9.wav".encode())):
@@ -562,7 +562,7 @@ def test_xml_whose_attributes_multiply_is_refused(raw):
     assert "declares entities" in found(raw)["kit/drumkit.xml"][2]
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+@pytest.mark.skipif(sys.platform == "darwin", reason="platform: names are UTF-8")
 def test_text_with_names_in_two_encodings_finds_both(raw):
     text = "<group> group_label=Cowbell <region> sample=ü1.wav <region> sample=".encode()
     put_all(raw, {"kit/kit.sfz": text + b"\xfc2.wav"})

@@ -135,7 +135,7 @@ def test_what_is_no_regular_file_is_reported_and_never_opened(tmp_path):
     }
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+@pytest.mark.skipif(sys.platform == "darwin", reason="platform: names are UTF-8")
 def test_names_in_any_encoding_are_found_and_described(tmp_path):
     names = [b"latin1_\xe9_kick.wav", b"pack\xff/snare\xfe.wav", "caf\u00e9 tom.wav".encode()]
     for name in names:
@@ -151,7 +151,7 @@ def test_names_in_any_encoding_are_found_and_described(tmp_path):
     assert all(sound.key.isascii() for sound in sounds)
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="file systems fold names there")
+@pytest.mark.skipif(sys.platform == "darwin", reason="platform: file systems fold names")
 def test_names_that_differ_in_the_composition_of_an_accent_are_two_sounds(tmp_path):
     composed, decomposed = "caf\u00e9.wav", "cafe\u0301.wav"
     touch(tmp_path / "one", f"kit/{composed}")
@@ -219,7 +219,7 @@ def test_metadata_may_name_by_a_link_what_is_there_by_its_own_name(tmp_path):
     }
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="file systems fold names there")
+@pytest.mark.skipif(sys.platform == "darwin", reason="platform: file systems fold names")
 def test_no_two_sounds_share_a_key(tmp_path):
     # Of one identity: a pack and a name are joined by a line end.
     touch(tmp_path, "a\nb.wav", "b.wav", "E\u0301.wav", "\u00c9.wav")
