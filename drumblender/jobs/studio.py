@@ -4,7 +4,18 @@ import hashlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    TypeVar,
+)
 
 import numpy as np
 
@@ -24,6 +35,7 @@ from drumblender.sound.voice import load
 
 # A signal with a label and its sample rate, to be drawn above what is written.
 Input = Tuple[str, np.ndarray, int]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -171,9 +183,11 @@ class Studio:
         def pieces() -> Iterator[Tuple[int, Dict[str, np.ndarray]]]:
             nonlocal count, its_rate
             name = job.source.name
-            for samples, its_rate in segments(job.source):
+            for (samples, its_rate), is_last in _with_last(segments(job.source)):
                 _, hop = segment_lengths(its_rate)
                 recording = self.voice.prepare(samples, its_rate, request.stereo, name)
+                # Only the first segment begins like a sound, and only the last one ends.
+                recording = replace(recording, begins=not count, ends=is_last)
                 seed = derive_seed(request.seed, f"{name} {count}" if count else name)
                 (sound,) = self.voice.decompose_prepared([recording], [seed])
                 separate = bool(request.stems or request.plot)
@@ -212,6 +226,15 @@ class Studio:
                 seed = derive_seed(self.request.seed, f"{name} variation {number}")
                 found.append(Product(index, path, stems, self.request.scratch / digest, seed))
         return found
+
+
+def _with_last(items: Iterable[T]) -> Iterator[Tuple[T, bool]]:
+    """Say of each item whether it is the last one."""
+    held: List[T] = []
+    for item in items:
+        yield from ((before, False) for before in held)
+        held = [item]
+    yield from ((last, True) for last in held)
 
 
 def derive_seed(seed: Optional[int], name: str) -> Optional[int]:

@@ -46,7 +46,7 @@ def blend(a: Sound, b: Sound, amount: float) -> Sound:
     return replace(
         one,
         parameters=parameters,
-        timeline=replace(one.timeline, lead=round(between(one.timeline.lead, other.timeline.lead))),
+        timeline=one.timeline.between(other.timeline, amount, a.engine.is_measured),
         gains={name: between(gain, b.gains[name]) for name, gain in a.gains.items()},
         brightness=between(a.brightness, b.brightness),
         sample_rate=max(a.sample_rate, b.sample_rate),

@@ -1,7 +1,7 @@
 """Recordings, read and analyzed: what can be done without a model."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.reading import read_channels
 from drumblender.files.segments import SEGMENT_S, segments
 from drumblender.parameters import Modes, Rest
+from drumblender.parameters.outline import Outline
 from drumblender.signal import fit_length, resample, trim_leading_silence
 from drumblender.sound.timeline import UNIT, Timeline
 
@@ -45,6 +46,8 @@ class Recording:
         silent: whether it is never louder than the threshold of
             :func:`~drumblender.signal.trim_leading_silence`. One that is taken as it is, is silent
             where all samples are zero.
+        begins: whether it is the beginning of what was recorded, not a segment of a longer one.
+        ends: whether it is the end of it.
         rest: what a separating analysis leaves without the modes, of a recording that is taken as
             it is.
 
@@ -62,7 +65,16 @@ class Recording:
     sample_rate: int
     name: str
     silent: bool = False
+    begins: bool = True
+    ends: bool = True
     rest: Optional[Rest] = None
+
+    @property
+    def outlined(self) -> Timeline:
+        """When it happens, and how it begins and ends."""
+        heard = fit_length(self.audio, self.timeline.recorded)
+        rate = self.timeline.sample_rate
+        return replace(self.timeline, outline=Outline.of(heard, rate, self.begins, self.ends))
 
 
 def prepare(

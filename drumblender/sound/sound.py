@@ -9,7 +9,6 @@ from typing import (
     Any,
     Callable,
     Dict,
-    List,
     Mapping,
     Optional,
     Sequence,
@@ -19,14 +18,13 @@ from typing import (
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.audio import check_samples, write_samples
 from drumblender.parameters import map_tensors
-from drumblender.signal import fit_length, mix, resample, tilt_filter
 from drumblender.sound.controls import CONTROLS, KNOWN_PARTS, method_of
 from drumblender.sound.engine import Engine, channels_of
+from drumblender.sound.playing import play, render
 from drumblender.sound.timeline import Timeline
 from drumblender.tasks.blender import Stems
 from drumblender.tasks.parts import Part
@@ -164,8 +162,12 @@ class Sound:
         """A part of another sound in the place of this one's; as long as the longer of the two."""
         self.need(name)
         one, other = aligned(self, other)
-        parameters = {**one.parameters, name: other.parameters[name]}
-        return replace(one, parameters=parameters, gains={**one.gains, name: other.gains[name]})
+        return replace(
+            one,
+            parameters={**one.parameters, name: other.parameters[name]},
+            timeline=one.timeline.beside(other.timeline),
+            gains={**one.gains, name: other.gains[name]},
+        )
 
     def with_modal(self, other: "Sound") -> "Sound":
         """The sinusoids of another sound in the place of these."""
@@ -264,59 +266,6 @@ class Sound:
 for _control in CONTROLS:
     if _control.method is not None:
         setattr(Sound, _control.method, method_of(_control))
-
-
-def play(sounds: Sequence[Sound]) -> List[Stems]:
-    """What the parts contribute to sounds of one model; what is alike is played together.
-
-    Shape:
-        - Output: (C, 1, N) each, at the model's rate
-    """
-    made = sounds[0].engine.synthesize(
-        [sound.parameters for sound in sounds],
-        [sound.timeline.played for sound in sounds],
-        [sound.seed for sound in sounds],
-    )
-    for sound, stems in zip(sounds, made):
-        time = sound.timeline
-        for name, stem in stems.items():
-            # A negative lead cuts.
-            whole = F.pad(stem * sound.gains[name], (time.lead, 0))
-            whole = fit_length(whole, time.total)
-            stems[name] = tilt_filter(whole, time.sample_rate, sound.brightness)
-    return made
-
-
-def render(
-    sounds: Sequence[Sound],
-    sample_rate: Optional[int] = None,
-    separate: bool = True,
-    played: Optional[Sequence[Stems]] = None,
-) -> List[Dict[str, np.ndarray]]:
-    """Stems of sounds of one model as arrays; what is alike is played together.
-
-    Args:
-        sounds: to be played.
-        sample_rate: in Hz; that of each recording when None.
-        separate: whether parts are wanted. Otherwise their sum is all that there is, and it is
-            resampled once instead of part by part.
-        played: what :func:`play` gave of the sounds, if it was called before.
-
-    Shape:
-        - Output: (N,) each, or (N, channels)
-    """
-    made = play(sounds) if played is None else played
-    rendered = []
-    for sound, stems in zip(sounds, made):
-        stems = stems if separate else {"sum": mix(stems)}
-        rate = sound.sample_rate if sample_rate is None else sample_rate
-        length = max(1, round(sound.timeline.seconds * rate))
-        arrays = {}
-        for name, stem in stems.items():
-            x = fit_length(resample(stem[:, 0], sound.timeline.sample_rate, rate), length)
-            arrays[name] = x[0].numpy() if len(x) == 1 else x.T.contiguous().numpy()
-        rendered.append(arrays)
-    return rendered
 
 
 def aligned(a: Sound, b: Sound) -> Tuple[Sound, Sound]:

@@ -1,12 +1,13 @@
-"""When a sound happens, in samples of its model."""
+"""When a sound happens, in samples of its model, and how it begins and ends."""
 
 import math
-from dataclasses import dataclass, replace
-from typing import Tuple
+from dataclasses import dataclass, field, replace
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
 
+from drumblender.parameters.outline import Outline
 from drumblender.parameters.time_maps import TimeMap, stretch_after
 
 # Sounds are played in multiples of this many samples, so that many are of one length and can go
@@ -27,6 +28,8 @@ class Timeline:
         described: number of samples that the parameters describe, after the silence.
         seconds: length of the whole.
         onsets: the described samples at which strokes begin, in their order.
+        outline: how loud the recording is, in described samples. Without it a sound begins and ends
+            as it comes.
 
     >>> time = Timeline(48_000, lead=100, described=4_096, seconds=0.05)
     >>> time.total, time.recorded, time.played
@@ -38,6 +41,7 @@ class Timeline:
     described: int
     seconds: float
     onsets: Tuple[float, ...] = (0.0,)
+    outline: Optional[Outline] = field(default=None, repr=False, compare=False)
 
     @property
     def onset(self) -> float:
@@ -103,6 +107,7 @@ class Timeline:
             lead=round(self.lead * ratio),
             described=round(self.described * ratio),
             onsets=tuple(onset * ratio for onset in self.onsets),
+            outline=self.outline and self.outline.resample(sample_rate),
         )
 
     def delayed(self, num_samples: int) -> "Timeline":
@@ -112,22 +117,53 @@ class Timeline:
             lead=self.lead - num_samples,
             described=self.described + num_samples,
             onsets=tuple(onset + num_samples for onset in self.onsets),
+            outline=self.outline and self.outline.delay(num_samples),
         )
 
     def stretched(self, moment: float, factor: float) -> "Timeline":
         """Last longer by a factor after a moment, as :meth:`stretch_map` says."""
+        time_map = self.stretch_map(moment, factor)
         moment = self.onsets[-1] + self._after_onset(moment) if len(self.onsets) > 1 else moment
         begin = (self.lead + moment) / self.sample_rate
+        described = math.ceil(moment + (self.described - moment) * factor)
+        seconds = begin + max(0.0, self.seconds - begin) * factor
+        longer = seconds - self.seconds
         return replace(
             self,
-            described=math.ceil(moment + (self.described - moment) * factor),
-            seconds=begin + max(0.0, self.seconds - begin) * factor,
+            described=described,
+            seconds=seconds,
+            outline=self.outline and self.outline.retime(described, time_map, longer),
         )
 
     def extended(self, other: "Timeline") -> "Timeline":
         """Describe as many samples as another timeline, and last as long, if that is more."""
+        outline = self.outline
+        if outline is not None and self.seconds < other.seconds:
+            outline = outline.outlasted()
         return replace(
             self,
             described=max(self.described, other.described),
             seconds=max(self.seconds, other.seconds),
+            outline=outline,
+        )
+
+    def beside(self, other: "Timeline") -> "Timeline":
+        """The same with the louder outline of two, as for a sound with parts of both."""
+        if self.outline is None or other.outline is None:
+            return self
+        return replace(self, outline=self.outline.loudest(other.outline))
+
+    def between(self, other: "Timeline", amount: float, together: bool) -> "Timeline":
+        """Begin between the beginnings of two sounds that describe as many samples.
+
+        Args:
+            other: that of the sound at amount 1.
+            amount: from 0 to 1.
+            together: whether their described onsets are at one sample.
+        """
+        outline = self.outline
+        if outline is not None and other.outline is not None:
+            outline = outline.blend(other.outline, amount, together)
+        return replace(
+            self, lead=round(self.lead + (other.lead - self.lead) * amount), outline=outline
         )

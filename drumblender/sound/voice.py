@@ -125,7 +125,7 @@ class Voice:
             Sound(
                 engine=self.engine,
                 parameters=parameters,
-                timeline=recording.timeline,
+                timeline=recording.outlined,
                 sample_rate=recording.sample_rate,
                 seed=secrets.randbits(31) if seed is None else seed,
                 # What a model makes of silence is no sound of its own.

@@ -268,11 +268,13 @@ def test_parts_come_from_other_recordings(model, tmp_path):
     assert synth(model, a, tmp_path / "2.wav", *run, tmp_path / "mix", "--modal", b) == 0
     assert synth(model, b, tmp_path / "3.wav", *run, tmp_path / "b") == 0
     expected = read(tmp_path / "b/modal.wav")
-    np.testing.assert_allclose(read(tmp_path / "mix/modal.wav"), expected, atol=1e-4)
+    # Where it begins, one gain holds all parts.
+    begun = slice(400, None)
+    np.testing.assert_allclose(read(tmp_path / "mix/modal.wav")[begun], expected[begun], atol=1e-4)
     assert len(expected) == len(read(tmp_path / "2.wav"))
     own = read(tmp_path / "a/noise.wav")
-    np.testing.assert_allclose(read(tmp_path / "mix/noise.wav")[: len(own) - 500],
-                               own[:-500], atol=1e-5)  # fmt: skip
+    kept = slice(400, len(own) - 500)
+    np.testing.assert_allclose(read(tmp_path / "mix/noise.wav")[kept], own[kept], atol=1e-5)
     command = ["--modal", a, "--noise", b, "--transient", b]
     assert synth(model, tmp_path / "4.wav", *command) == 0
     assert synth(model, tmp_path / "5.wav", *command[:4]) == 2

@@ -265,7 +265,9 @@ def test_noise_moves_only_on_request(voice):
 def test_decay_leaves_the_transient_alone(sounds):
     sound = sounds[SNARE]
     longer = sound.with_decay(2).stems()["transient"]
-    assert np.array_equal(longer[: len(recorded(sound))], sound.stems()["transient"])
+    # Before the onset and at the end, one gain holds all parts.
+    kept = slice(round(sound.timeline.onset) + 1, len(recorded(sound)) - 1)
+    assert np.array_equal(longer[kept], sound.stems()["transient"][kept])
 
 
 def test_seeds_decide_what_is_drawn(voice):

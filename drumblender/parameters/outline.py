@@ -1,0 +1,245 @@
+"""How loud a recording is from moment to moment, which sounds made of it keep to where they begin.
+
+Modes and noise bands are given at frames, some milliseconds apart. A sound that is made of them
+begins up to a frame too early, or with a step. An ear notices both at once. The recording itself
+says how an onset rises, so wherever it does, a sound is held below it. Coders of audio hold
+pre-echoes down in this way, by a gain that follows the attack [1].
+
+[1] Link, "An attack processing of audio signals for optimizing the temporal characteristics of a
+    low bit-rate audio coding system", AES Convention 95, 1993.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from drumblender.parameters.time_maps import TimeMap, interpolate
+from drumblender.signal import fit_length
+
+# A recording counts as loud as it was so long before, in seconds: half a period of 25 Hz.
+_HELD = 0.02
+# A sound counts as loud as it was so long before, in seconds. If it were longer, what comes after
+# an early peak would be too soft; if it were shorter, waveforms would be cut off.
+_SOUND_HELD = 0.0003
+# What rises within so many seconds is an attack.
+_AHEAD = 0.025
+# Factors by which a recording has to rise so that a sound is held below it, a little and entirely.
+_RISE = (1.25, 2.0)
+# An attack that comes takes hold within so many seconds.
+_GRIP = 0.003
+# What a sound may be louder than the recording where it is held.
+_LOUDER = 10 ** (1 / 20)
+# A sound whose peak is lower than the recording's by more than this factor is held lower, too.
+_SOFTER = 10 ** (3 / 20)
+# Ends fade within so many seconds, and are compared over so many.
+_FADE, _END = 0.005, 0.0005
+# The share of its highest level at which an outline begins, as the separating analysis has it.
+_BEGUN = 0.05
+# The share of what one recording has alone that counts as a level of the other one in a blend.
+_ALONE = 0.2
+# Onsets of two recordings, each cut where it begins, are no farther apart, in seconds.
+_APART = 0.006
+# Levels that are silence, in a ratio and at an end.
+_TINY, _INAUDIBLE = 1e-9, 2.0**-17
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """How loud a recording is from moment to moment.
+
+    Attributes:
+        levels: the highest absolute value of the last milliseconds at each sample.
+        end: the highest absolute value at the very end.
+        sample_rate: in Hz.
+
+    Shape:
+        - levels: (C, N)
+        - end: (C, 1)
+
+    >>> click = torch.zeros(1, 1000)
+    >>> click[:, 400] = 1
+    >>> early = torch.ones(1, 1000)
+    >>> Outline.of(click, 48_000).gain(early)[0, ::200].tolist()
+    [0.0, 0.0, 1.0, 1.0, 1.0]
+    """
+
+    levels: Tensor
+    end: Tensor
+    sample_rate: int
+
+    @classmethod
+    def of(
+        cls, audio: Tensor, sample_rate: int, begins: bool = True, ends: bool = True
+    ) -> "Outline":
+        """Measure a recording.
+
+        Args:
+            audio: samples, all of which are heard.
+            sample_rate: in Hz.
+            begins: whether the recording begins here. Otherwise something comes before.
+            ends: whether it ends here. Otherwise something follows.
+
+        Shape:
+            - audio: (C, N)
+        """
+        size = audio.abs()
+        levels = _highest(size, _count(_HELD, sample_rate), 0)
+        end = size[:, -_count(_END, sample_rate) :].amax(1, keepdim=True)
+        peak = size.amax(1, keepdim=True)
+        if not begins:
+            levels[:, : _count(_AHEAD, sample_rate)] = peak
+        return cls(levels, end if ends else peak, sample_rate)
+
+    @property
+    def num_samples(self) -> int:
+        """Number of samples that are described."""
+        return self.levels.shape[-1]
+
+    def gain(self, sound: Tensor) -> Tensor:
+        """Compute the gain that holds a sound below the recording where the recording rises.
+
+        The gain is 1 elsewhere, and where the sound is no more than 1 dB louder than the recording.
+
+        Shape:
+            - sound: (C, N)
+            - Output: (C, N), from 0 to 1
+        """
+        rate = self.sample_rate
+        levels = fit_length(self.levels, sound.shape[-1]).expand_as(sound)
+        coming = _highest(levels, 0, _count(_AHEAD, rate))
+        rise = coming.clamp(min=_TINY) / levels.clamp(min=_TINY)
+        weight = ((rise - _RISE[0]) / (_RISE[1] - _RISE[0])).clamp(0, 1)
+        weight = torch.minimum(weight, _mean(weight, _count(_GRIP, rate)))
+        loud = _highest(sound.abs(), _count(_SOUND_HELD, rate), 0)
+        gain, held = torch.ones_like(loud), weight > 0
+        ratio = self._allowed(sound) * levels[held] / loud[held].clamp(min=_TINY)
+        gain[held] = ratio.clamp(max=1) ** weight[held]
+        return gain
+
+    def fade(self, sound: Tensor) -> Tensor:
+        """Compute the gain that lets a sound end no louder than the recording.
+
+        Shape:
+            - sound: (C, N), which is heard to its last sample
+            - Output: (C, 1) if there is nothing to do, or (C, N)
+        """
+        count, last = sound.shape[-1], _count(_END, self.sample_rate)
+        length = min(_count(_FADE, self.sample_rate), count)
+        loud = sound[:, -last:].abs().amax(1, keepdim=True)
+        left = self.end.clamp(min=_INAUDIBLE) / loud.clamp(min=_INAUDIBLE)
+        left = (self._allowed(sound) * left).clamp(max=1)
+        if bool((left == 1).all()):
+            return left
+        # Where the ends are compared, the fade is over.
+        turn = torch.arange(1, length + 1, device=sound.device) / max(1, length - last)
+        fall = left + (1 - left) * (0.5 + 0.5 * (math.pi * turn.clamp(max=1)).cos())
+        return F.pad(fall, (count - length, 0), value=1.0)
+
+    def retime(self, num_samples: int, time_map: TimeMap, seconds: float) -> "Outline":
+        """Move in time. A sound of another length ends silently.
+
+        Args:
+            num_samples: number of samples of the result.
+            time_map: map from samples of the result to samples of this outline.
+            seconds: by how much the sound becomes longer or shorter. The end becomes silent the
+                more, the more that is, until all of a fade is needed.
+        """
+        time = torch.arange(num_samples, dtype=torch.float32, device=self.levels.device)
+        source = time_map(time)
+        # A map may lead nowhere, between two strokes.
+        moved = interpolate(self.levels, source) * (source < self.num_samples)
+        # Transients that were recorded do not move in time.
+        levels = torch.maximum(moved, fit_length(self.levels, num_samples))
+        end = self.end * max(0.0, 1 - abs(seconds) / _FADE)
+        return replace(self, levels=levels, end=end)
+
+    def delay(self, num_samples: int) -> "Outline":
+        """Put silence in front."""
+        return replace(self, levels=F.pad(self.levels, (num_samples, 0)))
+
+    def resample(self, sample_rate: int) -> "Outline":
+        """Describe the same at another sample rate, in Hz."""
+        ratio = self.sample_rate / sample_rate
+        time = torch.arange(math.ceil(self.num_samples / ratio), dtype=torch.float64) * ratio
+        return replace(self, levels=interpolate(self.levels, time), sample_rate=sample_rate)
+
+    def outlasted(self) -> "Outline":
+        """The same, of a sound that ends within a longer one."""
+        return replace(self, end=torch.zeros_like(self.end))
+
+    def loudest(self, other: "Outline") -> "Outline":
+        """Compute the outline that is as loud as the louder one of two at each moment."""
+        one, its = self._of_one_length(other)
+        end = torch.maximum(self.end, other.end)
+        return replace(self, levels=torch.maximum(one, its), end=end)
+
+    def blend(self, other: "Outline", amount: float, together: bool = False) -> "Outline":
+        """Compute the outline that lies between this one and another one.
+
+        Levels are interpolated in dB. If the two onsets are a few milliseconds apart, the onset of
+        the result lies between them.
+
+        Args:
+            other: the outline at amount 1.
+            amount: from 0 to 1.
+            together: whether the two begin together, so that nothing is to be moved.
+        """
+        apart = 0 if together else other._onset() - self._onset()
+        apart = apart if abs(apart) < _APART * self.sample_rate else 0
+        one, its = self._of_one_length(other)
+        one, its = _shift(one, round(amount * apart)), _shift(its, round(amount * apart) - apart)
+        # A stroke that only one of them has does not vanish.
+        mine = torch.maximum(one, _ALONE * amount * its)
+        theirs = torch.maximum(its, _ALONE * (1 - amount) * one)
+        levels = mine ** (1 - amount) * theirs**amount
+        return replace(self, levels=levels, end=torch.lerp(self.end, other.end, amount))
+
+    def _allowed(self, sound: Tensor) -> Tensor:
+        """By which factor a sound may be louder than the recording where it is held.
+
+        What is much softer than the recording as a whole has to be so at its beginning and end.
+        """
+        softer = sound.abs().amax() / self.levels.amax().clamp(min=_TINY)
+        return _LOUDER * (_SOFTER * softer).clamp(max=1)
+
+    def _of_one_length(self, other: "Outline") -> Tuple[Tensor, Tensor]:
+        """The levels of both, as many samples as the longer one has."""
+        count = max(self.num_samples, other.num_samples)
+        return fit_length(self.levels, count), fit_length(other.levels, count)
+
+    def _onset(self) -> int:
+        """The first sample that is loud in any channel."""
+        levels = self.levels.amax(0)
+        return int((levels >= _BEGUN * levels.max()).to(torch.uint8).argmax())
+
+
+def _count(seconds: float, sample_rate: int) -> int:
+    """Number of samples, one at least."""
+    return max(1, round(seconds * sample_rate))
+
+
+def _highest(x: Tensor, before: int, after: int) -> Tensor:
+    """The highest value among so many samples before, and after, each sample of (C, N)."""
+    size, total = 1, before + after + 1
+    x = F.pad(x, (before, after), mode="constant", value=-math.inf)
+    while 2 * size <= total:
+        x = torch.maximum(x[:, :-size], x[:, size:])
+        size *= 2
+    return torch.maximum(x[:, : x.shape[1] - (total - size)], x[:, total - size :])
+
+
+def _mean(x: Tensor, before: int) -> Tensor:
+    """The mean of each sample of (C, N) and so many before it. The beginning holds before it."""
+    total = F.pad(x[:, None].double(), (before + 1, 0), mode="replicate")[:, 0].cumsum(1)
+    return ((total[:, before + 1 :] - total[:, : -before - 1]) / (before + 1)).to(x.dtype)
+
+
+def _shift(x: Tensor, num_samples: int) -> Tensor:
+    """Move (C, N) to later, or to earlier if negative. Silence comes in at the beginning."""
+    if num_samples >= 0:
+        return F.pad(x, (num_samples, 0))[:, : x.shape[-1]]
+    return F.pad(x[:, -num_samples:], (0, -num_samples))
