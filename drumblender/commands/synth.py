@@ -101,6 +101,11 @@ def _parser() -> argparse.ArgumentParser:
         default="32-true",
         help="bf16-mixed: convolutions in 16 bits, faster where the processor computes with them",
     )
+    run.add_argument(
+        "--force",
+        action="store_true",
+        help="let a model that was trained on one recording give its noise to others",
+    )
     run.add_argument("--num_workers", type=int, metavar="N", help="processes (default: all cores)")
     run.add_argument(
         "--batch_size",
@@ -125,6 +130,7 @@ def _synth(argv: List[str]) -> None:
         *model,
         device=options.device,
         precision=options.precision,
+        force=options.force,
         seed=options.seed,
         changes=_changes(options),
         parts=tuple((part, Path(path)) for part, path in parts if path),

@@ -19,6 +19,7 @@ class Request:
         checkpoint: or None.
         device: as of :func:`~drumblender.sound.voice.load`.
         precision: as well.
+        force: let a model that was trained on one recording take others.
         seed: of everything random; other noise each time when None.
         changes: of each sound.
         parts: (name, file) of parts to take from other recordings.
@@ -36,6 +37,7 @@ class Request:
     checkpoint: Optional[Path] = None
     device: str = "auto"
     precision: str = "32-true"
+    force: bool = False
     seed: Optional[int] = None
     changes: Changes = field(default_factory=Changes)
     parts: Tuple[Tuple[str, Path], ...] = ()

@@ -67,7 +67,8 @@ class Studio:
     def __init__(self, request: Request):
         keep_memory()
         self.request = request
-        self.voice = load(request.config, request.checkpoint, request.device, request.precision)
+        model = request.config, request.checkpoint, request.device, request.precision
+        self.voice = load(*model, request.force)
         self._check()
         changes = request.changes
         self.changes = changes.randomized() if request.variations else changes

@@ -23,6 +23,7 @@ def load(
     checkpoint: Optional[PathLike] = None,
     device: str = "auto",
     precision: str = PRECISIONS[0],
+    force: bool = False,
 ) -> "Voice":
     """Load a model to take sounds apart with.
 
@@ -36,6 +37,8 @@ def load(
         device: "auto" for a GPU if there is one.
         precision: "32-true" or, as in training, "bf16-mixed": the networks' convolutions in 16
             bits, faster where the device computes with them.
+        force: whether a model that was trained on one recording takes others, too, although it
+            gives them the noise and the attack of that one.
 
     Raises:
         UsageError: when the configuration is missing or broken, or there is no such device or
@@ -48,7 +51,7 @@ def load(
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise UsageError(f"There is no device {device} here; take cpu, or auto.") from None
-    return Voice(load_model(config, checkpoint, device), device, precision)
+    return Voice(load_model(config, checkpoint, device), device, precision, force)
 
 
 class Voice:
@@ -58,6 +61,7 @@ class Voice:
         model: from :func:`~drumblender.tasks.checkpoint.load_model`.
         device: where the model is.
         precision: see :func:`load`.
+        force: as well.
 
     Attributes:
         sample_rate: of the model, in Hz. None where each sound has the rate of its recording.
@@ -66,8 +70,15 @@ class Voice:
         is_repeatable: whether a seed decides all of a sound.
     """
 
-    def __init__(self, model: TrainedModel, device: str = "cpu", precision: str = PRECISIONS[0]):
+    def __init__(
+        self,
+        model: TrainedModel,
+        device: str = "cpu",
+        precision: str = PRECISIONS[0],
+        force: bool = False,
+    ):
         self.engine = Engine(model, device, precision)
+        self._only = None if force else model.recording
         rate = None if self.engine.is_measured else self.engine.sample_rate
         self.sample_rate: Optional[int] = rate
         self.settings: AnalysisSettings = self.engine.analysis
@@ -112,6 +123,9 @@ class Voice:
 
         Shape:
             - source: (N,) or (N, channels)
+
+        Raises:
+            UsageError: if the model was trained on one recording, and this is another.
         """
         recording = self.prepare(source, sample_rate, stereo, whole=whole)
         return self.decompose_prepared([recording], [seed])[0]
@@ -119,7 +133,13 @@ class Voice:
     def decompose_prepared(
         self, recordings: Sequence[Recording], seeds: Sequence[Optional[int]]
     ) -> List[Sound]:
-        """Take recordings apart together; what is of one length goes through the model at once."""
+        """Take recordings apart together; what is of one length goes through the model at once.
+
+        Raises:
+            UsageError: if the model was trained on one recording, and one of these is another.
+        """
+        for recording in recordings:
+            self._refuse_other(recording)
         described = self.engine.encode(recordings)
         return [
             Sound(
@@ -135,3 +155,13 @@ class Voice:
             )
             for recording, parameters, seed in zip(recordings, described, seeds)
         ]
+
+    def _refuse_other(self, recording: Recording) -> None:
+        """Refuse a recording that is not the only one that the model was trained on."""
+        if self._only is None or recording.silent or self._only.is_same(recording.audio[0]):
+            return
+        raise UsageError(
+            f"{recording.name} is not {self._only.name}, the only recording that this model was "
+            "trained on and whose noise and attack it would get; name no model, so that its own "
+            "parts are measured, or give --force (in Python, load(..., force=True))."
+        )

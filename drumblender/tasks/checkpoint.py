@@ -2,7 +2,7 @@
 
 import dataclasses
 import pickle
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, Optional, Union
 
@@ -14,6 +14,7 @@ from drumblender.errors import DrumblenderError, UsageError, condense
 from drumblender.fast import accelerate
 from drumblender.tasks.blender import TRAINING_ARGUMENTS, Blender
 from drumblender.tasks.measured import MeasuredModal, MeasuredNoise, MeasuredTransient
+from drumblender.tasks.trained_on import OneRecording, only_recording
 
 PathLike = Union[str, Path]
 # Names of the class that adds training to Blender.
@@ -32,11 +33,14 @@ class TrainedModel:
         network: the model.
         analysis: settings of the analysis whose modes it was trained on.
         num_samples: number of samples of the sounds that it was trained on.
+        recording: the only recording that it was trained on. None if there were several, or if the
+            checkpoint does not say it.
     """
 
     network: Blender
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     num_samples: int = 96_000
+    recording: Optional[OneRecording] = None
 
 
 def load_model(
@@ -86,7 +90,7 @@ def load_model(
     check_weights(model, state, checkpoint, source)
     model.load_state_dict(model.adopt(state["state_dict"]))
     model.play_as_trained(state)
-    return _ready(model, settings, device)
+    return replace(_ready(model, settings, device), recording=only_recording(state))
 
 
 def measured_model(device: Union[str, torch.device] = "cpu") -> TrainedModel:

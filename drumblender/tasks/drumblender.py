@@ -1,5 +1,6 @@
 """The LightningModule that trains and tests :class:`~drumblender.tasks.blender.Blender`."""
 
+import contextlib
 import os
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, TypedDict, Union, cast
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric, MetricCollection
 
+from drumblender.data.dataset import AudioDataset
 from drumblender.errors import DrumblenderError, UsageError, did_you_mean
 from drumblender.loss import PartLoss
 from drumblender.metrics import MeanOverItems
@@ -19,6 +21,7 @@ from drumblender.models.components import AttentionPooling
 from drumblender.models.soundstream import SoundStreamEncoder
 from drumblender.parameters import Modes
 from drumblender.signal import at_least_float32, full_precision, mix
+from drumblender.tasks import trained_on
 from drumblender.tasks.blender import Blender, Stems
 
 # Audio (B, 1, N), modal parameters (B, 3, M, F), and maybe what was measured of the other parts.
@@ -311,8 +314,12 @@ class DrumBlender(Blender, pl.LightningModule):
         return {"resynthesis": mix(stems), "target": audio, "stems": stems}
 
     def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
-        """Keep the configuration and the seed in the checkpoint."""
+        """Keep the configuration, the seed, and what was trained on in the checkpoint."""
         checkpoint["noise_seed"] = self.noise_seed
+        with contextlib.suppress(RuntimeError):  # where no trainer is attached
+            dataset = getattr(getattr(self.trainer, "datamodule", None), "train_dataset", None)
+            if isinstance(dataset, AudioDataset):
+                checkpoint[trained_on.KEY] = trained_on.describe(dataset)
         if self.configuration is not None:
             checkpoint["configuration"] = self.configuration
 
