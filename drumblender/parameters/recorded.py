@@ -9,7 +9,7 @@ from torch import Tensor
 
 from drumblender.parameters.structure import map_tensors
 from drumblender.parameters.time_maps import TimeMap, interpolate
-from drumblender.signal import fit_length, resample
+from drumblender.signal import resample
 from drumblender.signal.auditory import (
     band_positions,
     band_width,
@@ -26,6 +26,8 @@ LOUDER = 10.0
 SMOOTH = 4
 # What silence counts as, where levels move on a scale of dB.
 FLOOR = 1e-5
+# Number of levels before the end in which its level is measured.
+_END = 12
 # Lowest level that counts in a ratio of levels.
 _TINY = 1e-9
 
@@ -113,6 +115,8 @@ class RecordedNoise:
     def retime(self, num_samples: int, time_map: TimeMap) -> "RecordedNoise":
         """Move the levels in time, and let the noise last another number of samples.
 
+        If it becomes longer, noise of the level that it has in the end is put behind.
+
         Args:
             num_samples: number of samples of the result.
             time_map: map from samples of the result to samples of this noise.
@@ -121,7 +125,7 @@ class RecordedNoise:
         count = num_samples // hop + 1
         source = time_map(torch.arange(count, device=levels.device) * float(hop))
         moved = interpolate(levels, source / hop) * (source < self.num_samples)
-        return replace(self, waveform=fit_length(self.waveform, num_samples), levels=moved)
+        return replace(self, waveform=self._continued(num_samples), levels=moved)
 
     def delay(self, num_samples: int) -> "RecordedNoise":
         """Put silence in front."""
@@ -169,6 +173,24 @@ class RecordedNoise:
         turn = torch.tensor(amount * torch.pi / 2)
         mine, its = self._shaped(wanted)[0], other._shaped(wanted)[0]
         return replace(self, waveform=turn.cos() * mine + turn.sin() * its, levels=wanted)
+
+    def _continued(self, num_samples: int) -> Tensor:
+        """Cut the waveform, or continue it by drawn noise of the level that it has in the end."""
+        if num_samples <= self.num_samples:
+            return self.waveform[:, :num_samples]
+        sounding = self.waveform.abs().amax(0).nonzero()
+        end = int(sounding[-1]) + 1 if len(sounding) else 0
+        hop = level_hop(self.sample_rate)
+        last = noise_levels(self.waveform[:, max(0, end - _END * hop) : end], self.sample_rate)
+        last = last[..., 2:-2] if last.shape[-1] > 4 else last  # windows that lie inside
+        level = last.square().mean(-1, keepdim=True).sqrt()
+        level = level.expand(-1, -1, num_samples // hop + 1)
+        # The same noise in all channels, and in every rendering.
+        drawn = [
+            noise_of_levels(row, num_samples, self.sample_rate, torch.Generator().manual_seed(0))
+            for row in level.split(1)
+        ]
+        return torch.cat([self.waveform[:, :end], torch.cat(drawn)[:, end:]], 1)
 
     def _padded(self, front: int, back: int) -> "RecordedNoise":
         """Put silence on either side."""

@@ -170,6 +170,8 @@ def _as_it_is(
     audio = torch.from_numpy(samples.T.copy())
     described = UNIT * math.ceil(len(samples) / UNIT) + settings.silence_after
     parts = separate_channels(fit_length(audio, described), settings)
+    # Behind the recording, noise would be what is missing of modes that ring on.
+    noise = fit_length(parts.noise[:, : len(samples)], described)
     onsets = parts.onsets[parts.onsets.isfinite()] * sample_rate
     seconds = len(samples) / sample_rate
     return Recording(
@@ -180,7 +182,7 @@ def _as_it_is(
         sample_rate=sample_rate,
         name=name,
         silent=not samples.any(),
-        rest=Rest(parts.transient, parts.noise),
+        rest=Rest(parts.transient, noise),
     )
 
 
