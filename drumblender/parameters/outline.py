@@ -158,12 +158,14 @@ class Outline:
         return replace(self, levels=levels, end=end)
 
     def delay(self, num_samples: int) -> "Outline":
-        """Put silence in front."""
+        """Put silence in front, or cut as many samples if negative."""
         return replace(self, levels=F.pad(self.levels, (num_samples, 0)))
 
     def resample(self, sample_rate: int) -> "Outline":
         """Describe the same at another sample rate, in Hz."""
         ratio = self.sample_rate / sample_rate
+        if ratio == 1:
+            return self
         time = torch.arange(math.ceil(self.num_samples / ratio), dtype=torch.float64) * ratio
         return replace(self, levels=interpolate(self.levels, time), sample_rate=sample_rate)
 

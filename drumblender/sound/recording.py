@@ -72,9 +72,11 @@ class Recording:
     @property
     def outlined(self) -> Timeline:
         """When it happens, and how it begins and ends."""
-        heard = fit_length(self.audio, self.timeline.recorded)
-        rate = self.timeline.sample_rate
-        return replace(self.timeline, outline=Outline.of(heard, rate, self.begins, self.ends))
+        # Of the samples as recorded, because a resampler rings before a step.
+        recorded = torch.from_numpy(self.samples.T.copy())
+        outline = Outline.of(recorded, self.sample_rate, self.begins, self.ends)
+        outline = outline.resample(self.timeline.sample_rate).delay(-self.timeline.lead)
+        return replace(self.timeline, outline=outline)
 
 
 def prepare(

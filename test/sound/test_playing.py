@@ -126,6 +126,19 @@ def test_a_measured_sound_begins_as_its_recording_whatever_is_changed(
         check_end(made[:, channel], sound.recording[:, channel], sound.sample_rate)
 
 
+@pytest.mark.parametrize("rate", [22_050, 44_100, 48_000, 96_000])
+def test_a_recording_of_another_rate_begins_without_the_ringing_of_a_resampler(rate, sines):
+    t = np.arange(int(0.3 * rate)) / rate
+    noise = np.random.default_rng(0).choice([-0.5, 0.5], len(t))
+    recorded = np.concatenate([np.full(rate // 100, 1e-6), noise * np.exp(-t / 0.02)])
+    sound = sines.decompose(recorded, rate)
+    made, free = sound.render(), as_it_comes(sound)
+    before = slice(0, rate // 100 - math.ceil(NEAR * rate))
+    assert np.abs(free[before]).max() > 0.05
+    assert np.abs(made[before]).max() < 0.003
+    assert onset(made, 0.5) == pytest.approx(rate // 100, abs=NEAR * rate)
+
+
 @pytest.mark.parametrize("silence", [0, 37, 1000, 5003])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_noise_of_a_model_does_not_begin_before_the_recording(silence, seed, hissing):
