@@ -18,6 +18,7 @@ def figure_with(title):
 def test_a_name_in_any_script_is_drawn_without_a_warning(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", DeprecationWarning)  # by matplotlib, of what it builds on
         assert figure_to_image(figure_with(name)).min() < 100
 
 
