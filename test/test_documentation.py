@@ -20,6 +20,7 @@ import soundfile
 import torch
 import yaml
 
+from drumblender.commands.synth import main as synth
 from drumblender.config import load_config
 from drumblender.sound.controls import CONTROLS
 from drumblender.tasks.checkpoint import build_model
@@ -60,8 +61,8 @@ def having(language):
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory):
-    """A folder with what the examples read: a model, two drums, and the modes of one."""
+def materials(tmp_path_factory):
+    """A folder with what the examples read: a model, drums, and the modes of one."""
     folder = tmp_path_factory.mktemp("examples")
     encoder = {"hidden_channels": 2, "strides": [4, 4]}
     film = {"film_embedding_size": 8, "hidden_channels": 4, "num_layers": 3, "kernel_size": 5}
@@ -88,18 +89,28 @@ def workplace(tmp_path_factory):
     weights = build_model(config, "documentation").state_dict()
     torch.save({"state_dict": weights, "configuration": config}, folder / "model.ckpt")
     time = np.arange(8000) / 16000
-    for name, frequency in (("kick", 80), ("snare", 220)):
+    (folder / "drums").mkdir()
+    for name, frequency in (("kick", 80), ("snare", 220), ("tom", 130), ("clap", 900)):
         sound = 0.2 * np.exp(-12 * time) * np.sin(2 * np.pi * frequency * time)
-        soundfile.write(folder / f"{name}.wav", sound, 16000)
+        for path in (folder / f"{name}.wav", folder / "drums" / f"{name}.wav"):
+            soundfile.write(path, sound, 16000)
     (folder / "modes").mkdir()
     modes = {"frequency": np.full((2, 4), 80.0), "amplitude": np.ones((2, 4))}
     np.savez(folder / "modes" / "kick_modes.npz", **modes)
     return folder
 
 
+@pytest.fixture
+def workplace(materials, tmp_path, monkeypatch):
+    """A working directory with what the examples read."""
+    for path in materials.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.mark.parametrize("page", having("python"), ids=name_of)
-def test_python_in_a_page_runs_from_top_to_bottom(page, workplace, monkeypatch):
-    monkeypatch.chdir(workplace)
+def test_python_in_a_page_runs_from_top_to_bottom(page, workplace):
     names = {}
     for code in blocks(page, "python"):
         with contextlib.redirect_stdout(io.StringIO()):
@@ -179,6 +190,24 @@ def test_the_commands_in_all_pages_are_parsed_by_the_commands_themselves(parsers
         else:
             assert program in {*OTHERS, "drumblender"}, f"{name_of(page)}: {program}"
     assert {*parsers, "drumblender", "python"} <= found
+
+
+def synth_commands():
+    """Command lines of drumblender-synth that can be run here."""
+    found = {}
+    for _, (program, *arguments) in all_commands():
+        elsewhere = any(word.startswith(("models/", "logs/", "audio/")) for word in arguments)
+        if program == "drumblender-synth" and not elsewhere:
+            found.setdefault(" ".join(arguments), arguments)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", synth_commands().values(), ids=" ".join)
+def test_a_command_that_makes_sound_makes_it(arguments, workplace):
+    before = set(workplace.rglob("*.wav"))
+    assert synth([*arguments, "--num_workers", "1", "--device", "cpu"]) == 0
+    assert set(workplace.rglob("*.wav")) - before
 
 
 def lightning_commands():
@@ -263,7 +292,7 @@ def test_doctests_and_tables_are_shown_as_they_are():
 def test_the_readme_is_short_and_its_links_lead_somewhere():
     text = (REPOSITORY / "README.md").read_text()
     assert len(text.splitlines()) <= 120
-    assert "pip install -e . && drumblender fit -c cfg/kick_single_kicktcn.yaml" in text
+    assert "drumblender fit -c cfg/kick_single_kicktcn.yaml" in text
     assert 'pip install -e ".[dev,modal]" && pytest' in text
     for page in PAGES:
         text = FILE.sub("", page.read_text())
@@ -272,6 +301,35 @@ def test_the_readme_is_short_and_its_links_lead_somewhere():
                 assert (page.parent / target).exists() or "api/drumblender" in target, (
                     f"{page}: {target}"
                 )
+
+
+@pytest.mark.slow
+def test_the_first_command_of_the_readme_makes_what_it_says(tmp_path, monkeypatch):
+    install, (program, *arguments) = list(commands_of(REPOSITORY / "README.md"))[:2]
+    assert install == ["pip", "install", "-e", "."]
+    assert program == "drumblender-synth"
+    (tmp_path / "audio").symlink_to(REPOSITORY / "audio")
+    monkeypatch.chdir(tmp_path)
+    assert synth(arguments) == 0
+    sounds = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.wav")}
+    stems = {f"stems/{name}.wav" for name in ("modal", "noise", "transient")}
+    assert sounds == {"lower.wav", *stems}
+    assert (tmp_path / "lower.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_the_sounds_and_the_picture_of_the_pages_are_what_the_voice_makes(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["examples.py", str(tmp_path)])
+    runpy.run_path(str(REPOSITORY / "scripts/examples.py"), run_name="__main__")
+    players = sorted(path.name for path in (tmp_path / "audio").iterdir())
+    assert players == sorted(path.name for path in (REPOSITORY / "docs/audio").iterdir())
+    for name in players:
+        kept, made = (
+            soundfile.read(folder / "audio" / name)[0] for folder in (REPOSITORY / "docs", tmp_path)
+        )
+        assert np.corrcoef(kept, made)[0, 1] > 0.9, f"{name}: run scripts/examples.py"
+    for folder in (REPOSITORY / "docs", tmp_path):
+        assert (folder / "images/snare_parts.png").stat().st_size < 300_000
 
 
 def test_the_notebook_is_kept_without_what_it_prints():
