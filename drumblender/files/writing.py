@@ -175,6 +175,7 @@ def _remainders(
     """Yield blocks of what one stem has to be, so that all stems as written add up to the sum."""
 
     def written(other: str) -> Iterator[np.ndarray]:
+        """Yield blocks of a signal as its file holds them."""
         bits = depths[other]
         for block in take.blocks(other, full_scale):
             yield block.astype(np.float64) if bits == 32 else rounded(block, bits)
@@ -185,7 +186,7 @@ def _remainders(
 
 
 def exceeding_stems(take: Take, full_scale: float) -> List[Path]:
-    """Stems that are written as 32-bit floats, because they exceed full scale and may."""
+    """List the stems that are written as 32-bit floats, because they exceed full scale and may."""
     return [
         path
         for name, path in take.stems.items()

@@ -1,7 +1,7 @@
-"""Parts that are measured instead of predicted: they need no training.
+"""Parts that are measured instead of predicted, and hence need no training.
 
-They are what the separating analysis leaves without the tones
-(:mod:`drumblender.analysis.separate`). Unchanged, they are the recording.
+The separating analysis (:mod:`drumblender.analysis.separate`) measures modes and leaves the rest:
+noise and transient. Unchanged, all three are the recording.
 """
 
 from typing import Optional, Tuple
@@ -23,7 +23,8 @@ class MeasuredModal(ModalPart):
     """The modes that the analysis measured, played by a bank of sinusoids.
 
     Args:
-        synth: as of :class:`~drumblender.tasks.parts.ModalPart`; a bank of sinusoids by default.
+        synth: synthesizer as in :class:`~drumblender.tasks.parts.ModalPart`. By default it is a
+            bank of sinusoids.
     """
 
     is_measured = True
@@ -42,6 +43,11 @@ class MeasuredNoise(Part):
     is_measured = True
 
     def encode(self, heard: Heard) -> RecordedNoise:
+        """Take the noise that the analysis measured.
+
+        Raises:
+            UsageError: if the analysis does not separate noise.
+        """
         return RecordedNoise(_rest_of(heard).noise, int(heard.modes.sample_rate))
 
     def play(
@@ -51,6 +57,7 @@ class MeasuredNoise(Part):
         generator: Generators = None,
         signal: Optional[Tensor] = None,
     ) -> Tensor:
+        """Play noise for a number of samples, (B, 1, num_samples)."""
         if generator is None or isinstance(generator, torch.Generator):
             noise = parameters.play(generator)
         else:
@@ -59,25 +66,31 @@ class MeasuredNoise(Part):
         return fit_length(noise, num_samples)[:, None]
 
     def peak(self, parameters: RecordedNoise) -> Optional[float]:
+        """Find the sample at which the energy peaks."""
         return parameters.peak()
 
     def transpose(
         self, parameters: RecordedNoise, ratio: float, moment: float = 0.0
     ) -> RecordedNoise:
+        """Move the levels of the bands along frequency."""
         return parameters.transpose(ratio)
 
     def retime(
         self, parameters: RecordedNoise, num_samples: int, time_map: TimeMap
     ) -> RecordedNoise:
+        """Move the levels of the bands in time."""
         return parameters.retime(num_samples, time_map)
 
     def delay(self, parameters: RecordedNoise, num_samples: int) -> RecordedNoise:
+        """Put silence in front."""
         return parameters.delay(num_samples)
 
     def resample(self, parameters: RecordedNoise, old: int, new: int) -> RecordedNoise:
+        """Describe the same noise at another sample rate."""
         return parameters.resample(new)
 
     def align(self, a: RecordedNoise, b: RecordedNoise) -> Tuple[RecordedNoise, RecordedNoise]:
+        """Let two noises last as long as the longer one."""
         length = max(a.num_samples, b.num_samples)
         return a.lengthen(length), b.lengthen(length)
 
@@ -89,6 +102,7 @@ class MeasuredNoise(Part):
         ends: Tuple[int, int],
         moment: float = 0.0,
     ) -> RecordedNoise:
+        """Compute noise between two, as :class:`~drumblender.parameters.RecordedNoise` does."""
         return a.blend(b, amount)
 
 
@@ -102,6 +116,11 @@ class MeasuredTransient(Part):
     is_measured = True
 
     def encode(self, heard: Heard) -> Tensor:
+        """Take the transient that the analysis measured.
+
+        Raises:
+            UsageError: if the analysis does not separate a transient.
+        """
         return _rest_of(heard).transient
 
     def play(
@@ -111,24 +130,29 @@ class MeasuredTransient(Part):
         generator: Generators = None,
         signal: Optional[Tensor] = None,
     ) -> Tensor:
+        """Play a transient for a number of samples, (B, 1, num_samples)."""
         return fit_length(parameters, num_samples)[:, None]
 
     def retime(self, parameters: Tensor, num_samples: int, time_map: TimeMap) -> Tensor:
+        """Give a transient another length, and nothing else."""
         return fit_length(parameters, num_samples)
 
     def delay(self, parameters: Tensor, num_samples: int) -> Tensor:
+        """Put silence in front."""
         return F.pad(parameters, (num_samples, 0))
 
     def resample(self, parameters: Tensor, old: int, new: int) -> Tensor:
+        """Resample a transient."""
         return resample(parameters, old, new)
 
     def align(self, a: Tensor, b: Tensor) -> Tuple[Tensor, Tensor]:
+        """Let two transients last as long as the longer one."""
         length = max(a.shape[-1], b.shape[-1])
         return fit_length(a, length), fit_length(b, length)
 
 
 def _rest_of(heard: Heard) -> Rest:
-    """What the analysis measured beside modes."""
+    """Return what the analysis measured beside modes, or refuse if it measured nothing."""
     if heard.rest is None:
         raise UsageError(
             "Model: parts that are measured need an analysis that separates noise and transient; "

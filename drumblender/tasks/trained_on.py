@@ -81,6 +81,6 @@ def only_recording(checkpoint: Mapping[str, Any]) -> Optional[OneRecording]:
 
 
 def _levels(audio: Tensor, sample_rate: int, num_samples: int) -> Tensor:
-    """Levels of the bands of a sound (N,), at a peak of 1."""
+    """Measure the levels of the bands of a sound (N,), at a peak of 1."""
     audio = fit_length(audio, num_samples)
     return noise_levels(audio[None] / audio.abs().max().clamp(min=1e-9), sample_rate)[0]
