@@ -360,6 +360,12 @@ def test_the_site_builds_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", tmp_path]
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    synth = (tmp_path / "reference/commands/index.html").read_text()
-    assert "--humanize" in synth
+    commands = (tmp_path / "reference/commands/index.html").read_text()
+    assert "--humanize" in commands
+    players = 0
+    for page in tmp_path.rglob("*.html"):
+        for source in re.findall(r'<audio [^>]*src="([^":]+)"', page.read_text()):
+            assert (page.parent / source).is_file(), f"{page}: {source}"
+            players += 1
+    assert players >= 8
     assert "LogSpectralDistance" in (tmp_path / "reference/api/drumblender/index.html").read_text()
