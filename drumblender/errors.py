@@ -172,7 +172,7 @@ def _problems(text: str) -> List[_Problem]:
     for line in text.splitlines():
         content = line.lstrip(" -")
         indent = len(line) - len(content)
-        subtypes = re.search(r"Subtypes: .*?<class '([^']+)'>", line)
+        subtypes = re.search(r"Subtypes: .*?<class '(?!NoneType')([^']+)'>", line)
         while content:
             while stack and stack[-1][0] >= indent and not _EMPTY.match(content):
                 stack.pop()

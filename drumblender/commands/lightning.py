@@ -119,7 +119,7 @@ class DrumblenderCLI(LightningCLI):
             super().parse_arguments(parser, args)
         except ArgumentError as error:
             text = str(error)
-            if "required" in text and re.search(r"\b(model|data)\b", text):
+            if re.search(r"(are required: .*|Key \"\S*)\b(model|data)\b", text):
                 raise UsageError(
                     f"{' '.join(['drumblender', *args[:1]])} needs a model and data: give an "
                     "experiment, such as -c cfg/04_noise_parallel_transient_params.yaml."

@@ -88,6 +88,13 @@ def test_a_wrong_option_is_named_with_what_was_meant(options, words, command, ca
     assert "defect" not in message
 
 
+def test_a_model_without_a_loss_is_not_taken_for_none(repository, capsys):
+    assert main(["fit", "-c", str(repository / "cfg" / "measured.yaml")]) == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("error: model: ")
+    assert "loss_fn" in message
+
+
 def test_a_loss_that_is_no_number_ends_training_with_advice(command, capsys):
     options = ["--optimizer=torch.optim.SGD", "--optimizer.lr=1e30", "--trainer.max_epochs=9"]
     assert main(["fit", *command[:-1], *options, "--trainer.callbacks=null"]) == 1

@@ -324,7 +324,7 @@ def test_every_configuration_instantiates(repository, tmp_path, monkeypatch):
     assert len(paths) > 30
     for path, name in paths:
         config = load_config(path)
-        if str(name) == "base.yaml":  # nothing to learn in it yet
+        if str(name) in ("base.yaml", "measured.yaml"):  # nothing to learn in it
             assert isinstance(build_model(config, str(name)), Blender)
             continue
         if "model" in config:
