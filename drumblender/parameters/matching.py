@@ -199,14 +199,14 @@ def _decay_time(amplitude: Tensor, onset: float) -> Tensor:
     rises = ((to_come > _RISE * lowest) & (to_come > FLOOR**2)).any(-1)
     middle = energy.gather(-1, (onset + mean).long()[:, None].clamp(0, len(frames) - 1))
     steady = (middle > _STEADY * peak)[:, 0]
-    return torch.where(rises | steady, math.inf, mean)
+    return torch.where(rises | steady | (mean <= 0), math.inf, mean)
 
 
 def _stretched(amplitude: Tensor, onset: float, factor: Tensor) -> Tensor:
     """Let what follows the onset last longer, each mode (M, F) by its factor (M,)."""
     frames = torch.arange(amplitude.shape[-1], dtype=torch.float64)
     source = torch.where(frames > onset, onset + (frames - onset) / factor[:, None], frames).clamp(
-        max=amplitude.shape[-1] - 1
+        0, amplitude.shape[-1] - 1
     )
     below = source.long().clamp(max=max(0, amplitude.shape[-1] - 2))
     above = (below + 1).clamp(max=amplitude.shape[-1] - 1)

@@ -81,3 +81,19 @@ def test_silence_matches_nothing():
     silent = torch.zeros(3, 4, 6)
     assert match_modes(silent, modes([0.1])) == []
     assert blend_modes(silent, silent, 0.5).shape == (3, 0, 6)
+
+
+@pytest.mark.parametrize("onset", [-0.5, 0.0, 3.7])
+def test_modes_of_any_envelope_blend_into_numbers(onset):
+    """An onset before the first frame, steep falls, and modes that end before the onset."""
+    frames = torch.arange(40.0)
+    falls = [torch.exp(-frames / t) for t in (0.3, 1.0, 9.0)]
+    falls += [(frames < 3).float(), (frames == 0).float()]
+    falls += [(frames > 0) * torch.exp(-frames / t) for t in (6.0, 15.0)]
+    for one, other in itertools.product(falls, falls):
+        a, b = (
+            torch.stack([torch.full((40,), 0.1), x, torch.zeros(40)])[:, None] for x in (one, other)
+        )
+        made = blend_modes(a, b, 0.5, onset=onset)
+        assert torch.isfinite(made).all()
+        assert (made[1] >= 0).all()
