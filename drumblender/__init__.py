@@ -14,7 +14,12 @@ Names are imported when they are first used, so that commands answer at once.
 """
 
 from importlib import import_module
-from typing import Any, List
+from typing import TYPE_CHECKING, Any, List
+
+if TYPE_CHECKING:  # so that type checkers, and editors, know what the names are
+    from drumblender.sound.blending import blend
+    from drumblender.sound.sound import Sound
+    from drumblender.sound.voice import Voice, load
 
 __version__ = "0.1.0"
 
