@@ -14,6 +14,7 @@ from torch import Tensor
 from drumblender.analysis.separate.attack import BEFORE, shape_attack
 from drumblender.analysis.separate.damped import Damped, frames_of, waves
 from drumblender.analysis.separate.envelope import factors
+from drumblender.analysis.separate.merge import merge_modes
 from drumblender.analysis.separate.onsets import find_onsets
 from drumblender.analysis.separate.rest import divide
 from drumblender.analysis.separate.rows import Span, arrange
@@ -235,8 +236,11 @@ def _frames(
         amplitude = shape_attack(
             stroke.piece, stroke.start, modes, factor, amplitude, first, frame, rate
         )
-    frames = torch.stack([omega, amplitude, phase.expand_as(omega)], 1)
-    return frames * (modes.stat > 0)[:, None, :, None]
+    amplitude = amplitude * (modes.stat > 0)[..., None]
+    rows = zip(omega, amplitude, phase)
+    merged = [merge_modes(*row, frame, rate) for row in rows]
+    frames = torch.stack(merged) if merged else omega.new_zeros(0, 3, *omega.shape[1:])
+    return frames * (frames[:, 1:2].any(-1, keepdim=True))
 
 
 def _spans(

@@ -1,0 +1,56 @@
+"""Modes that cannot be told apart become one, and others stay."""
+
+import math
+
+import pytest
+import torch
+
+from drumblender.analysis.separate.merge import merge_modes
+from drumblender.synths import modal_synth
+
+RATE, FRAME, COUNT = 48000, 64.0, 750
+
+
+def modes(*described):
+    """Modes of (Hz, decay in 1/s, amplitude, phase), damped from the first frame on."""
+    time = (torch.arange(COUNT, dtype=torch.float64) + 0.5) * FRAME / RATE
+    hz, decay, amplitude, phase = torch.tensor(described, dtype=torch.float64).T[..., None]
+    omega = (2 * math.pi * hz / RATE).expand(-1, COUNT).clone()
+    return omega, amplitude * torch.exp(-decay * time), phase
+
+
+def play(omega, amplitude, phase):
+    """The sound of modes, in float32."""
+    length = int(COUNT * FRAME)
+    values = (x.float()[None] for x in (omega, amplitude, phase[..., :1]))
+    frequency, size, start = values
+    return modal_synth(frequency, size, length, start)[0, 0]
+
+
+@pytest.mark.parametrize("phase", [0.0, 1.0, math.pi])
+def test_two_modes_that_drift_apart_by_less_than_half_a_turn_become_one(phase):
+    two = modes((100.0, 20.0, 0.5, 0.0), (104.0, 40.0, 0.4, phase))
+    merged = merge_modes(*two, FRAME, RATE)
+    assert merged[1].any(1).sum() == 1
+    before, after = play(*two), play(*merged)
+    assert (before - after).square().sum() < 1e-4 * before.square().sum()
+
+
+def test_two_modes_that_cancel_each_other_become_the_little_that_is_heard():
+    two = modes((179.5, 30.0, 3.3, 0.0), (180.0, 30.5, 3.2, math.pi))
+    merged = merge_modes(*two, FRAME, RATE)
+    assert merged[1].max() < 0.5
+    before, after = play(*two), play(*merged)
+    assert (before - after).square().sum() < 1e-3 * before.square().sum()
+
+
+def test_partials_and_tones_that_beat_stay_apart():
+    three = modes((100.0, 5.0, 0.5, 0.0), (104.0, 5.0, 0.4, 0.0), (160.0, 30.0, 0.3, 0.0))
+    merged = merge_modes(*three, FRAME, RATE)
+    for made, given in zip(merged, (*three[:2], three[2].expand(-1, COUNT))):
+        assert torch.equal(made, given)
+
+
+def test_silence_stays_silent():
+    merged = merge_modes(*modes((100.0, 5.0, 0.0, 0.0), (101.0, 5.0, 0.0, 0.0)), FRAME, RATE)
+    assert not merged[1].any()
