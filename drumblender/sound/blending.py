@@ -1,4 +1,4 @@
-"""Sounds between two drums."""
+"""Blends, which are sounds between two drums."""
 
 from dataclasses import replace
 
@@ -7,26 +7,27 @@ from drumblender.sound.sound import Sound, aligned
 
 
 def blend(a: Sound, b: Sound, amount: float) -> Sound:
-    """A sound between two drums.
+    """Make a sound that lies between two drums.
 
-    Modes that belong together (:func:`~drumblender.parameters.matching.match_modes`) move:
-    frequencies, decay times and glide times on a logarithmic scale, amplitudes in dB. Other modes
-    fade. Noise bands, the embedding of a transient network, gains and brightness are interpolated.
-    Levels of measured noise are interpolated in dB, and measured transients are cross-faded; sounds
-    of which they are begin together.
+    Modes that belong together (:func:`~drumblender.parameters.matching.match_modes`) move from one
+    drum to the other. Their frequencies, decay times and glide times move on a logarithmic scale,
+    and their amplitudes move in dB. Other modes fade. Noise bands, the embedding of a transient
+    network, gains and brightness are interpolated linearly. Levels of measured noise are
+    interpolated in dB, and measured transients are cross-faded. If the parts are measured, the
+    onsets of the two sounds are put at the same moment first.
 
-    At 0 and at 1 the blend is ``a`` and ``b`` themselves. In between it has the higher sample rate
-    of the two, its noise is drawn as that of ``a``, and it is as long as the longer of the two,
-    where matched modes of the shorter one ring out.
+    At an amount of 0 the blend is ``a`` itself, and at 1 it is ``b`` itself. In between it has the
+    higher sample rate of the two, and its noise is drawn by the seed of ``a``. It is as long as the
+    longer one of the two, and matched modes of the shorter one ring out.
 
     Args:
-        a: one sound.
-        b: another one, taken apart by the same model.
-        amount: 0 for ``a`` to 1 for ``b``.
+        a: the sound at amount 0.
+        b: the sound at amount 1, taken apart by the same voice.
+        amount: from 0 to 1.
 
     Raises:
-        UsageError: for another amount, or sounds of two models.
-        DrumblenderError: for numbers of channels that do not go together.
+        UsageError: if the amount is out of range, or if the sounds were made by two voices.
+        DrumblenderError: if one sound has neither one channel nor as many as the other one.
     """
     if not 0 <= amount <= 1:
         raise UsageError(f"An amount of {amount} is not between two sounds; give 0 to 1.")
@@ -35,6 +36,7 @@ def blend(a: Sound, b: Sound, amount: float) -> Sound:
         return (a, b)[int(amount)]
 
     def between(x: float, y: float) -> float:
+        """Interpolate linearly."""
         return x + (y - x) * amount
 
     ends = (_end(a, one), _end(b, other))
@@ -56,6 +58,6 @@ def blend(a: Sound, b: Sound, amount: float) -> Sound:
 
 
 def _end(sound: Sound, aligned_sound: Sound) -> int:
-    """Number of described samples that come before the end of a sound that is aligned."""
+    """Count the described samples of an aligned sound that come before its end."""
     time = sound.timeline.at_rate(aligned_sound.timeline.sample_rate)
     return time.delayed(time.lead - aligned_sound.timeline.lead).recorded

@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Changes:
-    """Values of controls, to be applied to any number of sounds.
+    """Values of controls, which can be applied to any number of sounds.
 
     Attributes:
-        values: (name of a control, value). A control that is not among them stays as it is.
-        switches: (name of a control, name of a switch) of the switches that are on.
+        values: pairs of the name of a control and its value. A control that is not among them
+            changes nothing.
+        switches: pairs of the name of a control and the name of a switch that is on.
 
     >>> Changes((("pitch", 2.0), ("decay", 1.5))).keeps_time
     False
@@ -25,11 +26,14 @@ class Changes:
     switches: Tuple[Tuple[str, str], ...] = ()
 
     def apply(self, sound: "Sound", seed: Optional[int] = None) -> "Sound":
-        """Change a sound, in the order of the table.
+        """Return a changed sound. Controls are applied in the order of their table.
 
         Args:
-            sound: which does not change itself.
-            seed: of what is drawn by chance.
+            sound: the sound to start from, which stays as it is.
+            seed: seed of what is drawn by chance. None stands for another one each time.
+
+        Raises:
+            UsageError: if a value is out of range, or if the model lacks a part that is needed.
         """
         given = dict(self.values)
         for control in CONTROLS:
@@ -48,7 +52,10 @@ class Changes:
         return any(by_name(name).is_random for name, _ in self.values)
 
     def randomized(self) -> "Changes":
-        """The same, and what is drawn by chance as much as usual where nobody says how much."""
+        """Return changes that draw something by chance.
+
+        If these do not, random controls are added, each with its usual value.
+        """
         if self.are_random:
             return self
         usual = tuple(
@@ -60,7 +67,7 @@ class Changes:
 
     @property
     def keeps_time(self) -> bool:
-        """Whether sounds stay as long as they are."""
+        """Whether sounds keep their length."""
         given = dict(self.values)
         return all(
             control.keeps_time or control.is_neutral(given.get(control.name))
@@ -69,7 +76,7 @@ class Changes:
 
     @property
     def needs(self) -> Dict[str, str]:
-        """The part that a model must have, for each option that is not neutral."""
+        """Names of the parts that a model must have, by the option that needs them."""
         given, found = dict(self.values), {}
         for control in CONTROLS:
             if control.part is not None and not control.is_neutral(given.get(control.name)):

@@ -1,9 +1,9 @@
 """The one table of what can be changed about a sound.
 
-A control is one entry of ``CONTROLS``: its name, unit, range, neutral value, help and function. The
-options of ``drumblender-synth``, their checks, the methods ``with_...`` of
-:class:`~drumblender.sound.Sound` and the table in the documentation are made of it. This module
-imports no PyTorch, so that the help of a command appears at once.
+A control is one entry of ``CONTROLS``. It holds a name, a unit, a range, a neutral value, a help
+text and a function. The options of ``drumblender-synth``, their checks, the methods ``with_...`` of
+:class:`~drumblender.sound.Sound` and the table in the documentation are made from these entries.
+This module imports no PyTorch, so that the help of a command appears at once.
 """
 
 import inspect
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Switch:
-    """Something that a control does, too, when it is asked to.
+    """Something that a control also does when it is asked to.
 
     Attributes:
-        name: of the argument of the method. The option is ``--CONTROL_NAME``.
-        help: one line, without a period.
-        part: the part that a model must have for it.
+        name: name of the method's argument. The option is called ``--CONTROL_NAME``.
+        help: one line of help, without a period.
+        part: name of the part that a model must have for it.
     """
 
     name: str
@@ -39,22 +39,23 @@ class Control:
     """One thing that can be changed about a sound.
 
     Attributes:
-        name: of the option.
-        unit: of the value, as an error names it.
-        lowest: lowest value.
-        highest: highest value.
+        name: name of the option.
+        unit: unit of the value, in the words of an error.
+        lowest: lowest value that is allowed.
+        highest: highest value that is allowed.
         neutral: value that changes nothing. None if every value changes something.
-        help: one line, without a period.
-        function: (sound, value) -> sound, with the switches as further arguments.
-        argument: what the method calls the value.
-        metavar: what the help calls the value.
-        method: of :class:`~drumblender.sound.Sound`; None where another one serves.
-        part: the part that a model must have for it.
+        help: one line of help, without a period.
+        function: function that takes a sound, a value and the switches, and returns a sound.
+        argument: name of the value in the method.
+        metavar: name of the value in the help.
+        method: name of the method of :class:`~drumblender.sound.Sound` that is made from this
+            entry. None if another method already does the same.
+        part: name of the part that a model must have for it. None if any model will do.
         aliases: further names of the option.
-        switches: what it does on request.
-        usual: value that the method takes if none is given.
-        is_random: whether it draws something. Its function takes a seed, too.
-        keeps_time: whether the sound stays as long as it is.
+        switches: what it also does on request.
+        usual: value that the method takes if none is given. None if a value must be given.
+        is_random: whether something is drawn by chance. The function then takes a seed as well.
+        keeps_time: whether a sound keeps its length.
     """
 
     name: str
@@ -76,7 +77,7 @@ class Control:
 
     @property
     def range(self) -> str:
-        """Unit and range in words, for errors and documentation.
+        """Unit and range in the words that errors and documentation use.
 
         >>> by_name("pitch").range
         'semitones from -96 to 96'
@@ -86,11 +87,14 @@ class Control:
         return f"{self.unit} from {self.lowest:g} to {self.highest:g}"
 
     def check(self, value: float, called: Optional[str] = None) -> None:
-        """Raise a UsageError for a value out of range.
+        """Refuse a value that is out of range.
 
         Args:
-            value: to check.
-            called: how whoever gave it knows the control; its name by default.
+            value: the value, in the unit of this control.
+            called: name by which the error calls the control. None stands for its own name.
+
+        Raises:
+            UsageError: if the value is out of range.
         """
         if not self.lowest <= value <= self.highest:
             raise UsageError(f"{called or self.name} is {value}; give {self.range}.")
@@ -100,15 +104,15 @@ class Control:
         return value is None or value == self.neutral
 
     def apply(self, sound: "Sound", value: float, **more: Any) -> "Sound":
-        """Change a sound.
+        """Return a changed sound.
 
         Args:
-            sound: which does not change itself.
-            value: in the unit of this control.
-            more: switches that are on, and the seed of a control that draws.
+            sound: the sound to start from, which stays as it is.
+            value: the value, in the unit of this control.
+            more: switches by name. A control that is random also takes ``seed``.
 
         Raises:
-            UsageError: for a value out of range, or where the model lacks the part.
+            UsageError: if the value is out of range, or if the model lacks a part that is needed.
         """
         self.check(value)
         needed = {switch.part for switch in self.switches if more.get(switch.name)}
@@ -122,7 +126,7 @@ class Control:
 
 
 def _gain(part: str) -> Control:
-    """The control of a part's level."""
+    """Make the control of a part's level."""
     return Control(
         name=f"{part}_gain",
         unit="decibels",
@@ -138,44 +142,46 @@ def _gain(part: str) -> Control:
 
 
 def _pitch(sound: "Sound", semitones: float, noise: bool = False) -> "Sound":
-    """Move all modes, and with ``noise`` the bands of the noise as well.
+    """Transpose the modes by a number of semitones.
 
-    What moves to Nyquist and beyond is silent.
+    With ``noise``, the bands of the noise move as well. What moves to Nyquist or beyond is silent.
     """
     return sound.transposed(2 ** (semitones / 12), ("noise",) if noise else ())
 
 
 def _decay(sound: "Sound", factor: float) -> "Sound":
-    """Let envelopes last longer (above 1) or shorter after their attack.
+    """Multiply decay times (T60) by a factor.
 
-    Envelopes of modes and noise are stretched in time from the loudest moment on, so that T60 is
-    multiplied by the factor. The length of what follows that moment is, too. Frequencies stay, and
-    with them the speed of a pitch sweep.
+    Envelopes of modes and noise are stretched in time from the loudest moment of a sound on. The
+    length of what follows that moment is multiplied by the factor, too. Frequencies stay where they
+    are, so that a glide of pitch keeps its speed.
     """
     return sound.stretched(factor)
 
 
 def _brightness(sound: "Sound", slope: float) -> "Sound":
-    """Tilt the spectrum by ``slope`` dB per octave about 1 kHz, on top of what there is."""
+    """Tilt the spectrum about 1 kHz by ``slope`` dB per octave. Several tilts add up."""
     return replace(sound, brightness=sound.brightness + slope)
 
 
 def _attack(sound: "Sound", amount: float) -> "Sound":
-    """Another amount of transient: 1 leaves it as it is, 0 removes it, 2 doubles it."""
+    """Multiply the amplitude of the transient. 0 removes it, and 2 doubles it."""
     return replace(sound, gains={**sound.gains, "transient": sound.gains["transient"] * amount})
 
 
 def _humanize(sound: "Sound", amount: float, seed: Optional[int] = None) -> "Sound":
-    """The same drum, hit once more: small seeded changes of everything, and other noise.
+    """Vary everything a little and draw other noise, as if the same drum were hit once more.
 
-    With an amount of 1, standard deviations are 5 cents of pitch and 4 cents of every mode, 0.5 dB
-    of level and 1 dB of every mode, 3 % of decay, 0.2 dB per octave of brightness, and 0.5 dB of
-    every other part.
+    With an amount of 1, pitch varies by 5 cents, and every mode by another 4 cents. The level
+    varies by 0.5 dB, every mode by another 1 dB, and every other part by another 0.5 dB. Decay
+    varies by 3 %, and brightness varies by 0.2 dB per octave. All of these are standard deviations.
+    The same seed gives the same variation.
     """
     draw = random.Random(secrets.randbits(64) if seed is None else f"variation {seed}")
     sound = sound.varied(amount, draw.getrandbits(31))
 
     def vary(deviation: float) -> float:
+        """Draw a number of this standard deviation, within 2.5 times as much."""
         return amount * deviation * max(-2.5, min(2.5, draw.gauss(0, 1)))
 
     sound = sound.transposed(2 ** (vary(0.05) / 12)).stretched(math.exp(vary(0.03)))
@@ -263,10 +269,10 @@ CONTROLS: Tuple[Control, ...] = (
 
 
 def by_name(name: str) -> Control:
-    """The control of a name.
+    """Return the control of a name.
 
     Raises:
-        UsageError: when there is none.
+        UsageError: if there is none.
     """
     for control in CONTROLS:
         if name == control.name:
@@ -290,6 +296,7 @@ def method_of(control: Control) -> Callable[..., "Sound"]:
     signature = inspect.Signature(parameters, return_annotation="Sound")
 
     def method(*args: Any, **kwargs: Any) -> "Sound":
+        """Apply the control to a sound."""
         given = signature.bind(*args, **kwargs)
         given.apply_defaults()
         arguments = dict(given.arguments)
