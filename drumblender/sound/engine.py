@@ -1,4 +1,4 @@
-"""A model at work: batches of sounds through its networks and synthesizers."""
+"""The engine that runs a model's networks and synthesizers on batches of sounds."""
 
 import functools
 import itertools
@@ -21,18 +21,21 @@ Parameters = Mapping[str, Any]
 
 
 class Engine:
-    """Puts recordings through a model, and parameters through its synthesizers.
+    """A model on a device, which describes recordings and plays parameters in batches.
 
     Args:
-        model: with what it was trained on.
-        device: where the model is.
-        precision: "32-true" or "bf16-mixed".
+        model: the model, with what is known of its training.
+        device: name of the device that the model is on.
+        precision: "32-true", or "bf16-mixed" for convolutions in 16 bits.
 
     Attributes:
-        parts: the parts of the model by name, in order.
-        sample_rate: in Hz.
+        parts: parts of the model by name, in their order.
+        sample_rate: sample rate of the model, in Hz. It does not count if parts are measured.
         analysis: settings of the analysis.
         is_measured: whether all parts are measured, so that recordings are taken as they are.
+
+    Raises:
+        UsageError: if there is no such precision.
     """
 
     def __init__(self, model: TrainedModel, device: str = "cpu", precision: str = PRECISIONS[0]):
@@ -49,7 +52,12 @@ class Engine:
         self._limit = self.sample_rate * (4 if device == "cpu" else 60)
 
     def encode(self, recordings: Sequence[Recording]) -> List[Dict[str, Any]]:
-        """The parameters of recordings, on the CPU; what is of one length goes together."""
+        """Compute the parameters of recordings. Those of one length go through the model together.
+
+        Returns:
+            For each recording, the parameters of each part by name, on the CPU. The first axis of
+            each tensor is the channel.
+        """
         made: List[Dict[str, Any]] = [{} for _ in recordings]
         keys = [
             (r.audio.shape[-1], signature_of(r.modes), signature_of(r.rest)) for r in recordings
@@ -73,12 +81,18 @@ class Engine:
     def synthesize(
         self, parameters: Sequence[Parameters], lengths: Sequence[int], seeds: Sequence[int]
     ) -> List[Stems]:
-        """What the parts contribute to sounds, (C, 1, N) each, on the CPU.
+        """Play sounds. Those that are alike in length and structure are played together.
 
         Args:
-            parameters: of each sound.
-            lengths: number of samples N of each.
-            seeds: of the noise. Every channel of a sound draws the same noise.
+            parameters: for each sound, the parameters of each part by name.
+            lengths: number of samples N of each sound.
+            seeds: seed of each sound's noise. All channels of a sound have the same noise.
+
+        Returns:
+            For each sound, what each part contributes by name, in float32 on the CPU.
+
+        Shape:
+            - each output: (C, 1, N)
         """
         made: List[Stems] = [{} for _ in parameters]
         keys = [
@@ -104,33 +118,33 @@ class Engine:
         return made
 
     def _together(self, values: Sequence[Any]) -> Any:
-        """Parameters of several sounds as one batch, on the device."""
+        """Put parameters of several sounds into one batch on the device."""
         return map_tensors(lambda *x: torch.cat(x).to(self.device), *values)
 
     def _autocast(self) -> torch.autocast:
-        """The precision that was asked for, as a context."""
+        """Make a context in which the model computes with the precision that was asked for."""
         kind, is_mixed = torch.device(self.device).type, self.precision == "bf16-mixed"
         return torch.autocast(kind, torch.bfloat16, enabled=is_mixed)
 
 
 def channels_of(parameters: Parameters) -> int:
-    """Number of channels that parameters describe."""
+    """Count the channels that parameters describe. It is 1 if they hold no tensor."""
     return next((len(x) for value in parameters.values() for x in tensors_of(value)), 1)
 
 
 def _take(rows: slice, x: Tensor) -> Tensor:
-    """Rows of a batch, in float32 on the CPU."""
+    """Copy rows of a batch to the CPU, in float32."""
     return x[rows].float().cpu()
 
 
 def _rows(group: Sequence[int], counts: Sequence[int]) -> Dict[int, slice]:
-    """Where in a batch the channels of each of its sounds are."""
+    """Find the rows of a batch that are the channels of each of its sounds."""
     ends = list(itertools.accumulate(counts))
     return {i: slice(end - count, end) for i, end, count in zip(group, ends, counts)}
 
 
 def _groups(keys: Sequence[Any], sizes: Sequence[int], limit: int) -> List[List[int]]:
-    """Indices of equal keys together, as long as their sizes do not exceed a limit together."""
+    """Group the indices of equal keys, so that no group of several exceeds a limit of size."""
     groups: List[List[int]] = []
     filled: Dict[Any, Tuple[List[int], int]] = {}
     for index, (key, size) in enumerate(zip(keys, sizes)):

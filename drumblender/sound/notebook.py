@@ -1,4 +1,4 @@
-"""What a notebook shows of a sound."""
+"""The pictures and players of sounds that a notebook shows."""
 
 import base64
 from functools import reduce
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def figure_of(sound: "Sound") -> "Figure":
-    """Waveforms and spectrograms of recording, sound and parts; of the first channel."""
+    """Draw waveforms and spectrograms of the recording, the sound and its parts.
+
+    Only the first channel is drawn.
+    """
     from drumblender.plotting import plot_parts
 
     stems = sound.stems()
@@ -29,7 +32,10 @@ def figure_of(sound: "Sound") -> "Figure":
 
 
 def html_of(sound: "Sound") -> str:
-    """A player and a picture, in HTML that needs no other file."""
+    """Make a player and a picture, in HTML that needs no other file.
+
+    A sound that exceeds full scale is made softer in the player.
+    """
     import soundfile
 
     audio, picture = BytesIO(), BytesIO()
@@ -46,5 +52,5 @@ def html_of(sound: "Sound") -> str:
 
 
 def _first_channel(x: np.ndarray) -> np.ndarray:
-    """Samples (N,) of (N,) or (N, C), contiguous as PyTorch needs them."""
+    """Return the first channel (N,) of samples (N,) or (N, C), contiguous as PyTorch needs it."""
     return np.ascontiguousarray(x if x.ndim == 1 else x[:, 0])

@@ -1,4 +1,4 @@
-"""Sounds played: what their parts contribute, from the onset of the recording to its end."""
+"""Playing of sounds, from parameters to what each part contributes at each moment."""
 
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
 
@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 
 def play(sounds: Sequence["Sound"]) -> List[Stems]:
-    """What the parts contribute to sounds of one model; what is alike is played together.
+    """Play sounds of one voice. Those that are alike are played together.
+
+    Returns:
+        For each sound, what each part contributes by name, at the sample rate of the sound's
+        timeline. Gains, brightness and silence in front are included.
 
     Shape:
-        - Output: (C, 1, N) each, at the model's rate
+        - each output: (C, 1, N)
     """
     made = sounds[0].engine.synthesize(
         [sound.parameters for sound in sounds],
@@ -40,17 +44,21 @@ def render(
     separate: bool = True,
     played: Optional[Sequence[Stems]] = None,
 ) -> List[Dict[str, np.ndarray]]:
-    """Stems of sounds of one model as arrays; what is alike is played together.
+    """Render sounds of one voice as arrays. Those that are alike are played together.
 
     Args:
-        sounds: to be played.
-        sample_rate: in Hz; that of each recording when None.
-        separate: whether parts are wanted. Otherwise their sum is all that there is, and it is
-            resampled once instead of part by part.
-        played: what :func:`play` gave of the sounds, if it was called before.
+        sounds: the sounds.
+        sample_rate: sample rate of the output, in Hz. None stands for that of each recording.
+        separate: whether to return each part. Otherwise the parts are mixed first, so that only
+            their sum is resampled.
+        played: what :func:`play` returned for these sounds, if it was called before.
+
+    Returns:
+        For each sound, the samples of each part by name, in float32. Without ``separate`` there is
+        only their sum, by the name "sum".
 
     Shape:
-        - Output: (N,) each, or (N, channels)
+        - each output: (N,), or (N, channels) if there are several channels
     """
     made = play(sounds) if played is None else played
     rendered = []
@@ -67,14 +75,18 @@ def render(
 
 
 def begun_and_ended(stems: Stems, time: Timeline) -> Stems:
-    """Let stems begin as the recording does, and end as softly.
+    """Let stems begin as the recording does, and let them end as softly.
 
-    All are multiplied by the same gain, so that they still add up. It does not depend on how loud a
-    part is to be.
+    All stems are multiplied by the same gain, so that they still add up to the sound. The gain does
+    not depend on the gains that the sound gives to its parts.
+
+    Args:
+        stems: what each part contributes, by name.
+        time: timeline of the sound. Stems are only cut at its end if it has no outline.
 
     Shape:
-        - stems: (C, 1, N) each
-        - Output: (C, 1, at most N) each, up to the end of the sound
+        - each stem: (C, 1, N)
+        - each output: (C, 1, at most N), up to the end of the sound
     """
     stems = {name: stem[..., : time.recorded] for name, stem in stems.items()}
     if time.outline is None:
