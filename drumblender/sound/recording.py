@@ -1,4 +1,4 @@
-"""Recordings, read and analyzed: what can be done without a model."""
+"""Recordings that are read and analyzed, which can be done without a model."""
 
 import math
 from dataclasses import dataclass, replace
@@ -29,27 +29,29 @@ _LOWEST_RATE = 4000
 
 
 class TooLong(DrumblenderError):
-    """A recording that is longer than a segment, where it may not be."""
+    """An error that says that a recording is longer than the one segment that is allowed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A recording, prepared for a model.
+    """A recording that is prepared for a model.
 
     Attributes:
-        audio: samples at the model's rate, from the first sound on, padded.
-        modes: what the analysis measured, of the audio and of silence that follows it.
+        audio: samples at the model's rate, without silence in front and padded at the end. If the
+            recording is taken as it is, they keep its rate and its beginning.
+        modes: modes that the analysis measured in the audio and in silence that follows it.
         timeline: when the recording happens.
-        samples: as recorded.
-        sample_rate: of the recording, in Hz.
-        name: what to call it.
-        silent: whether it is never louder than the threshold of
-            :func:`~drumblender.signal.trim_leading_silence`. One that is taken as it is, is silent
-            where all samples are zero.
-        begins: whether it is the beginning of what was recorded, not a segment of a longer one.
-        ends: whether it is the end of it.
-        rest: what a separating analysis leaves without the modes, of a recording that is taken as
-            it is.
+        samples: samples as they were recorded.
+        sample_rate: sample rate of the recording, in Hz.
+        name: name for messages and titles.
+        silent: whether the recording is never louder than the threshold of
+            :func:`~drumblender.signal.trim_leading_silence`. If it is taken as it is, whether all
+            its samples are zero.
+        begins: whether what was recorded begins here. It does not if this is a later segment of a
+            longer recording.
+        ends: whether what was recorded ends here.
+        rest: transient and noise that a separating analysis measured. None if the recording is not
+            taken as it is.
 
     Shape:
         - audio: (C, L)
@@ -71,7 +73,7 @@ class Recording:
 
     @property
     def outlined(self) -> Timeline:
-        """When it happens, and how it begins and ends."""
+        """The timeline with an outline, which says how the recording begins and ends."""
         # Of the samples as recorded, because a resampler rings before a step.
         recorded = torch.from_numpy(self.samples.T.copy())
         outline = Outline.of(recorded, self.sample_rate, self.begins, self.ends)
@@ -88,23 +90,26 @@ def prepare(
     whole: bool = True,
     as_it_is: bool = False,
 ) -> Recording:
-    """Read and analyze a recording: what can be done in another process than the model's.
+    """Read and analyze a recording. This needs no model, so that other processes can do it.
 
     Args:
-        source: an audio file, or samples (N,) or (N, channels).
-        settings: of the analysis.
-        sample_rate: of samples, in Hz.
-        stereo: keep all channels.
-        name: what to call it; a file has its own.
-        whole: take a file of any length. Otherwise it is one segment at most
+        source: an audio file, or samples.
+        settings: settings of the analysis.
+        sample_rate: sample rate of samples, in Hz. A file says its own.
+        stereo: whether to keep all channels, up to eight, instead of the first one.
+        name: name for messages and titles. By default it is the name of the file.
+        whole: whether to take a file of any length. Otherwise it may be one segment long at most
             (:mod:`drumblender.files.segments`).
-        as_it_is: keep sample rate, channels and silence in front, for a model of measured parts
-            (:attr:`~drumblender.tasks.Blender.is_measured`).
+        as_it_is: whether to keep sample rate, channels and silence in front, for a model whose
+            parts are measured (:attr:`~drumblender.tasks.Blender.is_measured`).
+
+    Shape:
+        - source: (N,) or (N, channels)
 
     Raises:
-        UsageError: when samples come without their rate.
-        TooLong: when a file is longer than it may be.
-        DrumblenderError: when it cannot be read, or is no recording.
+        UsageError: if samples are given without their sample rate.
+        TooLong: if a file is longer than one segment, and ``whole`` is false.
+        DrumblenderError: if the source cannot be read, or is no recording.
     """
     if isinstance(source, (str, Path)):
         name = name or Path(source).name
@@ -196,5 +201,5 @@ def _onset(audio: Tensor) -> float:
 
 @lru_cache(maxsize=2)
 def _analysis(settings: AnalysisSettings) -> CQTModalAnalysis:
-    """The analysis, which keeps what it computes for a length of sounds."""
+    """Return an analysis, which is kept because it keeps filters for each length of sounds."""
     return CQTModalAnalysis(settings)

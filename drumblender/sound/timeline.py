@@ -1,4 +1,4 @@
-"""When a sound happens, in samples of its model, and how it begins and ends."""
+"""Timelines, which say when a sound happens and how it begins and ends."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -19,17 +19,20 @@ _BEFORE_S = 0.0015
 
 @dataclass(frozen=True)
 class Timeline:
-    """Silence, then the samples that parameters describe, of which some are heard.
+    """When a sound happens.
+
+    A sound begins with silence. Then the samples follow that its parameters describe, which are
+    called described samples. Those of them that lie within the length of the sound are heard.
 
     Attributes:
-        sample_rate: of the parameters, in Hz.
+        sample_rate: sample rate of the parameters, in Hz.
         lead: number of samples of silence in front. If it is negative, as many described samples
-            come before the beginning.
-        described: number of samples that the parameters describe, after the silence.
-        seconds: length of the whole.
-        onsets: the described samples at which strokes begin, in their order.
-        outline: how loud the recording is, in described samples. Without it a sound begins and ends
-            as it comes.
+            come before the beginning of the sound and are not heard.
+        described: number of samples that the parameters describe.
+        seconds: length of the sound, with the silence in front.
+        onsets: described samples at which strokes begin, in their order.
+        outline: how loud the recording is at each described sample. If it is None, a sound begins
+            and ends as its parts do.
 
     >>> time = Timeline(48_000, lead=100, described=4_096, seconds=0.05)
     >>> time.total, time.recorded, time.played
@@ -50,26 +53,33 @@ class Timeline:
 
     @property
     def total(self) -> int:
-        """Number of samples of the whole."""
+        """Number of samples of the sound, with the silence in front."""
         return max(1, math.ceil(self.seconds * self.sample_rate - 1e-6))
 
     @property
     def recorded(self) -> int:
-        """Number of described samples that come before the end."""
+        """Number of described samples that come before the end of the sound."""
         length = math.ceil(self.seconds * self.sample_rate) - self.lead
         return min(self.described, max(1, length))
 
     @property
     def played(self) -> int:
-        """Number of described samples that are made: those before the end, up to a multiple."""
+        """Number of described samples that are played, which is a multiple of ``UNIT``.
+
+        All samples before the end are among them. There are never more than are described.
+        """
         return min(self.described, UNIT * math.ceil(self.recorded / UNIT))
 
     def stretch_map(self, moment: float, factor: float) -> TimeMap:
-        """Map samples of a stretched sound to those of the sound.
+        """Return a map from described samples of a stretched sound to those of this sound.
 
-        In a sound of several strokes, each is stretched from as long after its onset as the given
-        moment comes after its own, and is over where the next one begins. So strokes stay where
-        they are.
+        In a sound of several strokes, the map stretches each stroke by itself. It begins as long
+        after the onset of each stroke as ``moment`` comes after the onset of its own. A stroke ends
+        where the next one begins, so that all strokes stay where they are.
+
+        Args:
+            moment: the described sample after which the sound is stretched.
+            factor: 2 makes everything after the moment twice as long.
 
         >>> loop = Timeline(48_000, 0, 1_000, 0.02, onsets=(0.0, 500.0))
         >>> time = torch.tensor([100.0, 300.0, 400.0, 600.0, 700.0])
@@ -84,6 +94,7 @@ class Timeline:
         begins = torch.minimum(onsets + after, ends)
 
         def source(time: Tensor) -> Tensor:
+            """Return samples of this sound, or infinity where a stroke has no samples."""
             stroke = torch.searchsorted(ends.to(time.device), time.contiguous(), right=True)
             begin, end = begins.to(time.device)[stroke], ends.to(time.device)[stroke]
             moved = torch.where(time <= begin, time, begin + (time - begin) / factor)
@@ -93,11 +104,11 @@ class Timeline:
         return source
 
     def _after_onset(self, moment: float) -> float:
-        """How many samples a moment comes after the onset of its stroke."""
+        """Count the samples from the onset of a stroke to a moment of it."""
         return max(0.0, moment - max((o for o in self.onsets if o <= moment), default=moment))
 
     def at_rate(self, sample_rate: int) -> "Timeline":
-        """The same time in samples of another rate, in Hz."""
+        """Give the same timeline in samples of another rate, in Hz."""
         ratio = sample_rate / self.sample_rate
         if ratio == 1:
             return self
@@ -111,7 +122,7 @@ class Timeline:
         )
 
     def delayed(self, num_samples: int) -> "Timeline":
-        """Put silence in front of what is described, and leave everything where it is heard."""
+        """Describe a number of silent samples more in front. The sound stays the same."""
         return replace(
             self,
             lead=self.lead - num_samples,
@@ -121,7 +132,12 @@ class Timeline:
         )
 
     def stretched(self, moment: float, factor: float) -> "Timeline":
-        """Last longer by a factor after a moment, as :meth:`stretch_map` says."""
+        """Stretch the timeline after a moment, as :meth:`stretch_map` does.
+
+        Args:
+            moment: the described sample after which the sound is stretched.
+            factor: 2 makes everything after the moment twice as long.
+        """
         time_map = self.stretch_map(moment, factor)
         moment = self.onsets[-1] + self._after_onset(moment) if len(self.onsets) > 1 else moment
         begin = (self.lead + moment) / self.sample_rate
@@ -136,7 +152,10 @@ class Timeline:
         )
 
     def extended(self, other: "Timeline") -> "Timeline":
-        """Describe as many samples as another timeline, and last as long, if that is more."""
+        """Describe as many samples as another timeline and last as long, where that is more.
+
+        A sound that ends within a longer one ends silently.
+        """
         outline = self.outline
         if outline is not None and self.seconds < other.seconds:
             outline = outline.outlasted()
@@ -148,7 +167,7 @@ class Timeline:
         )
 
     def beside(self, other: "Timeline") -> "Timeline":
-        """The same with the louder outline of two, as for a sound with parts of both."""
+        """Take the louder outline of two at each moment, for a sound that has parts of both."""
         if self.outline is None or other.outline is None:
             return self
         return replace(self, outline=self.outline.loudest(other.outline))
@@ -157,9 +176,9 @@ class Timeline:
         """Begin between the beginnings of two sounds that describe as many samples.
 
         Args:
-            other: that of the sound at amount 1.
+            other: timeline of the sound at amount 1.
             amount: from 0 to 1.
-            together: whether their described onsets are at one sample.
+            together: whether both sounds have their onset at the same described sample.
         """
         outline = self.outline
         if outline is not None and other.outline is not None:
