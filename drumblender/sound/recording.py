@@ -24,6 +24,9 @@ from drumblender.sound.timeline import UNIT, Timeline
 PathLike = Union[str, Path]
 # What a 16-bit file cannot hold; sounds end there, and what follows is not computed.
 _INAUDIBLE = 2.0**-16
+# What is below this level counts as silence in front, in dB; in a quiet recording, what is so far
+# below its peak.
+_SILENCE, _BEGUN = -60.0, -40.0
 # The separating analysis needs bands of 1500 Hz.
 _LOWEST_RATE = 4000
 
@@ -144,6 +147,10 @@ def prepare(
     audio = resample(torch.from_numpy(samples.T.copy()), sample_rate, settings.sample_rate)
     # As in training: from the first sound on.
     sounding = max(trim_leading_silence(x).shape[-1] for x in audio)
+    peak = 20 * math.log10(max(float(audio.abs().max()), 1e-9))
+    if sounding and peak + _BEGUN < _SILENCE:
+        # What datasets cut as silence would be the beginning of a quiet attack.
+        sounding = max(trim_leading_silence(x, peak + _BEGUN).shape[-1] for x in audio)
     lead = audio.shape[-1] - sounding if sounding else 0
     audio = audio[:, lead:]
     heard = torch.nonzero(audio.abs().amax(0) > _INAUDIBLE)

@@ -139,6 +139,15 @@ def test_a_recording_of_another_rate_begins_without_the_ringing_of_a_resampler(r
     assert onset(made, 0.5) == pytest.approx(rate // 100, abs=NEAR * rate)
 
 
+@pytest.mark.parametrize("level", [0.3, 0.02, 0.002])
+def test_a_quiet_recording_begins_as_a_loud_one_does(level, sines):
+    # The onset lies in the last quarter of a frame in which silence is looked for.
+    recorded = np.concatenate([np.zeros(200), tone(700, level=level)])
+    made = sines.decompose(recorded, RATE).render()
+    assert abs(onset(made, level) - onset(recorded, level)) <= 12
+    assert not sines.decompose(1e-4 * recorded / level, RATE).render().any()
+
+
 @pytest.mark.parametrize("silence", [0, 37, 1000, 5003])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_noise_of_a_model_does_not_begin_before_the_recording(silence, seed, hissing):
