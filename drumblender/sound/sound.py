@@ -1,4 +1,4 @@
-"""A sound taken apart: a value that edits turn into other values."""
+"""Sounds that are taken apart. They are values that edits turn into other values."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -37,23 +37,25 @@ PathLike = Union[str, Path]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sound:
-    """A sound taken apart. It never changes; ``with_...`` gives another one.
+    """A sound that is taken apart. It never changes, and its methods ``with_...`` return another.
 
     The methods of the controls (``with_pitch``, ``with_decay``, ``with_brightness``,
     ``with_attack``, ``with_variation``) are made from the table in
     :mod:`drumblender.sound.controls`.
 
     Attributes:
-        engine: the model that took it apart and puts it together.
-        parameters: what the model makes each part of, by name. The first axis of tensors is the
-            channel.
-        timeline: when it happens.
-        sample_rate: of the recording, in Hz.
-        seed: of the noise.
-        gains: linear, of each part by name.
-        brightness: in dB per octave.
-        name: what to call it.
-        recording: the samples (N, C) that it was made of, or None.
+        engine: engine of the model that took the sound apart. It also plays the sound.
+        parameters: parameters of each part by name. The first axis of each tensor is the channel.
+        timeline: when the sound happens.
+        sample_rate: sample rate of the recording, in Hz.
+        seed: seed of the noise.
+        gains: linear gain of each part by name.
+        brightness: tilt of the spectrum about 1 kHz, in dB per octave.
+        name: name for messages and titles.
+        recording: samples that the sound was made from. None if there are none, as for a blend.
+
+    Shape:
+        - recording: (N, C)
     """
 
     engine: Engine
@@ -69,7 +71,7 @@ class Sound:
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Callable[..., "Sound"]:
-            """The methods of the controls, for type checkers."""
+            """Tell type checkers of the methods of the controls."""
 
     def __repr__(self) -> str:
         channels = f", {self.channels} channels" if self.channels > 1 else ""
@@ -81,43 +83,46 @@ class Sound:
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Length of the sound, in seconds."""
         return self.timeline.seconds
 
     @property
     def channels(self) -> int:
-        """How many channels it has."""
+        """Number of channels."""
         return channels_of(self.parameters)
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing of it is to be heard."""
+        """Whether the gains of all parts are zero."""
         return not any(self.gains.values())
 
     @cached_property
     def parts(self) -> Stems:
-        """What each part contributes, (C, 1, N) at the model's rate; the sum is the sound."""
+        """What each part contributes by name, (C, 1, N). The sum is the sound.
+
+        The sample rate is that of ``timeline``.
+        """
         return play([self])[0]
 
     def stems(self, sample_rate: Optional[int] = None) -> Dict[str, np.ndarray]:
-        """What each part contributes, by name; together they are :meth:`render`.
+        """Return what each part contributes, by name. The sum is what :meth:`render` returns.
 
         Args:
-            sample_rate: in Hz; the recording's when None.
+            sample_rate: sample rate of the output, in Hz. None stands for that of the recording.
 
         Shape:
-            - Output: (N,) each, or (N, channels)
+            - each output: (N,), or (N, channels) if there are several channels
         """
         return render([self], sample_rate, played=[self.parts])[0]
 
     def render(self, sample_rate: Optional[int] = None) -> np.ndarray:
-        """Put the sound together.
+        """Put the sound together, and return its samples in float32.
 
         Args:
-            sample_rate: in Hz; the recording's when None.
+            sample_rate: sample rate of the output, in Hz. None stands for that of the recording.
 
         Shape:
-            - Output: (N,), or (N, channels) of more than one channel; float32
+            - Output: (N,), or (N, channels) if there are several channels
         """
         first, *others = self.stems(sample_rate).values()
         total = first.copy()
@@ -126,7 +131,18 @@ class Sound:
         return total
 
     def write(self, path: PathLike, sample_rate: Optional[int] = None, bits: int = 24) -> None:
-        """Write the sound to a WAV, FLAC or OGG file; what exceeds full scale is an error."""
+        """Write the sound to a file.
+
+        Args:
+            path: file to write. Its suffix decides between WAV, FLAC and OGG.
+            sample_rate: sample rate of the file, in Hz. None stands for that of the recording.
+            bits: 16, 24, or 32 for floats, which only WAV has. OGG is Vorbis, whatever this says.
+
+        Raises:
+            UsageError: if the name has no known format, or if its format has no such samples.
+            DrumblenderError: if the sound exceeds full scale and ``bits`` is not 32, if it is not
+                finite, or if the file cannot be written.
+        """
         rate = self.sample_rate if sample_rate is None else sample_rate
         samples = self.render(rate)
         check_samples(path, samples)
@@ -139,11 +155,16 @@ class Sound:
         write_samples(path, samples, rate, bits)
 
     def with_gain(self, gain: float = 0.0, **parts: float) -> "Sound":
-        """Louder or softer.
+        """Make the sound or its parts louder or softer.
+
+        ``with_gain(-3, noise=-6)`` makes the noise softer by 9 dB, and all else by 3 dB.
 
         Args:
-            gain: of the whole, in dB; -inf mutes.
-            parts: of parts by name, in dB and on top: ``with_gain(-3, noise=-6)``.
+            gain: gain of the whole sound, in dB. A gain of -inf mutes it.
+            parts: further gains of parts by name, in dB.
+
+        Raises:
+            UsageError: if the model does not make one of the parts.
         """
         for name, decibels in parts.items():
             if decibels != 0 or name not in KNOWN_PARTS:
@@ -155,11 +176,20 @@ class Sound:
         return replace(self, gains=gains)
 
     def with_seed(self, seed: int) -> "Sound":
-        """The same with other noise."""
+        """Give the sound the noise of another seed."""
         return replace(self, seed=seed)
 
     def with_part(self, name: str, other: "Sound") -> "Sound":
-        """A part of another sound in the place of this one's; as long as the longer of the two."""
+        """Take a part from another sound. The result is as long as the longer one of the two.
+
+        Args:
+            name: name of the part.
+            other: a sound of the same voice.
+
+        Raises:
+            UsageError: if the model makes no such part, or if the sounds were made by two voices.
+            DrumblenderError: if one sound has neither one channel nor as many as the other one.
+        """
         self.need(name)
         one, other = aligned(self, other)
         return replace(
@@ -170,15 +200,15 @@ class Sound:
         )
 
     def with_modal(self, other: "Sound") -> "Sound":
-        """The sinusoids of another sound in the place of these."""
+        """Take the sinusoids from another sound, as :meth:`with_part` does."""
         return self.with_part("modal", other)
 
     def with_noise(self, other: "Sound") -> "Sound":
-        """The noise of another sound in the place of this one."""
+        """Take the noise from another sound, as :meth:`with_part` does."""
         return self.with_part("noise", other)
 
     def with_transient(self, other: "Sound") -> "Sound":
-        """The transient of another sound in the place of this one."""
+        """Take the transient from another sound, as :meth:`with_part` does."""
         return self.with_part("transient", other)
 
     def transposed(self, ratio: float, also: Sequence[str] = ()) -> "Sound":
@@ -186,7 +216,7 @@ class Sound:
 
         Args:
             ratio: 2 is an octave.
-            also: names of parts that move, too, beside those that always follow the pitch.
+            also: names of parts that move as well, although they do not follow the pitch.
         """
         return self._edited(
             lambda part, value: (
@@ -197,7 +227,11 @@ class Sound:
         )
 
     def stretched(self, factor: float) -> "Sound":
-        """Let what follows the loudest moment last longer by a factor."""
+        """Stretch what follows the loudest moment.
+
+        Args:
+            factor: 2 makes everything after that moment twice as long.
+        """
         if factor == 1:
             return self
         moment = self._loudest_moment()
@@ -209,7 +243,7 @@ class Sound:
         )
 
     def at_rate(self, sample_rate: int) -> "Sound":
-        """The same sound, described at another sample rate."""
+        """Describe the same sound at another sample rate, in Hz."""
         old = self.timeline.sample_rate
         if old == sample_rate:
             return self
@@ -217,19 +251,28 @@ class Sound:
         return replace(edited, timeline=self.timeline.at_rate(sample_rate))
 
     def delayed(self, num_samples: int) -> "Sound":
-        """The same sound, described with silence in front that is not heard."""
+        """Describe a number of silent samples more in front, which are not heard."""
         if not num_samples:
             return self
         edited = self._edited(lambda part, value: part.delay(value, num_samples))
         return replace(edited, timeline=self.timeline.delayed(num_samples))
 
     def varied(self, amount: float, seed: int) -> "Sound":
-        """Let every part draw small deviations."""
+        """Let every part draw small deviations, as between two hits of one drum.
+
+        Args:
+            amount: 1 is usual, and 0 changes nothing.
+            seed: seed of the deviations.
+        """
         generator = torch.Generator().manual_seed(seed)
         return self._edited(lambda part, value: part.vary(value, amount, generator))
 
     def need(self, part: str) -> None:
-        """Raise a UsageError where the model does not make a part."""
+        """Check that the model makes a part of this name.
+
+        Raises:
+            UsageError: if it does not.
+        """
         if part not in self.gains:
             raise UsageError(
                 f"This model makes no {part} part, only {' and '.join(self.gains)}; "
@@ -243,7 +286,10 @@ class Sound:
         return replace(self, parameters=edited)
 
     def _loudest_moment(self) -> float:
-        """The described sample at which the first part that knows its energy is loudest."""
+        """Find the described sample at which the sound is loudest.
+
+        The first part that knows its energy decides it.
+        """
         for name, part in self.engine.parts.items():
             moment = part.peak(self.parameters[name])
             if moment is not None:
@@ -251,13 +297,17 @@ class Sound:
         return 0.0
 
     def figure(self) -> "Figure":
-        """Waveforms and spectrograms of recording, sound and parts, as a matplotlib figure."""
+        """Draw waveforms and spectrograms of the recording, the sound and its parts.
+
+        Returns:
+            A figure of matplotlib, which shows the first channel.
+        """
         from drumblender.sound.notebook import figure_of
 
         return figure_of(self)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: a player and a picture."""
+        """Make the player and the picture that a notebook shows."""
         from drumblender.sound.notebook import html_of
 
         return html_of(self)
@@ -269,13 +319,14 @@ for _control in CONTROLS:
 
 
 def aligned(a: Sound, b: Sound) -> Tuple[Sound, Sound]:
-    """Two sounds with as many samples, frames and channels as the larger one has.
+    """Give two sounds the same number of samples, frames and channels.
 
-    Sounds that are measured get the higher sample rate of the two, and begin together.
+    Each number is the larger one of the two. Sounds whose parts are measured also get the higher
+    sample rate of the two, and their onsets are put at the same described sample.
 
     Raises:
-        UsageError: when they are of two models.
-        DrumblenderError: when their channels do not go together.
+        UsageError: if the sounds were made by two voices.
+        DrumblenderError: if one sound has neither one channel nor as many as the other one.
     """
     if a.engine is not b.engine:
         raise UsageError("These sounds are of two models; decompose both with the same one.")
@@ -293,6 +344,7 @@ def aligned(a: Sound, b: Sound) -> Tuple[Sound, Sound]:
         a, b = (x.delayed(round(onset - x.timeline.onset)) for x in (a, b))
 
     def widen(x: torch.Tensor) -> torch.Tensor:
+        """Repeat a single channel."""
         return x.expand(channels, *x.shape[1:])
 
     one, other = {}, {}

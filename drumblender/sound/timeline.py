@@ -64,9 +64,10 @@ class Timeline:
 
     @property
     def played(self) -> int:
-        """Number of described samples that are played, which is a multiple of ``UNIT``.
+        """Number of described samples that are played.
 
-        All samples before the end are among them. There are never more than are described.
+        This is the number of those before the end, rounded up to a multiple of ``UNIT``. It is
+        never more than are described.
         """
         return min(self.described, UNIT * math.ceil(self.recorded / UNIT))
 

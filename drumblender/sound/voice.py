@@ -1,4 +1,4 @@
-"""A model, as who makes sounds holds it."""
+"""Voices, which are models that are ready to take recordings apart."""
 
 import secrets
 from pathlib import Path
@@ -27,23 +27,24 @@ def load(
 ) -> "Voice":
     """Load a model to take sounds apart with.
 
-    ``load()`` gives the voice that needs no training. Its parts are measured. It takes recordings
-    as they are, of any sample rate and with all channels, and a sound that is not changed is the
-    recording itself.
+    ``load()`` gives the voice that needs no training, because its parts are measured. It takes
+    recordings as they are, at any sample rate and with all channels. A sound that is not changed is
+    then the recording itself.
 
     Args:
-        config: configuration file, or the checkpoint when it is the only one.
-        checkpoint: of the model; one that carries its configuration suffices alone.
-        device: "auto" for a GPU if there is one.
-        precision: "32-true" or, as in training, "bf16-mixed": the networks' convolutions in 16
-            bits, faster where the device computes with them.
-        force: whether a model that was trained on one recording takes others, too, although it
-            gives them the noise and the attack of that one.
+        config: configuration file, or the checkpoint if it is the only argument.
+        checkpoint: checkpoint of the model. If it carries its configuration, it suffices alone.
+        device: name of the device, such as "cpu" or "cuda". "auto" stands for a GPU if there is
+            one, and for the CPU otherwise.
+        precision: "32-true", or "bf16-mixed" for convolutions in 16 bits as in training. The latter
+            is faster on devices that compute with 16 bits.
+        force: whether a model that was trained on one recording takes other recordings as well,
+            although it gives them the noise and the attack of that one.
 
     Raises:
-        UsageError: when the configuration is missing or broken, or there is no such device or
+        UsageError: if the configuration is missing or broken, or if there is no such device or
             precision.
-        DrumblenderError: when the checkpoint is missing, broken or does not fit.
+        DrumblenderError: if the checkpoint is missing, is broken or does not fit.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -55,19 +56,24 @@ def load(
 
 
 class Voice:
-    """A model: recordings in, sounds out that can be changed.
+    """A model that turns recordings into sounds that can be changed.
 
     Args:
-        model: from :func:`~drumblender.tasks.checkpoint.load_model`.
-        device: where the model is.
-        precision: see :func:`load`.
-        force: as well.
+        model: model from :func:`~drumblender.tasks.checkpoint.load_model`.
+        device: name of the device that the model is on.
+        precision: as in :func:`load`.
+        force: as in :func:`load`.
 
     Attributes:
-        sample_rate: of the model, in Hz. None where each sound has the rate of its recording.
-        parts: names of the parts that it makes.
-        settings: of the analysis.
-        is_repeatable: whether a seed decides all of a sound.
+        engine: engine that runs the model.
+        sample_rate: sample rate of the model, in Hz. It is None if parts are measured, because they
+            have the sample rate of each recording.
+        parts: names of the parts that the model makes.
+        settings: settings of the analysis.
+        is_repeatable: whether the same seed always gives the same sound.
+
+    Raises:
+        UsageError: if there is no such precision.
     """
 
     def __init__(
@@ -98,7 +104,10 @@ class Voice:
         name: Optional[str] = None,
         whole: bool = True,
     ) -> Recording:
-        """Read and analyze a recording as :func:`~drumblender.sound.recording.prepare` does."""
+        """Read and analyze a recording with the settings of this voice.
+
+        Arguments and errors are those of :func:`~drumblender.sound.recording.prepare`.
+        """
         as_it_is = self.engine.is_measured
         return prepare(source, self.settings, sample_rate, stereo, name, whole, as_it_is)
 
@@ -114,18 +123,22 @@ class Voice:
 
         Args:
             source: an audio file, or samples.
-            sample_rate: of samples, in Hz; a file says its own.
-            seed: of the noise; another one each time when None.
-            stereo: keep all channels (up to eight), each taken apart by itself, with the same
-                noise in all; otherwise the first one counts. The voice that needs no training keeps
-                them anyway, and takes them apart together.
-            whole: take a file of any length; see :func:`~drumblender.sound.recording.prepare`.
+            sample_rate: sample rate of samples, in Hz. A file says its own.
+            seed: seed of the noise. None stands for another one each time.
+            stereo: whether to keep all channels, up to eight, instead of the first one. Each is
+                taken apart by itself, and all have the same noise. A voice whose parts are measured
+                always keeps all channels, and takes them apart together.
+            whole: whether to take a file of any length, as in
+                :func:`~drumblender.sound.recording.prepare`.
 
         Shape:
             - source: (N,) or (N, channels)
 
         Raises:
-            UsageError: if the model was trained on one recording, and this is another.
+            UsageError: if samples are given without their sample rate, or if the model was trained
+                on one recording and this is another one.
+            TooLong: if a file is longer than one segment, and ``whole`` is false.
+            DrumblenderError: if the source cannot be read, or is no recording.
         """
         recording = self.prepare(source, sample_rate, stereo, whole=whole)
         return self.decompose_prepared([recording], [seed])[0]
@@ -133,10 +146,14 @@ class Voice:
     def decompose_prepared(
         self, recordings: Sequence[Recording], seeds: Sequence[Optional[int]]
     ) -> List[Sound]:
-        """Take recordings apart together; what is of one length goes through the model at once.
+        """Take recordings apart. Those of one length go through the model together.
+
+        Args:
+            recordings: recordings from :meth:`prepare`.
+            seeds: seed of each sound's noise. None stands for another one each time.
 
         Raises:
-            UsageError: if the model was trained on one recording, and one of these is another.
+            UsageError: if the model was trained on one recording, and one of these is another one.
         """
         for recording in recordings:
             self._refuse_other(recording)
