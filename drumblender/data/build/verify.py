@@ -106,7 +106,8 @@ def _check(
             for name in names
             if name in journal and file_stamp(data_dir / name) != journal[name].stamp
         ]
-    audio, feature, rest, *_ = [*(journal.get(name) for name in names), None, None]
+    made = [*(journal.get(name) for name in names), None, None]
+    audio, feature, rest = made[:3]
     if not problems and audio and feature and feature.of != audio.stamp:
         problems.append(f"{data_dir / names[1]} was measured on another sound than {names[0]}.")
     elif not problems and feature and rest and rest.of != joint_stamp(feature.of, feature.stamp):
