@@ -1,7 +1,7 @@
-"""From audio files to audio files: what ``drumblender-synth`` does.
+"""The work of ``drumblender-synth``, from audio files to audio files.
 
-A request says what shall happen to every recording; a job is a recording and where it goes; a
-report is what became of it.
+A request says what shall happen to every recording. A job says where one recording goes. A report
+says what became of a job.
 """
 
 from drumblender.jobs.plan import plan

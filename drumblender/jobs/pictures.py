@@ -1,4 +1,4 @@
-"""Pictures of what is written."""
+"""Pictures of the sounds that are written."""
 
 import numpy as np
 import torch
@@ -11,7 +11,12 @@ SHOWN_S = 60.0
 
 
 def draw(take: Take, full_scale: float) -> None:
-    """Write a picture of a take beside it, or of its beginning if it is long."""
+    """Write a picture of a take as a PNG file beside its sound. It shows the first 60 s at most.
+
+    Args:
+        take: the take.
+        full_scale: value that became 1 in the files.
+    """
     from drumblender.plotting import plot_parts, save_figure
 
     path, rate = take.destination, take.sample_rate

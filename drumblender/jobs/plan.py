@@ -1,4 +1,4 @@
-"""Says which recording goes where, before anything is done."""
+"""The plan of which recording goes where, which is made before anything is done."""
 
 import os
 from pathlib import Path
@@ -18,23 +18,25 @@ PathLike = Union[str, Path]
 def plan(
     inputs: Sequence[PathLike], output: PathLike, request: Request, suffix: str = "wav"
 ) -> Tuple[List[Job], List[str]]:
-    """Say what goes where.
+    """Decide which recording goes where, and make the folder that is needed.
 
-    One file goes to a file. Several, and those of folders, go to a folder, with their sub-folders,
-    under their own names.
+    One file goes to a file, unless ``output`` is a folder. Several files and the files of folders
+    go to a folder. They keep their names and their sub-folders. If two of them would get the same
+    name, one of them gets a number.
 
     Args:
-        inputs: files and folders.
-        output: a file, or a folder.
-        request: what shall happen, of which the folder of stems and other recordings count.
-        suffix: of files in a folder.
+        inputs: audio files and folders.
+        output: a file or a folder.
+        request: what shall happen to the recordings.
+        suffix: suffix of files in a folder, without a dot.
 
     Returns:
-        Jobs, and what to say about them.
+        Jobs, and lines that tell the user what is left out or gets another name.
 
     Raises:
-        UsageError: when something would be overwritten that is to be read.
-        DrumblenderError: when there is nothing to do.
+        UsageError: if a recording or the stem of another sound would be overwritten, if a file to
+            write has no known format, or if the output names a file where a folder is needed.
+        DrumblenderError: if a folder holds no audio files, or if the output cannot be written to.
     """
     sources, target, stems = [Path(x) for x in inputs], Path(output), request.stems
     others = [path for _, path in request.parts]
@@ -90,7 +92,16 @@ def plan(
 
 
 def check_overwriting(jobs: Sequence[Job], sources: Sequence[Path], variations: int = 0) -> None:
-    """Raise where a recording, or the stems of another sound, would be overwritten."""
+    """Check that neither a recording nor the stem of another sound would be overwritten.
+
+    Args:
+        jobs: jobs to be done.
+        sources: all files that are read.
+        variations: number of variations of each recording. 0 stands for the sound itself.
+
+    Raises:
+        UsageError: if one would be.
+    """
     read = {path.resolve() for path in sources}
     for job in jobs:
         products = [(job.destination, job.stems)]
@@ -115,5 +126,9 @@ def check_overwriting(jobs: Sequence[Job], sources: Sequence[Path], variations: 
 
 
 def numbered(path: Path, stems: Optional[Path], name: str) -> Tuple[Path, Optional[Path]]:
-    """Where one of several sounds of one job goes, and its stems."""
+    """Add a name to a file and to the folder of its stems, for one of several sounds of a job.
+
+    >>> numbered(Path("kick.wav"), None, "02")[0].name
+    'kick_02.wav'
+    """
     return path.with_name(f"{path.stem}_{name}{path.suffix}"), stems and stems / name

@@ -1,4 +1,4 @@
-"""What shall happen to recordings, as values: a request, its jobs, and reports of them."""
+"""Requests, jobs and reports, the values that say what shall happen and what did."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,26 +11,27 @@ from drumblender.sound.changes import Changes
 
 @dataclass(frozen=True)
 class Request:
-    """What shall happen, the same for all recordings.
+    """What shall happen to all recordings.
 
     Attributes:
-        config: configuration file, or the checkpoint when it is the only one. None for the voice
-            that needs no training.
-        checkpoint: or None.
-        device: as of :func:`~drumblender.sound.voice.load`.
-        precision: as well.
-        force: let a model that was trained on one recording take others.
-        seed: of everything random; other noise each time when None.
-        changes: of each sound.
-        parts: (name, file) of parts to take from other recordings.
-        variations: how many to write of each; 0 for the sound itself.
-        stereo: keep channels.
-        sample_rate: of what is written; the recording's when None.
-        bits: 16, 24 or 32.
-        normalize: "no", "all" for one gain that brings the loudest sound to full scale, or "each".
-        stems: folder for the parts, or None.
-        plot: write a picture beside each sound.
-        scratch: folder for what is not written yet.
+        config: configuration file, or the checkpoint if there is no configuration file. None for
+            the voice that needs no training.
+        checkpoint: checkpoint of the model. None if ``config`` suffices.
+        device: as in :func:`~drumblender.sound.voice.load`.
+        precision: as in :func:`~drumblender.sound.voice.load`.
+        force: as in :func:`~drumblender.sound.voice.load`.
+        seed: seed of all that is drawn by chance. None stands for another one each time.
+        changes: changes that are made to each sound.
+        parts: pairs of the name of a part and the recording to take it from.
+        variations: number of variations to write of each recording. 0 stands for the sound itself.
+        stereo: whether to keep all channels, instead of the first one.
+        sample_rate: sample rate of what is written, in Hz. None stands for that of each recording.
+        bits: 16 or 24 bits per sample, or 32 for floats.
+        normalize: "no", "all" to bring the loudest sound to full scale and all others by the same
+            gain, or "each" to bring each sound to full scale.
+        stems: folder for files of the parts. None if none shall be written.
+        plot: whether to write a picture beside each sound.
+        scratch: folder for temporary files.
     """
 
     config: Optional[Path] = None
@@ -53,12 +54,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Job:
-    """A recording and where it goes.
+    """A recording, and where it goes.
 
     Attributes:
-        source: the recording.
-        destination: the file to write; variations are numbered.
-        stems: folder of its stems, or None.
+        source: file of the recording.
+        destination: file to write. Variations add numbers to its name.
+        stems: folder for files of the parts. None if none shall be written.
     """
 
     source: Path
@@ -68,7 +69,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a job: sounds to write and what to say, or why it failed."""
+    """What became of a job.
+
+    Attributes:
+        job: the job.
+        takes: sounds to be written.
+        notes: lines that tell the user something about them.
+        error: a sentence that says why the job failed. None if it did not.
+    """
 
     job: Job
     takes: Tuple[Take, ...] = ()
@@ -76,13 +84,16 @@ class Report:
     error: Optional[str] = None
 
     def failed(self, error: Exception) -> "Report":
-        """The same with an error; whatever is wrong with one recording, the others go on."""
+        """Return this report with a sentence that says why the job failed.
+
+        Any exception becomes a sentence, so that other recordings can go on.
+        """
         trace(error)
         return replace(self, error=_reason(self.job.source, error))
 
 
 def _reason(source: Path, error: Exception) -> str:
-    """One line that says why a recording failed."""
+    """Say in one line why a recording failed."""
     if isinstance(error, DrumblenderError):
         return str(error)
     text = " ".join(str(error).split())
