@@ -1,9 +1,9 @@
-"""Does jobs: from audio files to audio files, in one process or in many.
+"""The running of jobs, from audio files to audio files, in one process or in many.
 
-Sounds are rendered first and written when all are there, because one gain holds for all of them
-(:mod:`drumblender.files.takes`). Reading and analysis (:func:`~drumblender.sound.prepare`) need no
-model, so that other processes can do them while a GPU works. Without a GPU every process has a
-model of its own and does all by itself: there, batches are no faster than one sound at a time.
+Sounds are rendered first. They are written when all of them are there, because one gain may hold
+for all (:mod:`drumblender.files.takes`). Reading and analysis (:func:`~drumblender.sound.prepare`)
+need no model, so that other processes can do them while a GPU works. Without a GPU, every process
+has its own model and does whole jobs, because batches are then no faster than single sounds.
 """
 
 import functools
@@ -47,17 +47,18 @@ def resynthesize(
     num_workers: Optional[int] = None,
     batch_size: Optional[int] = None,
 ) -> None:
-    """Do all jobs; what fails does not stop the others, and is listed at the end.
+    """Do all jobs. A job that fails does not stop the others, and is listed at the end.
 
     Args:
-        request: what shall happen.
-        jobs: from :func:`plan`.
-        num_workers: processes; all cores when None.
-        batch_size: recordings that go through the model together; when None, 16 on a GPU, and on a
-            CPU one in each process.
+        request: what shall happen to every recording.
+        jobs: jobs from :func:`plan`.
+        num_workers: number of processes. None stands for one on each core.
+        batch_size: number of recordings that go through the model together. None stands for 16 on a
+            GPU, and for one at a time on a CPU.
 
     Raises:
-        DrumblenderError: when a job failed, or all would.
+        UsageError: if the request does not fit the model, so that no job can be done.
+        DrumblenderError: if the model cannot be loaded, or if a job failed.
     """
     many = len(jobs) > 1
     # The longest first: neighbors are then of one length, for which the analysis keeps its filters
@@ -114,14 +115,19 @@ def blend_files(
     amount: float = 0.5,
     steps: Optional[int] = None,
 ) -> None:
-    """Write a blend of two recordings, or a series from one to the other.
+    """Write a blend of two recordings, or a series of blends from the first one to the second.
 
     Args:
-        request: what else shall happen.
-        sources: the two.
-        output: file to write; those of a series are numbered.
-        amount: 0 for the first to 1 for the second.
-        steps: in a series, from 0 to 1.
+        request: what else shall happen to each blend.
+        sources: files of the two recordings.
+        output: file to write. A series adds numbers to its name.
+        amount: 0 is the first recording, and 1 is the second.
+        steps: number of blends in a series, in which ``amount`` does not count. None stands for a
+            single blend.
+
+    Raises:
+        UsageError: if the request does not fit the recordings, the output or the model.
+        DrumblenderError: if a recording cannot be read, or if a blend cannot be made or written.
     """
     a, b = (Path(source) for source in sources)
     for path in (a, b):
@@ -164,7 +170,7 @@ def blend_files(
 def _reports(
     request: Request, jobs: Sequence[Job], workers: Workers, batch_size: Optional[int]
 ) -> Iterator[Report]:
-    """Do jobs, and report each when it is done."""
+    """Do jobs, and report each one as soon as it is done."""
     many = len(jobs) >= _FEW
     cpu = request.device == "cpu" or (request.device == "auto" and not torch.cuda.is_available())
     size = batch_size or (1 if cpu else GPU_BATCH)
@@ -195,12 +201,12 @@ def _reports(
 
 @functools.lru_cache(maxsize=1)
 def _studio(request: Request) -> Studio:
-    """The studio of this process, which loads its model once."""
+    """Return the studio of this process, which loads its model only once."""
     return Studio(request)
 
 
 def _do(request: Request, job: Job) -> Report:
-    """All of one job, with the model of this process."""
+    """Do one job with the model of this process."""
     studio = _studio(request)  # whatever is wrong with the model is wrong for all jobs
     try:
         return studio.do(job)
@@ -213,7 +219,12 @@ def _do(request: Request, job: Job) -> Report:
 def _prepared(
     request: Request, settings: AnalysisSettings, as_it_is: bool, job: Job
 ) -> Tuple[Job, Union[Recording, Report, None]]:
-    """A recording that is read and analyzed; None if it is long; a report if that failed."""
+    """Read and analyze the recording of a job.
+
+    Returns:
+        The job, and its recording. Instead of it there is None if the recording is longer than one
+        segment, or a report if it cannot be read.
+    """
     try:
         return job, prepare(
             job.source, settings, None, request.stereo, whole=False, as_it_is=as_it_is
@@ -225,7 +236,7 @@ def _prepared(
 
 
 def _guarded(studio: Studio, batch: Sequence[Tuple[Job, Recording]]) -> List[Report]:
-    """Work; where a batch fails, one by one, so that one does not take the others with it."""
+    """Do a batch of jobs. If it fails, do them one by one, so that only the bad ones fail."""
     try:
         jobs, recordings = zip(*batch)
         return studio.do_prepared(jobs, recordings)
@@ -238,7 +249,7 @@ def _guarded(studio: Studio, batch: Sequence[Tuple[Job, Recording]]) -> List[Rep
 
 
 def _written(request: Request, reports: Sequence[Report], workers: Workers) -> List[Report]:
-    """Write what was made, all by one gain; gives reports with what failed now."""
+    """Write all sounds, and return the reports with the errors of those that were not written."""
     errors, lines = write_all(
         [report.takes for report in reports],
         request.normalize,
@@ -255,12 +266,12 @@ def _written(request: Request, reports: Sequence[Report], workers: Workers) -> L
 
 
 def _as_they_are(sounds: List[Sound]) -> List[Sound]:
-    """Sounds that are made already, where a studio asks for them."""
+    """Return sounds that are made already, where a studio calls a function to make them."""
     return sounds
 
 
 def _write_after_a_stop(request: Request, reports: Sequence[Report], total: int) -> None:
-    """Write what there is, which takes a moment, and say how much of all that is."""
+    """Write what was made before the user or an error stopped the run, and say how much it is."""
     if not reports:
         return
     print("Stopped; what is finished is being written ...", file=sys.stderr)
@@ -270,7 +281,7 @@ def _write_after_a_stop(request: Request, reports: Sequence[Report], total: int)
 
 
 def _print_written(report: Report) -> None:
-    """Say what was written for one job."""
+    """Print what was written for one job."""
     for take in report.takes if report.error is None else ():
         info = f"{take.length / take.sample_rate:.2f} s at {take.sample_rate} Hz"
         print(printable(f"{take.destination}: {info}"))

@@ -1,4 +1,4 @@
-"""A model at work on the jobs of one process."""
+"""Studios, each of which does the jobs of one process with a model."""
 
 import hashlib
 import os
@@ -40,14 +40,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Product:
-    """One sound to be made for a job.
+    """One sound that is to be made for a job.
 
     Attributes:
-        index: of the job.
-        path: the file to write in the end.
-        stems: name of a part -> file to write it to, or None only to record it.
-        prefix: of the names of temporary files.
-        seed: of what is drawn by chance, but for the noise.
+        index: index of the job.
+        path: file to write in the end.
+        stems: file to write each part to, by the name of the part. None if the part is only needed
+            for a picture.
+        prefix: path that the names of temporary files begin with.
+        seed: seed of what changes draw by chance.
     """
 
     index: int
@@ -58,10 +59,21 @@ class Product:
 
 
 class Studio:
-    """A model at work in one process.
+    """A voice, with all that is needed to do the jobs of a request.
 
     Args:
         request: what shall happen to every recording.
+
+    Attributes:
+        request: the request.
+        voice: voice that takes recordings apart.
+        changes: changes that are made to each sound. They are random if variations are asked for.
+        notes: lines that tell the user something about every sound.
+        others: sounds that parts are taken from, by the name of the part.
+
+    Raises:
+        UsageError: if the request does not fit the model, or if the model cannot be used here.
+        DrumblenderError: if the checkpoint or one of the other recordings cannot be read.
     """
 
     def __init__(self, request: Request):
@@ -82,11 +94,11 @@ class Studio:
 
     @property
     def _silence(self) -> str:
-        """Why a recording counts as silent."""
+        """The words that say why a recording counts as silent."""
         return "is" if self.voice.engine.is_measured else "never exceeds -60 dB"
 
     def _check(self) -> None:
-        """Raise where this model cannot do what is asked of it."""
+        """Check that the model makes all parts that the request needs."""
         request = self.request
         needs = {f"--{part}": part for part, _ in request.parts}
         needs.update(request.changes.needs)
@@ -98,7 +110,15 @@ class Studio:
                 )
 
     def whole(self, path: Path, purpose: str) -> Sound:
-        """A recording taken apart in one piece."""
+        """Take a recording apart that may be one segment long at most.
+
+        Args:
+            path: file of the recording.
+            purpose: words such as "to blend", which say in an error what the recording is for.
+
+        Raises:
+            DrumblenderError: if it is longer, or cannot be read.
+        """
         seed = derive_seed(self.request.seed, path.name)
         try:
             return self.voice.decompose(path, None, seed, self.request.stereo, whole=False)
@@ -108,7 +128,13 @@ class Studio:
             ) from None
 
     def do(self, job: Job) -> Report:
-        """Take a recording apart, change and record it; segment by segment if it is long."""
+        """Take a recording apart, change it, and keep the result in temporary files.
+
+        A long recording is taken apart segment by segment.
+
+        Raises:
+            DrumblenderError: if the recording cannot be read, or is too long for what is asked.
+        """
         seed = derive_seed(self.request.seed, job.source.name)
         stereo = self.request.stereo
         try:
@@ -121,7 +147,12 @@ class Studio:
             return self.work_through(job)
 
     def do_prepared(self, jobs: Sequence[Job], recordings: Sequence[Recording]) -> List[Report]:
-        """Take recordings apart together, change and record them."""
+        """Take recordings apart together, change them, and keep the results in temporary files.
+
+        Args:
+            jobs: one job for each recording.
+            recordings: recordings from :meth:`~drumblender.sound.voice.Voice.prepare`.
+        """
         names = [recording.name for recording in recordings]
         seeds = [derive_seed(self.request.seed, name) for name in names]
         return self.produce(jobs, names, lambda: self.voice.decompose_prepared(recordings, seeds))
@@ -133,13 +164,16 @@ class Studio:
         make: Callable[[], Sequence[Sound]],
         inputs: Optional[Sequence[Input]] = None,
     ) -> List[Report]:
-        """Make sounds, change and record them.
+        """Make sounds, change them, and keep the results in temporary files.
 
         Args:
-            jobs: one for each sound.
-            names: of the sounds.
-            make: gives the sounds.
-            inputs: what pictures show above; the recording when None.
+            jobs: one job for each sound.
+            names: names of the sounds, from which seeds of variations are derived.
+            make: function that returns the sounds.
+            inputs: signals that pictures show above the sound. None stands for its recording.
+
+        Returns:
+            One report for each job.
         """
         request = self.request
         products = self._products(jobs, names)
@@ -171,7 +205,11 @@ class Studio:
         return reports
 
     def work_through(self, job: Job) -> Report:
-        """As :meth:`do`, of one recording of any length, segment by segment."""
+        """Do a job whose recording may have any length, segment by segment.
+
+        Raises:
+            DrumblenderError: if the request needs the whole recording, or if it cannot be read.
+        """
         request = self.request
         if self.others or request.variations or not self.changes.keeps_time:
             raise DrumblenderError(
@@ -182,6 +220,7 @@ class Studio:
         count, shown, its_rate = 0, [], 0
 
         def pieces() -> Iterator[Tuple[int, Dict[str, np.ndarray]]]:
+            """Give the first sample of each segment in the output, and its stems."""
             nonlocal count, its_rate
             name = job.source.name
             for (samples, its_rate), is_last in _with_last(segments(job.source)):
@@ -211,7 +250,7 @@ class Studio:
         return Report(job, (take,), (*self.notes, f"{job.destination}: {note}"))
 
     def _products(self, jobs: Sequence[Job], names: Sequence[str]) -> List[Product]:
-        """What to make for jobs: one sound each, or as many variations as are asked for."""
+        """List the sounds to make for jobs, which are one each, or all variations of each."""
         count, found = self.request.variations, []
         for index, (job, name) in enumerate(zip(jobs, names)):
             for number in range(1, max(1, count) + 1):
@@ -230,7 +269,7 @@ class Studio:
 
 
 def _with_last(items: Iterable[T]) -> Iterator[Tuple[T, bool]]:
-    """Say of each item whether it is the last one."""
+    """Give each item, and whether it is the last one."""
     held: List[T] = []
     for item in items:
         yield from ((before, False) for before in held)
@@ -239,7 +278,10 @@ def _with_last(items: Iterable[T]) -> Iterator[Tuple[T, bool]]:
 
 
 def derive_seed(seed: Optional[int], name: str) -> Optional[int]:
-    """A seed for one recording, the same alone and among others; None without a seed.
+    """Derive the seed of one recording from a common seed and from its name.
+
+    The seed of a recording does not depend on what others there are. It is None if there is no
+    common seed.
 
     >>> derive_seed(1, "kick.wav") == derive_seed(1, "snare.wav")
     False
@@ -252,12 +294,12 @@ def derive_seed(seed: Optional[int], name: str) -> Optional[int]:
 
 
 def first_channel(sound: Sound) -> np.ndarray:
-    """What was recorded of a sound, (N,), or nothing."""
+    """Return the first channel (N,) of the recording of a sound. It is empty if there is none."""
     return np.zeros(0, np.float32) if sound.recording is None else sound.recording[:, 0]
 
 
 def _with_inputs(take: Take, inputs: Sequence[Input], prefix: Path) -> Take:
-    """A take with what its picture shows above it, kept in temporary files."""
+    """Give a take signals that its picture shows above it, in temporary files."""
     kept = []
     with disk_errors(take.destination):
         for index, (label, samples, rate) in enumerate(inputs):
