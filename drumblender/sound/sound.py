@@ -98,10 +98,7 @@ class Sound:
 
     @cached_property
     def parts(self) -> Stems:
-        """What each part contributes by name, (C, 1, N). The sum is the sound.
-
-        The sample rate is that of ``timeline``.
-        """
+        """What each part contributes by name, (C, 1, N), at the sample rate of ``timeline``."""
         return play([self])[0]
 
     def stems(self, sample_rate: Optional[int] = None) -> Dict[str, np.ndarray]:
@@ -227,11 +224,7 @@ class Sound:
         )
 
     def stretched(self, factor: float) -> "Sound":
-        """Stretch what follows the loudest moment.
-
-        Args:
-            factor: 2 makes everything after that moment twice as long.
-        """
+        """Stretch what follows the loudest moment. A factor of 2 makes it twice as long."""
         if factor == 1:
             return self
         moment = self._loudest_moment()
@@ -268,11 +261,7 @@ class Sound:
         return self._edited(lambda part, value: part.vary(value, amount, generator))
 
     def need(self, part: str) -> None:
-        """Check that the model makes a part of this name.
-
-        Raises:
-            UsageError: if it does not.
-        """
+        """Raise a UsageError if the model makes no part of this name."""
         if part not in self.gains:
             raise UsageError(
                 f"This model makes no {part} part, only {' and '.join(self.gains)}; "
@@ -286,10 +275,7 @@ class Sound:
         return replace(self, parameters=edited)
 
     def _loudest_moment(self) -> float:
-        """Find the described sample at which the sound is loudest.
-
-        The first part that knows its energy decides it.
-        """
+        """Find the described sample at which the first part that knows its energy is loudest."""
         for name, part in self.engine.parts.items():
             moment = part.peak(self.parameters[name])
             if moment is not None:
@@ -297,11 +283,7 @@ class Sound:
         return 0.0
 
     def figure(self) -> "Figure":
-        """Draw waveforms and spectrograms of the recording, the sound and its parts.
-
-        Returns:
-            A figure of matplotlib, which shows the first channel.
-        """
+        """Draw waveforms and spectrograms of recording, sound and parts as a matplotlib figure."""
         from drumblender.sound.notebook import figure_of
 
         return figure_of(self)
