@@ -1,9 +1,9 @@
-"""What describes the parts of a sound, with the time that it describes.
+"""Values that describe the parts of a sound and the time that they take.
 
-:class:`Modes` describe sinusoids, :class:`Bands` describe filtered noise and
+:class:`Modes` describe sinusoids, :class:`Bands` describe filtered noise, and
 :class:`RecordedNoise` is noise that was recorded. All know how many samples they describe and at
-which rate. Edits are pure functions from one value to another. A
-synthesizer makes sound of a value.
+which sample rate. Edits are pure functions from one value to another. A synthesizer turns a value
+into sound.
 """
 
 from drumblender.parameters.bands import Bands

@@ -20,7 +20,7 @@ class Bands:
         num_samples: number of samples that they describe.
         hop_length: distance between frames, in samples. Frame k is centered on sample (k + 1)
             ``hop_length``. None where the synthesizer does not say it.
-        sample_rate: in Hz; 1 where only samples count.
+        sample_rate: sample rate in Hz. It is 1 where only samples count.
 
     Shape:
         - amplitudes: (..., K, n_bands)
@@ -36,11 +36,11 @@ class Bands:
 
     @property
     def seconds(self) -> float:
-        """How long the bands last."""
+        """Length of the sound that the bands describe, in seconds."""
         return self.num_samples / self.sample_rate
 
     def peak(self) -> Optional[float]:
-        """Find the sample at which the energy peaks. None if there is no energy."""
+        """Find the sample at which the energy peaks, or return None if there is no energy."""
         if not self.amplitudes.any():
             return None
         energy = self.amplitudes.square().sum(-1)

@@ -25,7 +25,7 @@ class Modes:
     Attributes:
         values: frequency in rad/sample, linear amplitude, and phase before sample 0, as rows.
         num_samples: number N of samples that the frames describe.
-        sample_rate: in Hz; 1 where only samples count.
+        sample_rate: sample rate in Hz. It is 1 where only samples count.
 
     Shape:
         - values: (..., 3, M, F), or (..., 2, M, F) without phase
@@ -62,11 +62,11 @@ class Modes:
 
     @property
     def seconds(self) -> float:
-        """How long the modes last."""
+        """Length of the sound that the modes describe, in seconds."""
         return self.num_samples / self.sample_rate
 
     def peak(self) -> Optional[float]:
-        """Find the sample at which the energy peaks. None if no mode sounds."""
+        """Find the sample at which the energy peaks, or return None if no mode sounds."""
         amplitude = self.amplitude
         energy = amplitude.square().sum(tuple(range(amplitude.ndim - 1)))
         if not energy.any():

@@ -1,9 +1,9 @@
-"""How loud a recording is from moment to moment, which sounds made of it keep to where they begin.
+"""Outlines, which say how loud a recording is, so that sounds made from it begin and end like it.
 
-Modes and noise bands are given at frames, some milliseconds apart. A sound that is made of them
+Modes and noise bands are given at frames, some milliseconds apart. A sound that is made from them
 begins up to a frame too early, or with a step. An ear notices both at once. The recording itself
-says how an onset rises, so wherever it does, a sound is held below it. Coders of audio hold
-pre-echoes down in this way, by a gain that follows the attack [1].
+shows how an onset rises. So wherever the recording rises, a sound is held below it. Audio coders
+hold pre-echoes down in this way, by a gain that follows the attack [1].
 
 [1] Link, "An attack processing of audio signals for optimizing the temporal characteristics of a
     low bit-rate audio coding system", AES Convention 95, 1993.
@@ -52,9 +52,9 @@ class Outline:
     """How loud a recording is from moment to moment.
 
     Attributes:
-        levels: the highest absolute value of the last milliseconds at each sample.
-        end: the highest absolute value at the very end.
-        sample_rate: in Hz.
+        levels: for each sample, the highest absolute value of the last 20 ms.
+        end: highest absolute value of the last 0.5 ms of the recording.
+        sample_rate: sample rate in Hz.
 
     Shape:
         - levels: (C, N)
@@ -79,9 +79,9 @@ class Outline:
 
         Args:
             audio: samples, all of which are heard.
-            sample_rate: in Hz.
-            begins: whether the recording begins here. Otherwise something comes before.
-            ends: whether it ends here. Otherwise something follows.
+            sample_rate: sample rate in Hz.
+            begins: whether the recording begins with these samples. Otherwise others come before.
+            ends: whether the recording ends with these samples. Otherwise others follow.
 
         Shape:
             - audio: (C, N)
@@ -96,7 +96,7 @@ class Outline:
 
     @property
     def num_samples(self) -> int:
-        """Number of samples that are described."""
+        """Number N of samples."""
         return self.levels.shape[-1]
 
     def gain(self, sound: Tensor) -> Tensor:
@@ -140,13 +140,13 @@ class Outline:
         return F.pad(fall, (count - length, 0), value=1.0)
 
     def retime(self, num_samples: int, time_map: TimeMap, seconds: float) -> "Outline":
-        """Move in time. A sound of another length ends silently.
+        """Move the levels in time, and let a sound of another length end more softly.
 
         Args:
             num_samples: number of samples of the result.
             time_map: map from samples of the result to samples of this outline.
-            seconds: by how much the sound becomes longer or shorter. The end becomes silent the
-                more, the more that is, until all of a fade is needed.
+            seconds: by how much the sound becomes longer, or shorter if negative. The end becomes
+                softer with it, and is silent if the length changes by 5 ms or more.
         """
         time = torch.arange(num_samples, dtype=torch.float32, device=self.levels.device)
         source = time_map(time)
@@ -158,11 +158,11 @@ class Outline:
         return replace(self, levels=levels, end=end)
 
     def delay(self, num_samples: int) -> "Outline":
-        """Put silence in front, or cut as many samples if negative."""
+        """Put a number of silent samples in front, or cut samples there if it is negative."""
         return replace(self, levels=F.pad(self.levels, (num_samples, 0)))
 
     def resample(self, sample_rate: int) -> "Outline":
-        """Describe the same at another sample rate, in Hz."""
+        """Describe the same outline at another sample rate, in Hz."""
         ratio = self.sample_rate / sample_rate
         if ratio == 1:
             return self
@@ -170,7 +170,7 @@ class Outline:
         return replace(self, levels=interpolate(self.levels, time), sample_rate=sample_rate)
 
     def outlasted(self) -> "Outline":
-        """The same, of a sound that ends within a longer one."""
+        """Make the end silent, for a sound that ends within a longer one."""
         return replace(self, end=torch.zeros_like(self.end))
 
     def loudest(self, other: "Outline") -> "Outline":
@@ -188,7 +188,7 @@ class Outline:
         Args:
             other: the outline at amount 1.
             amount: from 0 to 1.
-            together: whether the two begin together, so that nothing is to be moved.
+            together: whether both onsets are at the same sample already.
         """
         apart = 0 if together else other._onset() - self._onset()
         apart = apart if abs(apart) < _APART * self.sample_rate else 0
@@ -201,31 +201,32 @@ class Outline:
         return replace(self, levels=levels, end=torch.lerp(self.end, other.end, amount))
 
     def _allowed(self, sound: Tensor) -> Tensor:
-        """By which factor a sound may be louder than the recording where it is held.
+        """Compute by which factor a sound may be louder than the recording where it is held.
 
-        What is much softer than the recording as a whole has to be so at its beginning and end.
+        A sound that is much softer than the recording as a whole must be softer at its beginning
+        and end as well.
         """
         softer = sound.abs().amax() / self.levels.amax().clamp(min=_TINY)
         return _LOUDER * (_SOFTER * softer).clamp(max=1)
 
     def _of_one_length(self, other: "Outline") -> Tuple[Tensor, Tensor]:
-        """The levels of both, as many samples as the longer one has."""
+        """Give the levels of both as many samples as the longer one has."""
         count = max(self.num_samples, other.num_samples)
         return fit_length(self.levels, count), fit_length(other.levels, count)
 
     def _onset(self) -> int:
-        """The first sample that is loud in any channel."""
+        """Find the first sample that is loud in any channel."""
         levels = self.levels.amax(0)
         return int((levels >= _BEGUN * levels.max()).to(torch.uint8).argmax())
 
 
 def _count(seconds: float, sample_rate: int) -> int:
-    """Number of samples, one at least."""
+    """Convert seconds to a number of samples, which is 1 at least."""
     return max(1, round(seconds * sample_rate))
 
 
 def _highest(x: Tensor, before: int, after: int) -> Tensor:
-    """The highest value among so many samples before, and after, each sample of (C, N)."""
+    """Find the highest value from so many samples before to so many after each one of (C, N)."""
     size, total = 1, before + after + 1
     x = F.pad(x, (before, after), mode="constant", value=-math.inf)
     while 2 * size <= total:
@@ -235,13 +236,16 @@ def _highest(x: Tensor, before: int, after: int) -> Tensor:
 
 
 def _mean(x: Tensor, before: int) -> Tensor:
-    """The mean of each sample of (C, N) and so many before it. The beginning holds before it."""
+    """Compute the mean of each sample of (C, N) and so many before it.
+
+    The first sample counts for all that would come before it.
+    """
     total = F.pad(x[:, None].double(), (before + 1, 0), mode="replicate")[:, 0].cumsum(1)
     return ((total[:, before + 1 :] - total[:, : -before - 1]) / (before + 1)).to(x.dtype)
 
 
 def _shift(x: Tensor, num_samples: int) -> Tensor:
-    """Move (C, N) to later, or to earlier if negative. Silence comes in at the beginning."""
+    """Move (C, N) to later, or to earlier if the number is negative. Silence fills the gap."""
     if num_samples >= 0:
         return F.pad(x, (num_samples, 0))[:, : x.shape[-1]]
     return F.pad(x[:, -num_samples:], (0, -num_samples))

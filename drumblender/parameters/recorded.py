@@ -54,7 +54,7 @@ class RecordedNoise:
 
     Attributes:
         waveform: samples.
-        sample_rate: in Hz.
+        sample_rate: sample rate in Hz.
         levels: wanted levels, as :func:`~drumblender.signal.auditory.noise_levels` measures them.
             None stands for those that the waveform has.
 
@@ -96,7 +96,7 @@ class RecordedNoise:
         return shaped + noise_of_levels(missing, self.num_samples, self.sample_rate, generator)
 
     def peak(self) -> Optional[float]:
-        """Find the sample at which the energy peaks. None if there is no energy."""
+        """Find the sample at which the energy peaks, or return None if there is no energy."""
         energy = self.wanted.square().sum((0, 1))
         if not energy.any():
             return None

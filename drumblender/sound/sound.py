@@ -52,10 +52,8 @@ class Sound:
         gains: linear gain of each part by name.
         brightness: tilt of the spectrum about 1 kHz, in dB per octave.
         name: name for messages and titles.
-        recording: samples that the sound was made from. None if there are none, as for a blend.
-
-    Shape:
-        - recording: (N, C)
+        recording: samples (N, C) that the sound was made from. None if there are none, as for a
+            blend.
     """
 
     engine: Engine
