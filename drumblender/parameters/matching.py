@@ -121,8 +121,8 @@ def blend_modes(
     longer = _decay_ratio(one[1], other[1], onset)
     mine, its = longer**amount, longer ** (amount - 1)
     heard = (_stretched(one[1], onset, mine) > 0) | (_stretched(other[1], onset, its) > 0)
-    fading = _stretched(_ring_out(one[1], ends[0], amount), onset, mine)
-    rising = _stretched(_ring_out(other[1], ends[1], 1 - amount), onset, its)
+    fading = _stretched(ring_out(one[1], ends[0], amount), onset, mine)
+    rising = _stretched(ring_out(other[1], ends[1], 1 - amount), onset, its)
     amplitude = fading ** (1 - amount) * rising**amount
     turn = torch.remainder(other[2] - one[2] + math.pi, 2 * math.pi) - math.pi
     moving = torch.stack([frequency, amplitude * heard, one[2] + amount * turn])
@@ -131,7 +131,7 @@ def blend_modes(
     return torch.cat([moving, a[:, left_a] * fade, b[:, left_b] * rise], dim=1)
 
 
-def _ring_out(amplitude: Tensor, end: Optional[int], share: float) -> Tensor:
+def ring_out(amplitude: Tensor, end: Optional[int], share: float) -> Tensor:
     """Let amplitudes fall to the floor from frame ``end`` on, along a straight line in dB.
 
     The fall takes ``share`` of the time that the recording lasts. No amplitude is below the floor.

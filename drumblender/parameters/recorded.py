@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from drumblender.parameters.matching import ring_out
 from drumblender.parameters.structure import map_tensors
 from drumblender.parameters.time_maps import TimeMap, interpolate
 from drumblender.signal import resample
@@ -26,6 +27,8 @@ LOUDER = 10.0
 SMOOTH = 4
 # What silence counts as, where levels move on a scale of dB.
 FLOOR = 1e-5
+# Length of the fade of what is cut off, in seconds.
+_FADE = 0.005
 # Number of levels before the end in which its level is measured.
 _END = 12
 # Lowest level that counts in a ratio of levels.
@@ -157,7 +160,12 @@ class RecordedNoise:
         row: RecordedNoise = map_tensors(lambda x: x[index : index + 1], self)
         return row
 
-    def blend(self, other: "RecordedNoise", amount: float) -> "RecordedNoise":
+    def blend(
+        self,
+        other: "RecordedNoise",
+        amount: float,
+        ends: Optional[Tuple[int, int]] = None,
+    ) -> "RecordedNoise":
         """Compute noise that lies between this one and another one of the same length.
 
         Levels are interpolated in dB. Either noise is brought to these levels, and then one is
@@ -166,9 +174,17 @@ class RecordedNoise:
         Args:
             other: the noise at amount 1.
             amount: from 0 to 1.
+            ends: number of samples that the recording of each lasts. Where one stops before the
+                other, its level falls to silence along a straight line in dB.
         """
-        one = self.wanted.clamp(min=FLOOR)
-        wanted = one * (other.wanted.clamp(min=FLOOR) / one) ** amount
+        hop = level_hop(self.sample_rate)
+        end, its_end = (self.num_samples, other.num_samples) if ends is None else ends
+        # Averages fall already before the end.
+        early = SMOOTH + 2
+        last, its_last = end // hop - early, its_end // hop - early
+        one = ring_out(self.wanted, last if last < its_last else None, amount)
+        two = ring_out(other.wanted, its_last if its_last < last else None, 1 - amount)
+        wanted = one ** (1 - amount) * two**amount
         wanted = torch.where(wanted > FLOOR * 1.0001, wanted, 0)
         turn = torch.tensor(amount * torch.pi / 2)
         mine, its = self._shaped(wanted)[0], other._shaped(wanted)[0]
@@ -192,11 +208,21 @@ class RecordedNoise:
         ]
         return torch.cat([self.waveform[:, :end], torch.cat(drawn)[:, end:]], 1)
 
+    def _faded(self) -> Tensor:
+        """Fade the waveform out where it ends, because it would be heard to be cut off."""
+        sounding = self.waveform.abs().amax(0).nonzero()
+        end = int(sounding[-1]) + 1 if len(sounding) else 0
+        count = min(end, round(_FADE * self.sample_rate))
+        fade = torch.hann_window(2 * count, device=self.waveform.device)[count:]
+        rest = self.num_samples - end
+        return self.waveform * F.pad(F.pad(fade, (end - count, 0), value=1.0), (0, rest))
+
     def _padded(self, front: int, back: int) -> "RecordedNoise":
         """Put silence on either side."""
         if not front and not back:
             return self
-        padded = replace(self, waveform=F.pad(self.waveform, (front, back)), levels=None)
+        waveform = self._faded() if back else self.waveform
+        padded = replace(self, waveform=F.pad(waveform, (front, back)), levels=None)
         if self.levels is None:
             return padded
         own, frames = padded.own_levels, self.levels.shape[-1]

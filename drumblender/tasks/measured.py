@@ -103,7 +103,7 @@ class MeasuredNoise(Part):
         moment: float = 0.0,
     ) -> RecordedNoise:
         """Compute noise between two, as :class:`~drumblender.parameters.RecordedNoise` does."""
-        return a.blend(b, amount)
+        return a.blend(b, amount, ends)
 
 
 class MeasuredTransient(Part):
