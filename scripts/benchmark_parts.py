@@ -2,7 +2,7 @@
 """Measure how well drums are taken apart, on drums whose parts are known.
 
     python scripts/benchmark_parts.py [--kinds snare tom] [--first 0] [--seeds 20] [--workers 2]
-        [--zimtohrli] [--output table.md]
+        [--methods coverage STN separating] [--zimtohrli] [--output table.md]
 
 Each drum of :mod:`drums` is analyzed in three ways: by modes that cover all of it (the default of
 datasets), by these after a fuzzy split into sines, transients and noise (STN [1]), and by the
@@ -23,7 +23,7 @@ import multiprocessing
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import drums
 import numpy as np
@@ -184,7 +184,9 @@ def partner(kind: str, seed: int) -> Tuple[drums.Drum, int]:
     raise RuntimeError(f"no partner for {kind} {seed}")
 
 
-def cases(kind: str, seed: int, distance: Callable) -> Tuple[Dict[str, List[float]], Dict]:
+def cases(
+    kind: str, seed: int, methods: Sequence[str], distance: Callable
+) -> Tuple[Dict[str, List[float]], Dict]:
     """Figures of one drum: of parts by method, and of edits by name and method.
 
     Edits are also compared with what is easy: doing nothing or a cross-fade ("untouched"), and the
@@ -193,7 +195,7 @@ def cases(kind: str, seed: int, distance: Callable) -> Tuple[Dict[str, List[floa
     drum, (other, other_seed) = drums.draw(kind, seed), partner(kind, seed)
     true, true_other = drums.render(drum, seed), drums.render(other, other_seed)
     apart, apart_other, parts = {}, {}, {}
-    for method in METHODS:
+    for method in methods:
         start = time.perf_counter()
         apart[method] = ANALYSES[method](true.mix)
         milliseconds = 1000 * (time.perf_counter() - start)
@@ -202,7 +204,7 @@ def cases(kind: str, seed: int, distance: Callable) -> Tuple[Dict[str, List[floa
     edits: Dict[str, Dict[str, float]] = {}
 
     def compare(name, truth, easy, edit, floor=None):
-        edits[name] = {m: distance(edit(apart[m], apart_other[m]), truth) for m in METHODS}
+        edits[name] = {m: distance(edit(apart[m], apart_other[m]), truth) for m in methods}
         edits[name]["untouched"] = distance(easy, truth)
         edits[name]["floor"] = math.nan if floor is None else distance(floor, truth)
 
@@ -273,28 +275,28 @@ def zimtohrli(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def work(task) -> Tuple[str, Dict, Dict]:
-    kind, seed, perceptual = task
+    kind, seed, methods, perceptual = task
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    return (kind, *cases(kind, seed, zimtohrli if perceptual else mss))
+    return (kind, *cases(kind, seed, methods, zimtohrli if perceptual else mss))
 
 
-def tables(rows: list) -> str:
+def tables(rows: list, methods: Sequence[str]) -> str:
     kinds = list(dict.fromkeys(kind for kind, _, _ in rows))
-    lines = [f"Medians of {len(rows) // len(kinds)} drums of each kind: {', '.join(METHODS)}.", ""]
+    lines = [f"Medians of {len(rows) // len(kinds)} drums of each kind: {', '.join(methods)}.", ""]
     lines += ["| | " + " | ".join(PARTS) + " |", "|---" * (len(PARTS) + 1) + "|"]
     for kind in kinds:
         cells = []
         for column in range(len(PARTS)):
             values = [
-                np.median([parts[m][column] for k, parts, _ in rows if k == kind]) for m in METHODS
+                np.median([parts[m][column] for k, parts, _ in rows if k == kind]) for m in methods
             ]
             cells.append(" / ".join("-" if np.isnan(v) else f"{v:.1f}" for v in values))
         lines.append(f"| {kind} | " + " | ".join(cells) + " |")
     names = list(dict.fromkeys(name for _, _, edits in rows for name in edits))
-    lines += ["", "Distance of edits to the truth: untouched / " + " / ".join(METHODS) + " (floor)"]
+    lines += ["", "Distance of edits to the truth: untouched / " + " / ".join(methods) + " (floor)"]
     lines += ["", "| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    columns = ("untouched", *METHODS, "floor")
+    columns = ("untouched", *methods, "floor")
     closer: Dict[str, List[bool]] = {}
     for kind in kinds:
         cells = []
@@ -306,11 +308,11 @@ def tables(rows: list) -> str:
             *values, floor = (np.median([f[c] for f in found]) for c in columns)
             end = "" if np.isnan(floor) else f" ({floor:.2f})"
             cells.append(" / ".join(f"{v:.2f}" for v in values) + end)
-            better = [f["separating"] < f["untouched"] for f in found]
+            better = [f[methods[-1]] < f["untouched"] for f in found]
             closer.setdefault(name, []).extend(better)
         lines.append(f"| {kind} | " + " | ".join(cells) + " |")
     shares = ", ".join(f"{name} {100 * np.mean(v):.0f} %" for name, v in closer.items())
-    lines += ["", f"Separating is closer than doing nothing, or than the cross-fade: {shares}."]
+    lines += ["", f"{methods[-1]}: closer than doing nothing, or than the cross-fade: {shares}."]
     return "\n".join(lines)
 
 
@@ -322,18 +324,19 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="seed of the first drum")
     parser.add_argument("--seeds", type=int, default=20, help="drums of each kind")
     parser.add_argument("--workers", type=int, default=1, help="processes")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--zimtohrli", action="store_true", help="5 - MOS instead of MSS")
     parser.add_argument("--output", type=Path, help="file for the tables, else standard output")
     args = parser.parse_args()
     seeds = range(args.first, args.first + args.seeds)
-    tasks = [(kind, seed, args.zimtohrli) for kind in args.kinds for seed in seeds]
+    tasks = [(kind, seed, args.methods, args.zimtohrli) for kind in args.kinds for seed in seeds]
     rows = []
     with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
         for row in pool.imap(work, tasks):
             rows.append(row)
             print(".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    text = tables(rows)
+    text = tables(rows, args.methods)
     if args.output:
         args.output.write_text(text + "\n", encoding="utf-8")
     else:
