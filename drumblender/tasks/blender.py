@@ -1,11 +1,11 @@
-"""The model: an ordered set of parts and a wiring.
+"""The model, which is an ordered set of parts and a wiring.
 
-Apart from training (:mod:`drumblender.tasks.drumblender`), so that who makes sound with a trained
-model does not wait for the import of Lightning.
+Training has its own module (:mod:`drumblender.tasks.drumblender`), so that nobody who makes sound
+with a trained model waits for the import of Lightning.
 
-Two steps with two names: :meth:`Blender.encode` turns recordings into the parameters of their
+The model works in two steps. :meth:`Blender.encode` turns recordings into the parameters of their
 parts, and :meth:`Blender.synthesize` turns parameters into what each part contributes to the sound.
-Blending is then nothing special: take the parameters of each part from another recording.
+The parameters of the parts may come from several recordings.
 """
 
 from dataclasses import replace
@@ -42,10 +42,10 @@ TRAINING_ARGUMENTS = (
 
 
 class Blender(nn.Module):
-    """Sinusoids, noise and transient, predicted from a recording and put together again.
+    """A model that takes sounds apart into sinusoids, noise and transient, and puts them together.
 
-    The published keywords describe up to three parts: modes, noise, and a transient network. With
-    modal signal m, noise n and transient network T, the sound is
+    The published keywords describe up to three parts, which are modes, noise and a transient
+    network. With modal signal m, noise n and transient network T, the sound is
 
     ==========================  ===================  ============
     transient_takes_noise       transient_parallel   y
@@ -56,39 +56,44 @@ class Blender(nn.Module):
     true                        true                 m + n + T(m + n)
     ==========================  ===================  ============
 
-    and m + n where there is no transient network. Shier et al., Forum Acusticum 2023. Other parts
+    and m + n where there is no transient network (Shier et al., Forum Acusticum 2023). Other parts
     and other wirings are given as ``parts`` and ``wiring``.
 
     Args:
-        modal_synth: modal parameters (B, 3, M, F), N -> (B, 1, N). None for a model without modes,
-            which has other ``parts``.
-        noise_synth: band amplitudes (B, frames, bands), N -> (B, 1, N). It need not take N, and
-            may take the ``torch.Generator`` that noise is drawn from as ``generator=``. See
-            :class:`~drumblender.tasks.parts.NoisePart`.
-        transient_synth: signal (B, 1, N), embedding (B, E) or None -> (B, 1, N).
-        modal_autoencoder: input, modal parameters -> modal parameters; None keeps what was
-            measured.
-        noise_autoencoder: input -> band amplitudes; needed by ``noise_synth``.
-        transient_autoencoder: input -> embedding.
-        encoder: audio -> embedding shared by the autoencoders that do not take audio. It and the
-            autoencoders may give a tuple (output, latent), too, of which the output counts.
-        transient_parallel: add the transient to what it is fed with, instead of replacing it.
-        transient_takes_noise: feed the transient network with m + n instead of m.
-        modal_autoencoder_accepts_audio: give it audio instead of the shared embedding; without a
-            shared encoder every autoencoder gets audio.
-        noise_autoencoder_accepts_audio: the same for noise.
-        transient_autoencoder_accepts_audio: the same for the transient.
-        parts: more parts, after those that the keywords above describe.
-        wiring: how the parts become a sound; None for the wiring that ``transient_parallel`` and
+        modal_synth: synthesizer that turns modal parameters (B, 3, M, F) and N into sound
+            (B, 1, N). None for a model without modes, which has other ``parts``.
+        noise_synth: synthesizer that turns band amplitudes (B, frames, bands) and N into sound
+            (B, 1, N), as in :class:`~drumblender.tasks.parts.NoisePart`. It need not take N, and it
+            may take ``generator=``, a ``torch.Generator`` to draw noise from.
+        transient_synth: network that turns a signal (B, 1, N) and an embedding (B, E) or None into
+            sound (B, 1, N).
+        modal_autoencoder: network that turns its input and modal parameters into modal parameters.
+            None keeps what was measured.
+        noise_autoencoder: network that turns its input into band amplitudes. A ``noise_synth``
+            needs it.
+        transient_autoencoder: network that turns its input into an embedding. None stands for no
+            embedding.
+        encoder: network that turns audio into an embedding, which all autoencoders share that do
+            not take audio. It and the autoencoders may return a tuple (output, latent). The latent
+            is then ignored.
+        transient_parallel: whether the transient is added to the signal that the network is played
+            on, instead of replacing it.
+        transient_takes_noise: whether the transient network is played on m + n instead of m.
+        modal_autoencoder_accepts_audio: whether the autoencoder takes audio instead of the shared
+            embedding. Every autoencoder takes audio if there is no ``encoder``.
+        noise_autoencoder_accepts_audio: the same for the autoencoder of noise.
+        transient_autoencoder_accepts_audio: the same for the autoencoder of the transient.
+        parts: more parts, which come after those that the keywords above describe.
+        wiring: wiring that plays the parts. None stands for the one that ``transient_parallel`` and
             ``transient_takes_noise`` describe.
 
-    Shape:
-        - audio: (B, 1, N)
-        - params: (B, 3, M, F), rows frequency (rad/sample), amplitude, phase
-        - Output of ``forward``: (B, 1, N)
+    Attributes:
+        configuration: configuration that the model was made from. Checkpoints carry it, so that
+            they load without a configuration file. None if it is not known.
 
     Raises:
-        UsageError: for a wiring that cannot work.
+        UsageError: if there are no parts, if two have the same name, or if the arguments do not go
+            together.
     """
 
     def __init__(
@@ -152,10 +157,10 @@ class Blender(nn.Module):
 
     @property
     def parts(self) -> Tuple[Part, ...]:
-        """The parts, in order.
+        """Parts of the model, in their order.
 
-        Those of the published keywords are made of the modules that the model has at the moment, so
-        that exchanging a module has its effect.
+        The parts that published keywords describe are made each time from the modules that the
+        model has, so that a module that is exchanged has its effect.
         """
         found: List[Part] = []
         if self.modal_synth is not None:
@@ -178,16 +183,22 @@ class Blender(nn.Module):
 
         Args:
             audio: samples.
-            modes: what the analysis measured, with the batch as first axis.
-            padded_to: number of samples that networks hear: those of training, where ``audio`` is
-                shorter.
-            rest: what a separating analysis leaves without the modes; parts that are measured need
+            modes: modes that the analysis measured. Their first axis is the batch.
+            padded_to: number of samples that networks got in training. Shorter audio is padded to
+                as many before networks get it.
+            rest: noise and transient that a separating analysis measured. Only measured parts need
                 it.
+
+        Returns:
+            The parameters of each part by name.
 
         Shape:
             - audio: (B, 1, N)
             - modes.values: (B, 3, M, F)
             - rest.transient, rest.noise: (B, N)
+
+        Raises:
+            UsageError: if a part needs ``rest`` and it is None.
         """
         heard = Heard(audio, modes, padded_to=padded_to, rest=rest)
         if self.encoder is not None:
@@ -197,20 +208,21 @@ class Blender(nn.Module):
     def synthesize(
         self, parameters: Mapping[str, Any], num_samples: int, generator: Generators = None
     ) -> Stems:
-        """Make sound of parameters.
+        """Turn parameters into sound.
 
         Args:
-            parameters: from :meth:`encode`, of one recording or of several.
+            parameters: parameters of each part by name, from :meth:`encode`. They may come from
+                several recordings.
             num_samples: length N of the output.
-            generator: where the noise is drawn from; the global one when None. With one for each
-                sound, their noise does not depend on what else is in the batch. A noise synth that
-                takes none (:attr:`is_repeatable`) draws as it likes.
+            generator: source of the noise. None stands for the global generator. If there is one
+                for each sound of the batch, the noise of a sound does not depend on the others. A
+                noise synth that takes no generator ignores it (:attr:`is_repeatable`).
 
         Returns:
-            What each part contributes, by name; the sum is the sound.
+            What each part contributes, by name. The sum is the sound.
 
         Shape:
-            - Output: (B, 1, N) each
+            - each output: (B, 1, N)
         """
         players = {
             part.name: Player(part, parameters[part.name], num_samples, generator)
@@ -220,30 +232,42 @@ class Blender(nn.Module):
 
     @property
     def is_measured(self) -> bool:
-        """Whether all parts are measured, and none was trained."""
+        """Whether all parts are measured, so that the model needs no training."""
         return all(part.is_measured for part in self.parts)
 
     @property
     def is_repeatable(self) -> bool:
-        """Whether the generator that :meth:`synthesize` is given decides all of the sound."""
+        """Whether generators in the same state make :meth:`synthesize` give the same sound."""
         return all(part.is_repeatable for part in self.parts)
 
     def forward(self, audio: Tensor, params: Tensor) -> Tensor:
+        """Take recordings apart and put them together again.
+
+        Args:
+            audio: samples.
+            params: frequency in rad/sample, amplitude and phase of the modes, as rows.
+
+        Shape:
+            - audio: (B, 1, N)
+            - params: (B, 3, M, F)
+            - Output: (B, 1, N)
+        """
         num_samples = audio.shape[-1]
         return mix(self.synthesize(self.encode(audio, Modes(params, num_samples)), num_samples))
 
     def play_as_trained(self, checkpoint: Dict[str, Any]) -> None:
-        """Round phases for a published checkpoint, which tells itself by its lack of configuration.
+        """Round phases if the checkpoint is a published one, which carries no configuration.
 
-        Its networks were trained on what rounded phases sound like, and its figures are of that.
+        Its networks were trained on the sound of rounded phases, and its published figures were
+        measured with it.
         """
         if isinstance(self.modal_synth, ModalSynth):
             self.modal_synth.round_phase = "configuration" not in checkpoint
 
     def adopt(self, state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
-        """A checkpoint's weights with this model's own loss and metrics, which hold constants only.
+        """Return the weights of a checkpoint, with the constants of this model's loss and metrics.
 
-        A checkpoint can so be tested with other metrics than it was trained beside.
+        A checkpoint can thus be tested with other metrics than those of its training.
         """
         measures = ("loss_fn.", "part_losses.", "test_metrics.")
         own = {k: v for k, v in self.state_dict().items() if k.startswith(measures)}

@@ -1,4 +1,4 @@
-"""From a checkpoint to a model that can make sound, with the analysis it was trained on."""
+"""Loading of models that can make sound, with the analysis that they were trained on."""
 
 import dataclasses
 import pickle
@@ -50,25 +50,27 @@ def load_model(
 ) -> TrainedModel:
     """Load a model in eval mode.
 
-    ``load_model("model.ckpt")`` suffices for checkpoints of this package, which carry their
-    configuration; others need ``load_model("config.yaml", "model.ckpt")``. A configuration alone
-    suffices for a model without weights, whose parts are measured, and nothing at all gives such a
-    model (:func:`measured_model`). Only the model and the
-    analysis settings of the configuration count: its trainer, logger and dataset need not exist
-    here.
+    ``load_model("model.ckpt")`` suffices for checkpoints of this package, because they carry their
+    configuration. Other checkpoints need ``load_model("config.yaml", "model.ckpt")``. A model
+    without weights, whose parts are measured, needs a configuration only. ``load_model()`` gives
+    such a model without any file (:func:`measured_model`).
+
+    Only the model and the analysis settings of a configuration count. Its trainer, logger and
+    dataset need not exist.
 
     Args:
-        config: configuration file, or the checkpoint when it is the only argument. None for the
-            model that needs no training.
-        checkpoint: file with a ``state_dict``.
-        device: where the model goes.
+        config: configuration file, or the checkpoint if it is the only argument. None stands for
+            the model that needs no training.
+        checkpoint: file that holds a ``state_dict``.
+        device: device that the model shall be on.
 
     Returns:
-        The model, accelerated (:func:`drumblender.fast.accelerate`), with what it was trained on.
+        The model, accelerated (:func:`drumblender.fast.accelerate`), with what is known of its
+        training.
 
     Raises:
-        UsageError: when the configuration is missing, broken or describes no model.
-        DrumblenderError: when the checkpoint is missing, broken or does not fit.
+        UsageError: if the configuration is missing, is broken or describes no model.
+        DrumblenderError: if the checkpoint is missing, is broken or does not fit.
     """
     if config is None:
         return measured_model(device)
@@ -94,9 +96,9 @@ def load_model(
 
 
 def measured_model(device: Union[str, torch.device] = "cpu") -> TrainedModel:
-    """The model that needs no training: all its parts are measured.
+    """Make the model that needs no training, because all its parts are measured.
 
-    ``cfg/measured.yaml`` describes the same one.
+    ``cfg/measured.yaml`` describes the same model.
 
     >>> measured_model().network.is_measured
     True
@@ -107,7 +109,7 @@ def measured_model(device: Union[str, torch.device] = "cpu") -> TrainedModel:
 
 
 def _without_weights(config: PathLike, device: Union[str, torch.device]) -> TrainedModel:
-    """The model of a configuration alone."""
+    """Load a model without weights from its configuration."""
     source, settings = f"configuration {config}", load_config(config)
     model = build_model(settings, source)
     if model.state_dict():
@@ -120,7 +122,7 @@ def _without_weights(config: PathLike, device: Union[str, torch.device]) -> Trai
 def _ready(
     model: Blender, settings: Dict[str, Any], device: Union[str, torch.device]
 ) -> TrainedModel:
-    """A model that can make sound, with what its configuration says of its training."""
+    """Make a model ready to make sound, and return it with what its configuration says."""
     data_args = (settings.get("data") or {}).get("init_args") or {}
     model.configuration = settings
     accelerate(model.to(device).eval())
@@ -132,7 +134,11 @@ def _ready(
 
 
 def read_checkpoint(path: PathLike) -> Dict[str, Any]:
-    """Read a checkpoint file without running any code that it may hold."""
+    """Read a checkpoint file without running any code that it may hold.
+
+    Raises:
+        DrumblenderError: if it is missing, is broken or holds no ``state_dict``.
+    """
     path = Path(path)
     if not path.is_file():
         raise DrumblenderError(f"Checkpoint {path} does not exist; check the path.")
@@ -149,11 +155,14 @@ def read_checkpoint(path: PathLike) -> Dict[str, Any]:
 
 
 def build_model(config: Dict[str, Any], source: str) -> Blender:
-    """Instantiate the ``model`` section of a configuration, without what only training needs.
+    """Build the model of a configuration, without what only training needs.
 
     Args:
-        config: as :func:`~drumblender.config.load_config` gives it.
-        source: what to call it in an error.
+        config: configuration as :func:`~drumblender.config.load_config` returns it.
+        source: words that say in an error where the configuration comes from.
+
+    Raises:
+        UsageError: if there is no ``model`` section, or if its model cannot be built.
     """
     from jsonargparse import ArgumentError, ArgumentParser
 
@@ -176,7 +185,17 @@ def build_model(config: Dict[str, Any], source: str) -> Blender:
 
 
 def check_weights(model: Blender, state: Dict[str, Any], path: PathLike, source: str) -> None:
-    """Raise one sentence where the weights of a checkpoint do not fit a model."""
+    """Check that the weights of a checkpoint fit a model.
+
+    Args:
+        model: the model.
+        state: checkpoint as :func:`read_checkpoint` returns it.
+        path: file of the checkpoint, for the error.
+        source: words that say in the error where the configuration comes from.
+
+    Raises:
+        DrumblenderError: if they do not fit.
+    """
     own, given = model.state_dict(), model.adopt(state["state_dict"])
     problems = [f"{key} is missing" for key in own if key not in given]
     problems += [f"{key} is unknown" for key in given if key not in own]
@@ -194,6 +213,6 @@ def check_weights(model: Blender, state: Dict[str, Any], path: PathLike, source:
 
 
 def analysis_settings(data_args: Dict[str, Any]) -> AnalysisSettings:
-    """The analysis settings among the arguments of a datamodule; defaults for what is not said."""
+    """Pick the analysis settings from the arguments of a datamodule. Others are defaults."""
     names = {field.name for field in dataclasses.fields(AnalysisSettings)}
     return AnalysisSettings(**{k: v for k, v in data_args.items() if k in names})

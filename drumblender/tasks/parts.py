@@ -1,4 +1,4 @@
-"""What a part of a sound is, and the three parts of the method.
+"""The protocol of a part of a sound, and the three parts of the method.
 
 A part turns recordings into parameters (:meth:`Part.encode`) and parameters into sound
 (:meth:`Part.play`). It also knows what edits do to its parameters. A model is an ordered set of
@@ -33,11 +33,12 @@ class Part(ABC):
     """A part of a sound. Subclasses with weights are ``torch.nn.Module`` as well.
 
     Attributes:
-        name: by which wirings, stems and edits know it.
+        name: name by which wirings, stems and edits know it.
         on_signal: whether it is played on the signal of other parts, as a transient network is.
-        follows_pitch: whether a change of pitch moves it, too. Other parts move on request.
-        is_measured: whether it needs no training. A model of such parts takes recordings as they
-            are: of any sample rate, from their first sample on and with all channels.
+        follows_pitch: whether a change of pitch always moves it. Other parts move on request.
+        is_measured: whether it is measured, and needs no training. If all parts of a model are
+            measured, it takes recordings as they are, at any sample rate, from their first sample
+            on and with all channels.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Part(ABC):
 
     @abstractmethod
     def encode(self, heard: Heard) -> Any:
-        """Describe recordings by parameters."""
+        """Describe recordings by parameters, or raise a UsageError if something lacks for it."""
 
     @abstractmethod
     def play(
@@ -57,34 +58,35 @@ class Part(ABC):
         generator: Generators = None,
         signal: Optional[Tensor] = None,
     ) -> Tensor:
-        """Make sound of parameters.
+        """Turn parameters into sound.
 
         Args:
-            parameters: of :meth:`encode`, perhaps edited.
+            parameters: parameters from :meth:`encode`, perhaps edited.
             num_samples: length N of the output.
-            generator: what noise is drawn from.
-            signal: what the part is played on, (B, 1, N), where ``on_signal`` is true.
+            generator: source of what is drawn by chance. None stands for the global generator.
+            signal: signal that the part is played on. None unless ``on_signal`` is true.
 
         Shape:
+            - signal: (B, 1, N)
             - Output: (B, 1, N)
         """
 
     @property
     def is_repeatable(self) -> bool:
-        """Whether the same generator gives the same sound."""
+        """Whether generators in the same state give the same sound."""
         return True
 
     def peak(self, parameters: Any) -> Optional[float]:
-        """The sample at which the energy of the part peaks. None if the part does not know."""
+        """Find the sample at which the energy peaks, or return None if the part does not know."""
         return None
 
     def transpose(self, parameters: Any, ratio: float, moment: float = 0.0) -> Any:
         """Multiply all frequencies by a ratio.
 
         Args:
-            parameters: of the part.
+            parameters: parameters of this part.
             ratio: 2 is an octave.
-            moment: the sample at which phases stay: that of the onset.
+            moment: the sample at which phases stay as they are, which is that of the onset.
         """
         return parameters
 
@@ -92,26 +94,32 @@ class Part(ABC):
         """Move envelopes in time.
 
         Args:
-            parameters: of the part.
+            parameters: parameters of this part.
             num_samples: number of samples that the result describes.
             time_map: map from samples of the result to samples of ``parameters``.
         """
         return parameters
 
     def vary(self, parameters: Any, amount: float, generator: torch.Generator) -> Any:
-        """Draw small deviations, as between two hits of one drum. An amount of 1 is usual."""
+        """Draw small deviations, as between two hits of one drum.
+
+        Args:
+            parameters: parameters of this part.
+            amount: 1 is usual, and 0 changes nothing.
+            generator: source of the deviations.
+        """
         return parameters
 
     def delay(self, parameters: Any, num_samples: int) -> Any:
-        """Put silence in front, so that two sounds begin together. Measured parts need it."""
+        """Put a number of silent samples in front. Measured parts must do this."""
         return parameters
 
     def resample(self, parameters: Any, old: int, new: int) -> Any:
-        """Describe the same sound at another sample rate, in Hz. Measured parts need it."""
+        """Describe the same sound at a new sample rate, in Hz. Measured parts must do this."""
         return parameters
 
     def align(self, a: Any, b: Any) -> Tuple[Any, Any]:
-        """Let the parameters of two sounds describe as many samples and frames."""
+        """Let the parameters of two sounds describe the same number of samples and frames."""
         return a, b
 
     def blend(
@@ -124,18 +132,19 @@ class Part(ABC):
             b: parameters at amount 1.
             amount: from 0 to 1.
             ends: number of samples that the recording of each lasts.
-            moment: the sample at which phases are compared: that of the onset.
+            moment: the sample at which phases are compared, which is that of the onset.
         """
         return map_tensors(lambda x, y: x + (y - x) * amount, a, b)
 
 
 class ModalPart(Part):
-    """Sinusoids, whose parameters are measured, and perhaps corrected by a network.
+    """Sinusoids whose parameters are measured. A network may correct them.
 
     Args:
-        synth: modal parameters (B, 3, M, F), N -> (B, 1, N).
-        encoder: input, modal parameters -> modal parameters; None keeps what was measured.
-        takes_audio: whether the encoder's input is audio, instead of the shared embedding.
+        synth: synthesizer that turns modal parameters (B, 3, M, F) and N into sound (B, 1, N).
+        encoder: network that turns its input and modal parameters into modal parameters. None
+            keeps what was measured.
+        takes_audio: whether the input of the encoder is audio, instead of the shared embedding.
     """
 
     name = "modal"
@@ -181,7 +190,7 @@ class ModalPart(Part):
         return parameters.retime(num_samples, time_map)
 
     def vary(self, parameters: Modes, amount: float, generator: torch.Generator) -> Modes:
-        """Standard deviations are 4 cents and 1 dB of every mode."""
+        """Vary each mode, with standard deviations of 4 cents and 1 dB for an amount of 1."""
         frequency, level, phase = parameters.values.unbind(1)
         wobble = amount * torch.randn(2, 1, frequency.shape[1], 1, generator=generator)
         frequency = frequency * 2 ** (wobble[0] * 4 / 1200)
@@ -208,12 +217,12 @@ class NoisePart(Part):
     """Noise through a filter bank whose bands a network predicts.
 
     Args:
-        synth: band amplitudes (B, K, n_bands), N -> (B, 1, N). It need not take N, and may take
-            the ``torch.Generator`` that noise is drawn from as ``generator=``. Its attribute
-            ``hop_length`` says how many samples its frames are apart. Without this attribute, the
-            noise cannot be moved in time.
-        encoder: input -> band amplitudes.
-        takes_audio: whether the encoder's input is audio, instead of the shared embedding.
+        synth: synthesizer that turns band amplitudes (B, K, n_bands) and N into sound (B, 1, N). It
+            need not take N. It may take ``generator=``, a ``torch.Generator`` to draw noise from.
+            Its attribute ``hop_length`` says how many samples its frames are apart. Without this
+            attribute, the noise cannot be moved in time.
+        encoder: network that turns its input into band amplitudes.
+        takes_audio: whether the input of the encoder is audio, instead of the shared embedding.
     """
 
     name = "noise"
@@ -248,7 +257,7 @@ class NoisePart(Part):
     def _draw(
         self, bands: Tensor, num_samples: int, generator: Optional[torch.Generator]
     ) -> Tensor:
-        """Let the synthesizer make noise, giving it no more than its forward takes."""
+        """Let the synthesizer make noise, and give it no more arguments than it takes."""
         chosen = {"generator": generator} if self.is_repeatable else {}
         takes_length = _accepts(self.synth, bands, num_samples, **chosen)
         length = (num_samples,) if takes_length else ()
@@ -271,9 +280,10 @@ class TransientPart(Part):
     """A network that shapes the attack of the signal that it is played on.
 
     Args:
-        synth: signal (B, 1, N), embedding (B, E) or None -> (B, 1, N).
-        encoder: input -> embedding; None without one.
-        takes_audio: whether the encoder's input is audio, instead of the shared embedding.
+        synth: network that turns a signal (B, 1, N) and an embedding (B, E) or None into sound
+            (B, 1, N).
+        encoder: network that turns its input into an embedding. None stands for no embedding.
+        takes_audio: whether the input of the encoder is audio, instead of the shared embedding.
     """
 
     name = "transient"
@@ -303,7 +313,14 @@ class TransientPart(Part):
 
 @dataclass(frozen=True, eq=False)
 class Player:
-    """A part with parameters, ready to be played by a wiring."""
+    """A part with its parameters, which a wiring plays by a call.
+
+    Attributes:
+        part: the part.
+        parameters: parameters of the part.
+        num_samples: length N of the output.
+        generator: source of what is drawn by chance. None stands for the global generator.
+    """
 
     part: Part
     parameters: Any
@@ -312,14 +329,16 @@ class Player:
 
     @property
     def on_signal(self) -> bool:
+        """Whether the part is played on the signal of other parts."""
         return self.part.on_signal
 
     def __call__(self, signal: Optional[Tensor] = None) -> Tensor:
+        """Play the part, perhaps on a signal, (B, 1, N) to (B, 1, N)."""
         return self.part.play(self.parameters, self.num_samples, self.generator, signal)
 
 
 def _accepts(module: nn.Module, *args: Any, **kwargs: Any) -> bool:
-    """Whether a module's forward takes such arguments, maybe among others."""
+    """Return whether the forward of a module takes these arguments, perhaps among others."""
     try:
         inspect.signature(module.forward).bind_partial(*args, **kwargs)
     except TypeError:
