@@ -105,8 +105,18 @@ def workplace(materials, tmp_path, monkeypatch):
     """A working directory with what the examples read."""
     for path in materials.iterdir():
         (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "cfg").symlink_to(REPOSITORY / "cfg")
+    write_files(tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # as commands do, but undone after the test
     return tmp_path
+
+
+def write_files(folder):
+    """Write the files that pages tell readers to write."""
+    for page in PAGES:
+        for name, code in FILE.findall(page.read_text()):
+            (folder / name).write_text(code)
 
 
 @pytest.mark.parametrize("page", having("python"), ids=name_of)
@@ -226,9 +236,7 @@ def test_a_training_command_is_understood(arguments, tmp_path, monkeypatch, caps
     shutil.copy(REPOSITORY / "cfg/data/one_shots.yaml", tmp_path / "my_drums.yaml")
     text = (tmp_path / "my_drums.yaml").read_text().replace("base: ", "base: cfg/data/")
     (tmp_path / "my_drums.yaml").write_text(text)
-    for page in PAGES:
-        for name, code in FILE.findall(page.read_text()):
-            (tmp_path / name).write_text(code)
+    write_files(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     if {"--print_config", "--help"} & set(arguments):
@@ -289,6 +297,12 @@ def test_doctests_and_tables_are_shown_as_they_are():
     assert fence(table) == f"  ```text\n{table}\n  ```"
 
 
+def sections_of(page):
+    """How links call the headings of a page."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
 def test_the_readme_is_short_and_its_links_lead_somewhere():
     text = (REPOSITORY / "README.md").read_text()
     assert len(text.splitlines()) <= 120
@@ -296,11 +310,12 @@ def test_the_readme_is_short_and_its_links_lead_somewhere():
     assert 'pip install -e ".[dev,modal]" && pytest' in text
     for page in PAGES:
         text = FILE.sub("", page.read_text())
-        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
-            if "://" not in target and "](" not in target:
-                assert (page.parent / target).exists() or "api/drumblender" in target, (
-                    f"{page}: {target}"
-                )
+        for target, section in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)[^)]*\)", text):
+            if "://" in target or "](" in target or "api/drumblender" in target:
+                continue
+            file = page.parent / target if target else page
+            assert file.exists(), f"{page}: {target}"
+            assert not section or section in sections_of(file), f"{page}: {target}#{section}"
 
 
 @pytest.mark.slow
