@@ -11,7 +11,7 @@ from drumblender.sound.changes import Changes
 
 @dataclass(frozen=True)
 class Request:
-    """What shall happen to all recordings.
+    """A request, which says what shall happen to all recordings.
 
     Attributes:
         config: configuration file, or the checkpoint if there is no configuration file. None for
@@ -69,7 +69,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a job.
+    """A report, which says what became of a job.
 
     Attributes:
         job: the job.

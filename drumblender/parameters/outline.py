@@ -49,7 +49,7 @@ _TINY, _INAUDIBLE = 1e-9, 2.0**-17
 
 @dataclass(frozen=True, eq=False)
 class Outline:
-    """How loud a recording is from moment to moment.
+    """An outline, which says how loud a recording is from moment to moment.
 
     Attributes:
         levels: for each sample, the highest absolute value of the last 20 ms.

@@ -37,7 +37,7 @@ _TINY = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Rest:
-    """Recordings without their tones, as waveforms: transient and noise.
+    """Waveforms of the transient and the noise, which recordings hold beside their tones.
 
     Shape:
         - transient, noise: (B, N)
@@ -131,7 +131,7 @@ class RecordedNoise:
         return replace(self, waveform=self._continued(num_samples), levels=moved)
 
     def delay(self, num_samples: int) -> "RecordedNoise":
-        """Put silence in front."""
+        """Put a number of silent samples in front."""
         return self._padded(num_samples, 0)
 
     def lengthen(self, num_samples: int) -> "RecordedNoise":
@@ -218,7 +218,7 @@ class RecordedNoise:
         return self.waveform * F.pad(F.pad(fade, (end - count, 0), value=1.0), (0, rest))
 
     def _padded(self, front: int, back: int) -> "RecordedNoise":
-        """Put silence on either side."""
+        """Put numbers of silent samples on either side."""
         if not front and not back:
             return self
         waveform = self._faded() if back else self.waveform

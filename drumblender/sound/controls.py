@@ -100,7 +100,7 @@ class Control:
             raise UsageError(f"{called or self.name} is {value}; give {self.range}.")
 
     def is_neutral(self, value: Optional[float]) -> bool:
-        """Whether a value leaves the sound as it is."""
+        """Return whether a value leaves the sound as it is. None does."""
         return value is None or value == self.neutral
 
     def apply(self, sound: "Sound", value: float, **more: Any) -> "Sound":

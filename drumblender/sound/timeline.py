@@ -19,7 +19,7 @@ _BEFORE_S = 0.0015
 
 @dataclass(frozen=True)
 class Timeline:
-    """When a sound happens.
+    """A timeline, which says when a sound happens.
 
     A sound begins with silence. Then the samples follow that its parameters describe, which are
     called described samples. Those of them that lie within the length of the sound are heard.
@@ -105,7 +105,7 @@ class Timeline:
         return source
 
     def _after_onset(self, moment: float) -> float:
-        """Count the samples from the onset of a stroke to a moment of it."""
+        """Return how many samples after the onset of its stroke a moment comes."""
         return max(0.0, moment - max((o for o in self.onsets if o <= moment), default=moment))
 
     def at_rate(self, sample_rate: int) -> "Timeline":

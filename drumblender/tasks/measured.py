@@ -82,11 +82,11 @@ class MeasuredNoise(Part):
         return parameters.retime(num_samples, time_map)
 
     def delay(self, parameters: RecordedNoise, num_samples: int) -> RecordedNoise:
-        """Put silence in front."""
+        """Put a number of silent samples in front."""
         return parameters.delay(num_samples)
 
     def resample(self, parameters: RecordedNoise, old: int, new: int) -> RecordedNoise:
-        """Describe the same noise at another sample rate."""
+        """Describe the same noise at another sample rate, in Hz."""
         return parameters.resample(new)
 
     def align(self, a: RecordedNoise, b: RecordedNoise) -> Tuple[RecordedNoise, RecordedNoise]:
@@ -138,11 +138,11 @@ class MeasuredTransient(Part):
         return fit_length(parameters, num_samples)
 
     def delay(self, parameters: Tensor, num_samples: int) -> Tensor:
-        """Put silence in front."""
+        """Put a number of silent samples in front."""
         return F.pad(parameters, (num_samples, 0))
 
     def resample(self, parameters: Tensor, old: int, new: int) -> Tensor:
-        """Resample a transient."""
+        """Resample a transient from one sample rate to another, both in Hz."""
         return resample(parameters, old, new)
 
     def align(self, a: Tensor, b: Tensor) -> Tuple[Tensor, Tensor]:

@@ -48,7 +48,7 @@ class Part(ABC):
 
     @abstractmethod
     def encode(self, heard: Heard) -> Any:
-        """Describe recordings by parameters, or raise a UsageError if something lacks for it."""
+        """Describe recordings by parameters, or raise a UsageError if something is missing."""
 
     @abstractmethod
     def play(

@@ -85,9 +85,10 @@ class _Fed(Wiring):
 
 
 class Series(_Fed):
-    """A wiring in which each part that is played on a signal replaces it: T(x) instead of x.
+    """A wiring in which each part that is played on a signal replaces it.
 
-    Such a part contributes the difference T(x) - x, so that all contributions add up.
+    A signal x becomes T(x). The part contributes the difference T(x) - x, so that all
+    contributions add up.
     """
 
     def _shape(self, play: Player, fed: Tensor) -> "tuple[Tensor, Tensor]":
@@ -97,7 +98,10 @@ class Series(_Fed):
 
 
 class Parallel(_Fed):
-    """A wiring in which each part that is played on a signal is added to it: x + T(x)."""
+    """A wiring in which each part that is played on a signal is added to it.
+
+    A signal x stays, and the part contributes T(x).
+    """
 
     def _shape(self, play: Player, fed: Tensor) -> "tuple[Tensor, Tensor]":
         """Play a part beside the signal."""
