@@ -18,7 +18,7 @@ def blend(a: Sound, b: Sound, amount: float) -> Sound:
 
     At an amount of 0 the blend is ``a`` itself, and at 1 it is ``b`` itself. In between it has the
     higher sample rate of the two, and its noise is drawn by the seed of ``a``. It is as long as the
-    longer one of the two, and matched modes of the shorter one ring out.
+    longer one of the two. Matched modes and measured noise of the shorter one ring out.
 
     Args:
         a: the sound at amount 0.
