@@ -1,6 +1,7 @@
 """Studios, each of which does the jobs of one process with a model."""
 
 import hashlib
+import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -177,8 +178,11 @@ class Studio:
         """
         request = self.request
         products = self._products(jobs, names)
-        reports = [Report(job, notes=self.notes) for job in jobs]
         sounds = make()
+        reports = [
+            Report(job, notes=(*self.notes, *_strokes(job, len(sound.timeline.onsets))))
+            for job, sound in zip(jobs, sounds)
+        ]
         silent = [sound.is_silent for sound in sounds]
         for part, other in self.others.items():
             sounds = [sound.with_part(part, other) for sound in sounds]
@@ -217,11 +221,11 @@ class Studio:
                 "--variations and parts of other recordings; cut it."
             )
         (product,) = self._products([job], [job.source.name])
-        count, shown, its_rate = 0, [], 0
+        count, strokes, shown, its_rate = 0, 0, [], 0
 
         def pieces() -> Iterator[Tuple[int, Dict[str, np.ndarray]]]:
             """Give the first sample of each segment in the output, and its stems."""
-            nonlocal count, its_rate
+            nonlocal count, strokes, its_rate
             name = job.source.name
             for (samples, its_rate), is_last in _with_last(segments(job.source)):
                 _, hop = segment_lengths(its_rate)
@@ -230,6 +234,9 @@ class Studio:
                 recording = replace(recording, begins=not count, ends=is_last)
                 seed = derive_seed(request.seed, f"{name} {count}" if count else name)
                 (sound,) = self.voice.decompose_prepared([recording], [seed])
+                # Those where segments overlap are counted once.
+                end = math.inf if is_last else hop * sound.timeline.sample_rate / its_rate
+                strokes += sum(onset < end for onset in sound.timeline.onsets)
                 separate = bool(request.stems or request.plot)
                 (stems,) = render([self.changes.apply(sound)], request.sample_rate, separate)
                 if request.plot and count * hop < SHOWN_S * its_rate:
@@ -247,7 +254,8 @@ class Studio:
             recorded = np.concatenate(shown)[: round(SHOWN_S * its_rate)]
             take = _with_inputs(take, [("Input", recorded, its_rate)], product.prefix)
         note = f"made in {count} segments of {SEGMENT_S:g} s, faded into each other."
-        return Report(job, (take,), (*self.notes, f"{job.destination}: {note}"))
+        notes = (*self.notes, *_strokes(job, strokes), f"{job.destination}: {note}")
+        return Report(job, (take,), notes)
 
     def _products(self, jobs: Sequence[Job], names: Sequence[str]) -> List[Product]:
         """List the sounds to make for jobs, which are one each, or all variations of each."""
@@ -291,6 +299,13 @@ def derive_seed(seed: Optional[int], name: str) -> Optional[int]:
     # A name may hold bytes that are no UTF-8, which are lone surrogates here.
     text = f"{seed} {name}".encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
+
+
+def _strokes(job: Job, count: int) -> Tuple[str, ...]:
+    """Say how many strokes a recording holds, if there are several."""
+    if count < 2:
+        return ()
+    return (f"{job.source}: {count} strokes, each with modes and a transient of its own.",)
 
 
 def first_channel(sound: Sound) -> np.ndarray:

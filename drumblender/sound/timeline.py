@@ -59,8 +59,7 @@ class Timeline:
     @property
     def recorded(self) -> int:
         """Number of described samples that come before the end of the sound."""
-        length = math.ceil(self.seconds * self.sample_rate) - self.lead
-        return min(self.described, max(1, length))
+        return min(self.described, max(1, self.total - self.lead))
 
     @property
     def played(self) -> int:

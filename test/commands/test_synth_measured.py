@@ -123,3 +123,17 @@ def test_a_recording_that_cannot_be_taken_apart_does_not_stop_the_others(tmp_pat
     assert synth(*inputs, tmp_path / "out") == 1
     assert "too low to be taken apart" in capsys.readouterr().err
     assert (tmp_path / "out/in8000.wav").exists()
+
+
+def test_a_loop_says_how_many_strokes_it_has(tmp_path, capsys):
+    time = np.arange(16000) / 16000
+    loop = sum(
+        np.where(time >= t, np.exp(-(time - t).clip(0) / 0.03), 0) * np.sin(2000 * time)
+        for t in (0.05, 0.4, 0.7)
+    )
+    soundfile.write(tmp_path / "loop.wav", 0.5 * loop, 16000)
+    soundfile.write(tmp_path / "one.wav", 0.5 * loop[:4000], 16000)
+    assert synth(tmp_path / "loop.wav", tmp_path / "out.wav") == 0
+    assert "loop.wav: 3 strokes, each with modes and a transient" in capsys.readouterr().out
+    assert synth(tmp_path / "one.wav", tmp_path / "out.wav") == 0
+    assert "strokes" not in capsys.readouterr().out
