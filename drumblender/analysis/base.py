@@ -124,10 +124,9 @@ class Analysis(abc.ABC):
             )
         found = found.float()
         frequency, amplitude = found[..., 0, :, :], found[..., 1, :, :]
-        # A glide that is continued to before its onset may pass zero there.
-        if frequency.abs().max() > math.pi:
+        if frequency.min() < 0 or frequency.max() > math.pi:
             raise DrumblenderError(
-                f"{name} gives frequencies beyond pi rad/sample; convert those in Hz with "
+                f"{name} gives frequencies outside 0 to pi rad/sample; convert those in Hz with "
                 "drumblender.signal.hz_to_rad."
             )
         if amplitude.min() < 0:

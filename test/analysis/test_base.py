@@ -81,9 +81,8 @@ def test_what_does_not_know_how_to_measure_is_no_analysis():
         ),
         (torch.zeros(3, 4, 9), r"gives a tensor \(3, 4, 9\); let it return \(3, 4, 10\), which is"),
         (torch.zeros(3, 5, 10), r"gives a tensor \(3, 5, 10\)"),
-        (torch.full((3, 4, 10), 440.0), "frequencies beyond pi rad/sample; .*hz_to_rad"),
-        (torch.full((3, 4, 10), -3.2), "frequencies beyond pi"),
-        (torch.full((3, 4, 10), -1e-3), "amplitudes below zero"),
+        (torch.full((3, 4, 10), 440.0), "frequencies outside 0 to pi rad/sample; .*hz_to_rad"),
+        (torch.full((3, 4, 10), -1e-3), "frequencies outside"),
         (torch.eye(3)[1].neg()[:, None, None].expand(3, 4, 10), "amplitudes below zero; add pi"),
     ],
 )

@@ -5,6 +5,8 @@ with another amplitude and phase: those that explain the channel best (linear le
 the modes are moved, what is between the channels stays.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,8 @@ from drumblender.analysis.settings import AnalysisSettings
 from drumblender.signal import exact_products
 from drumblender.synths import modal_synth
 
+# How much of a drum alone is looked at after its onset, in seconds.
+_ENOUGH = 2.0
 # Samples of all waves of modes together that may be in memory. Fainter modes are left out.
 _AT_MOST = 100_000_000
 # What the square of an amplitude counts beside what it explains, relative to the energy of a mode.
@@ -45,7 +49,7 @@ def separate_channels(audio: Tensor, settings: AnalysisSettings) -> Separated:
         heard = min(heard, _AT_MOST // (2 * audio.shape[-1]))
         others = [row for row in range(len(audio)) if row != loudest]
         if heard:
-            found = _fit(audio, parts.modal[0, :, :heard])
+            found = _fit(*_beginning(audio, parts.modal[0, :, :heard], parts.onsets, settings))
             # Where a channel is the loudest one at another level, its modes are, too.
             own = found[loudest]
             gain = (found * own.conj() / own.abs().square().clamp(min=1e-3))[others, :, None]
@@ -58,6 +62,18 @@ def separate_channels(audio: Tensor, settings: AnalysisSettings) -> Separated:
         rest = audio - tones
         transient, noise = divide(rest, parts.onsets.expand(len(audio), -1), settings.sample_rate)
     return Separated(modal, tones, transient, noise, parts.onsets)
+
+
+def _beginning(
+    audio: Tensor, modal: Tensor, onsets: Tensor, settings: AnalysisSettings
+) -> "tuple[Tensor, Tensor]":
+    """Cut channels and modes behind what says enough of a drum alone."""
+    frames, num_samples = modal.shape[-1], audio.shape[-1]
+    until = (float(onsets[0, 0]) + _ENOUGH) * settings.sample_rate
+    count = min(frames, math.ceil(until * frames / num_samples))
+    if onsets.isfinite().sum() > 1 or count == frames:
+        return audio, modal
+    return audio[:, : round(count * num_samples / frames)], modal[..., :count]
 
 
 def _fit(audio: Tensor, modal: Tensor) -> Tensor:

@@ -54,14 +54,18 @@ def merge_modes(
         weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-30)
         middle = (weight * turns).sum(1, keepdim=True)
         apart = (weight * (turns - middle).square()).sum(1).sqrt()
-        chosen = (apart < _APART) & (weight.sum(1) > 0.5)
-        if not chosen.any():
-            continue
-        absorbed = others[chosen]
-        waves = torch.polar(amplitude[absorbed], turns[chosen]).sum(0) + amplitude[row]
-        made[:, row] = _one(omega[row], phase[row], waves, frame)
-        made[1, absorbed] = 0
-        rest[absorbed] = 0
+        apart = torch.where(weight.sum(1) > 0.5, apart, math.inf)
+        # Where their sum passes zero, its phase turns back and it is no mode. Fewer may be one.
+        for count in range(int((apart < _APART).sum()), 0, -1):
+            chosen = apart.argsort()[:count]
+            absorbed = others[chosen]
+            waves = torch.polar(amplitude[absorbed], turns[chosen]).sum(0) + amplitude[row]
+            one = _one(omega[row], phase[row], waves, frame)
+            if one[0].min() > 0:
+                made[:, row] = one
+                made[1, absorbed] = 0
+                rest[absorbed] = 0
+                break
     return made
 
 

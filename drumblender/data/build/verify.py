@@ -154,5 +154,5 @@ def _check_features(
         yield f"{path} has {modes} modes but the configuration says {analysis.num_modes}."
     if not torch.isfinite(parameters).all():
         yield f"{path} holds parameters that are not numbers."
-    elif parameters[0].abs().max() > math.pi:  # a glide may pass zero before its onset
-        yield f"{path} has frequencies beyond pi rad/sample."
+    elif parameters[0].min() < 0 or parameters[0].max() > math.pi:
+        yield f"{path} has frequencies outside 0 to pi rad/sample."

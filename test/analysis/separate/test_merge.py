@@ -54,3 +54,11 @@ def test_partials_and_tones_that_beat_stay_apart():
 def test_silence_stays_silent():
     merged = merge_modes(*modes((100.0, 5.0, 0.0, 0.0), (101.0, 5.0, 0.0, 0.0)), FRAME, RATE)
     assert not merged[1].any()
+
+
+def test_what_passes_zero_together_does_not_become_a_mode_that_turns_back():
+    two = modes((100.0, 10.0, 0.5, 0.0), (101.0, 30.0, 1.5, 0.9 * math.pi))
+    merged = merge_modes(*two, FRAME, RATE)
+    assert (merged[0] > 0).all()
+    before, after = play(*two), play(*merged)
+    assert (before - after).square().sum() < 1e-3 * before.square().sum()
