@@ -41,6 +41,11 @@ class Engine:
     def __init__(self, model: TrainedModel, device: str = "cpu", precision: str = PRECISIONS[0]):
         if precision not in PRECISIONS:
             raise UsageError(f"Precision {precision} is none; take {' or '.join(PRECISIONS)}.")
+        if model.network.is_measured and model.analysis.method != "separating":
+            raise UsageError(
+                f"Model: measured parts need `method: separating` in the data section, not "
+                f"{model.analysis.method}; change it."
+            )
         self.model = model
         self.device = device
         self.precision = precision

@@ -155,7 +155,8 @@ def _rest_of(heard: Heard) -> Rest:
     """Return what the analysis measured beside modes, or refuse if it measured nothing."""
     if heard.rest is None:
         raise UsageError(
-            "Model: parts that are measured need an analysis that separates noise and transient; "
-            "set `method: separating` in the data section."
+            "Model: parts that are measured go with other measured parts only, because the rest of "
+            "a recording is not known here; give MeasuredModal, MeasuredNoise and "
+            "MeasuredTransient, or parts that are predicted."
         )
     return heard.rest

@@ -302,3 +302,10 @@ def test_a_timeline_of_several_strokes_stretches_each():
     time = torch.tensor([1_200.0, 2_000.0, 15_000.0, 20_000.0, 20_600.0])
     assert source(time).tolist() == [1_200.0, 2_500.0, math.inf, 20_000.0, 20_700.0]
     assert loop.stretched(1_500.0, 2.0).seconds == pytest.approx((20_500 + 2 * 27_500) / 48_000)
+
+
+def test_measured_parts_need_the_analysis_that_separates(repository, tmp_path):
+    overlay = f"base: {repository}/cfg/measured.yaml\ndata: {{init_args: {{method: coverage}}}}\n"
+    (tmp_path / "other.yaml").write_text(overlay)
+    with pytest.raises(UsageError, match="measured parts need `method: separating`.*not coverage"):
+        drumblender.load(tmp_path / "other.yaml", device="cpu")
