@@ -25,7 +25,7 @@ _RISE = 4.0
 _STEADY = 0.75
 # Way of a glide at least, in octaves.
 _GLIDE = 1 / 48
-# Ratio of decay times at most that a blend takes for that of two drums.
+# Ratio of two decay times, or of two glide times, at most.
 _MOST = 16.0
 
 
@@ -115,10 +115,10 @@ def blend_modes(
     left_a = [i for i in range(a.shape[1]) if i not in matched_a and a[1, i].any()]
     left_b = [j for j in range(b.shape[1]) if j not in matched_b and b[1, j].any()]
     one, other = a[:, [i for i, _ in pairs]], b[:, [j for _, j in pairs]]
-    slower = _glide_ratio(one, other, onset)
+    slower = _ratio(_glide_time(one, onset), _glide_time(other, onset))
     frequency = _stretched(one[0], onset, slower**amount) ** (1 - amount)
     frequency = frequency * _stretched(other[0], onset, slower ** (amount - 1)) ** amount
-    longer = _decay_ratio(one[1], other[1], onset)
+    longer = _ratio(_decay_time(one[1], onset), _decay_time(other[1], onset))
     mine, its = longer**amount, longer ** (amount - 1)
     heard = (_stretched(one[1], onset, mine) > 0) | (_stretched(other[1], onset, its) > 0)
     fading = _stretched(ring_out(one[1], ends[0], amount), onset, mine)
@@ -145,22 +145,13 @@ def ring_out(amplitude: Tensor, end: Optional[int], share: float) -> Tensor:
     return torch.cat([amplitude[..., :end], last ** (1 - fall) * FLOOR**fall], dim=-1)
 
 
-def _decay_ratio(a: Tensor, b: Tensor, onset: float) -> Tensor:
-    """Return how much longer modes of ``b`` decay than those of ``a``, (M,).
+def _ratio(time_a: Tensor, time_b: Tensor) -> Tensor:
+    """Return how much longer the second of two times is, which is 1 where one of them is infinite.
 
-    It is 1 where one of them does not only decay, but rises again.
+    Shape:
+        - time_a, time_b: (M,), in frames
+        - Output: (M,)
     """
-    time_a, time_b = (_decay_time(x, onset) for x in (a, b))
-    ratio = (time_b / time_a).clamp(1 / _MOST, _MOST)
-    return torch.where(time_a.isfinite() & time_b.isfinite(), ratio, 1)
-
-
-def _glide_ratio(a: Tensor, b: Tensor, onset: float) -> Tensor:
-    """Return how much longer modes (3, M, F) of ``b`` glide than those of ``a``, (M,).
-
-    It is 1 where one of them does not glide.
-    """
-    time_a, time_b = (_glide_time(x, onset) for x in (a, b))
     ratio = (time_b / time_a).clamp(1 / _MOST, _MOST)
     return torch.where(time_a.isfinite() & time_b.isfinite(), ratio, 1)
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from drumblender.parameters.matching import ring_out
+from drumblender.parameters.matching import FLOOR, ring_out
 from drumblender.parameters.structure import map_tensors
 from drumblender.parameters.time_maps import TimeMap, interpolate
 from drumblender.signal import resample
@@ -25,8 +25,6 @@ LOUDER = 10.0
 # Levels are averaged over so many neighbors on either side. What changes is then the level of the
 # noise and not the chance by which it fluctuates.
 SMOOTH = 4
-# What silence counts as, where levels move on a scale of dB.
-FLOOR = 1e-5
 # Length of the fade of what is cut off, in seconds.
 _FADE = 0.005
 # Number of levels before the end in which its level is measured.

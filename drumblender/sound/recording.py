@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis, separate_channels
-from drumblender.analysis.separate.onsets import FIRST
+from drumblender.analysis.separate.onsets import first_sample
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.reading import read_channels
 from drumblender.files.segments import SEGMENT_S, segments
@@ -158,11 +158,12 @@ def prepare(
     audio = fit_length(audio, UNIT * math.ceil(end / UNIT))
     described = audio.shape[-1] + settings.silence_after
     values = _analysis(settings)(fit_length(audio, described))
+    onset = float(first_sample(audio.abs().amax(0)))
     return Recording(
         audio=audio,
         modes=Modes(values, described, settings.sample_rate),
         timeline=Timeline(
-            settings.sample_rate, lead, described, len(samples) / sample_rate, (_onset(audio),)
+            settings.sample_rate, lead, described, len(samples) / sample_rate, (onset,)
         ),
         samples=samples,
         sample_rate=int(sample_rate),
@@ -198,12 +199,6 @@ def _as_it_is(
         silent=not samples.any(),
         rest=Rest(parts.transient, noise),
     )
-
-
-def _onset(audio: Tensor) -> float:
-    """Return the first sample at which a recording (C, L) exceeds a small part of its peak."""
-    envelope = audio.abs().amax(0)
-    return float((envelope >= FIRST * envelope.amax()).to(torch.uint8).argmax())
 
 
 @lru_cache(maxsize=2)

@@ -13,9 +13,10 @@ DEPTHS = (-0.4, -0.25, -0.12, 0.12, 0.25, 0.4, 0.6, 0.9, 1.2, 1.6, 2.0, 2.5)
 TIMES = (0.01, 0.016, 0.025, 0.04, 0.06, 0.09, 0.14)
 # On warped time, one mode must leave less than this part of what one leaves on straight time.
 BETTER = 0.7
-# Less than this part, to be worth a closer look: so many octaves on either side of the depth, and
-# four times as many of the time constant.
+# A glide that leaves less than this part is worth a closer look.
 _PROMISING = 0.85
+# The closer look goes so many octaves to either side of the depth, and four times as many to either
+# side of the time constant.
 _STEPS = (0.075, 0.04, 0.02, 0.01)
 _DECAYS = (0.06, 0.2)
 _LONGEST = 0.7  # seconds

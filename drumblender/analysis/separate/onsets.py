@@ -35,6 +35,19 @@ FIRST = 0.05
 _LATE = 0.0015
 
 
+def first_sample(envelope: Tensor) -> Tensor:
+    """Return the first sample at which each envelope exceeds a small part of its peak.
+
+    Shape:
+        - envelope: (..., N), not negative
+        - Output: (...), 0 for silence
+
+    >>> first_sample(torch.tensor([0.0, 0.01, 0.2, 1.0])).item()
+    2
+    """
+    return (envelope >= FIRST * envelope.amax(-1, keepdim=True)).to(torch.uint8).argmax(-1)
+
+
 def find_onsets(x: Tensor, sample_rate: int) -> Tensor:
     """Find the onsets of each sound in seconds, (B, K), float64; infinity where there are fewer.
 
@@ -48,8 +61,7 @@ def find_onsets(x: Tensor, sample_rate: int) -> Tensor:
     >>> find_onsets((hits * torch.sin(2000 * time))[None], 48000).round(decimals=2)
     tensor([[0.1000, 0.5000]], dtype=torch.float64)
     """
-    peak = x.abs().amax(1, keepdim=True)
-    first = (x.abs() >= FIRST * peak).to(torch.uint8).argmax(1).double() / sample_rate
+    first = first_sample(x.abs()).double() / sample_rate
     rise = flux(x, sample_rate)
     hop = max(1, round(HOP * sample_rate)) / sample_rate
     reach = math.ceil(APART / hop)
