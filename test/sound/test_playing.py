@@ -7,14 +7,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from voices import voice_of, voice_of_sines
 
 import drumblender
-from drumblender.analysis import AnalysisSettings
 from drumblender.models.encoders import NoiseParameters
-from drumblender.sound import Voice
 from drumblender.synths import ModalSynth, NoiseGenerator
 from drumblender.tasks import Blender
-from drumblender.tasks.checkpoint import TrainedModel
 
 RATE = 48_000
 NEAR = 0.00025  # seconds
@@ -36,14 +34,10 @@ EDITS = {
 }
 
 
-def voice_of(model):
-    return Voice(TrainedModel(model.eval(), AnalysisSettings(), 2 * RATE))
-
-
 @pytest.fixture(scope="module")
 def sines():
     """A voice of sinusoids that cover all of a recording."""
-    return voice_of(Blender(ModalSynth()))
+    return voice_of_sines()
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import soundfile
 import torch
 from scipy.signal import welch
 from torch import nn
+from voices import voice_of, voice_of_sines
 
 import drumblender
-from drumblender.analysis import AnalysisSettings
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.models.encoders import NoiseParameters
 from drumblender.models.soundstream import SoundStreamAttentionEncoder, SoundStreamEncoder
@@ -19,20 +19,15 @@ from drumblender.sound import Voice, prepare
 from drumblender.sound.sound import play
 from drumblender.synths import ModalSynth, NoiseGenerator, TransientTCN
 from drumblender.tasks import Blender
-from drumblender.tasks.checkpoint import TrainedModel
 
 RATE = 48000
 T60 = 0.5
 
 
-def voice_of(model):
-    return Voice(TrainedModel(model.eval(), AnalysisSettings(), 2 * RATE))
-
-
 @pytest.fixture(scope="module")
 def sines():
     """A voice without noise and transient: what it says is what was measured."""
-    return voice_of(Blender(ModalSynth()))
+    return voice_of_sines()
 
 
 @pytest.fixture(scope="module")
