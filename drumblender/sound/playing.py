@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
 import numpy as np
 import torch.nn.functional as F
 
+from drumblender.parameters import Timeline
 from drumblender.signal import fit_length, mix, resample, tilt_filter
-from drumblender.sound.timeline import Timeline
 from drumblender.tasks.blender import Stems
 
 if TYPE_CHECKING:

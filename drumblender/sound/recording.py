@@ -18,8 +18,8 @@ from drumblender.files.reading import read_channels
 from drumblender.files.segments import SEGMENT_S, segments
 from drumblender.parameters import Modes, Rest
 from drumblender.parameters.outline import Outline
+from drumblender.parameters.timeline import UNIT, Timeline
 from drumblender.signal import fit_length, resample, trim_leading_silence
-from drumblender.sound.timeline import UNIT, Timeline
 
 PathLike = Union[str, Path]
 # What a 16-bit file cannot hold; sounds end there, and what follows is not computed.

@@ -21,11 +21,10 @@ import torch
 
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.audio import check_samples, write_samples
-from drumblender.parameters import map_tensors
+from drumblender.parameters import Timeline, map_tensors
 from drumblender.sound.controls import CONTROLS, KNOWN_PARTS, method_of
 from drumblender.sound.engine import Engine, channels_of
 from drumblender.sound.playing import play, render
-from drumblender.sound.timeline import Timeline
 from drumblender.tasks.blender import Stems
 from drumblender.tasks.parts import Part
 

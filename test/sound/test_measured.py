@@ -11,7 +11,6 @@ from auraloss.freq import MultiResolutionSTFTLoss
 
 import drumblender
 from drumblender.errors import DrumblenderError, UsageError
-from drumblender.sound.timeline import Timeline
 
 RATE = 48000
 SNARE = "drum/snare/drum_snare_hard.flac"
@@ -294,14 +293,6 @@ def test_a_configuration_of_weights_needs_its_checkpoint(repository):
         UsageError, match="has weights that have to be learned; give its checkpoint"
     ):
         drumblender.load(repository / "cfg/01_noise_params.yaml")
-
-
-def test_a_timeline_of_several_strokes_stretches_each():
-    loop = Timeline(48_000, 0, 48_000, 1.0, onsets=(1_000.0, 20_000.0))
-    source = loop.stretch_map(1_500.0, 0.5)
-    time = torch.tensor([1_200.0, 2_000.0, 15_000.0, 20_000.0, 20_600.0])
-    assert source(time).tolist() == [1_200.0, 2_500.0, math.inf, 20_000.0, 20_700.0]
-    assert loop.stretched(1_500.0, 2.0).seconds == pytest.approx((20_500 + 2 * 27_500) / 48_000)
 
 
 def test_measured_parts_need_the_analysis_that_separates(repository, tmp_path):
