@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, List
 
 if TYPE_CHECKING:  # so that type checkers, and editors, know what the names are
     from drumblender.sound.blending import blend
+    from drumblender.sound.changes import Changes
     from drumblender.sound.sound import Sound
     from drumblender.sound.voice import Voice, load
 
 __version__ = "0.1.0"
 
-__all__ = ["Sound", "Voice", "__version__", "blend", "load"]
+__all__ = ["Changes", "Sound", "Voice", "__version__", "blend", "load"]
 
 
 def __dir__() -> List[str]:
@@ -31,6 +32,6 @@ def __dir__() -> List[str]:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("Sound", "Voice", "blend", "load"):
+    if name not in ("Changes", "Sound", "Voice", "blend", "load"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("drumblender.sound"), name)

@@ -12,7 +12,7 @@ from drumblender.config import is_configuration
 from drumblender.errors import UsageError
 from drumblender.files.paths import SUFFIXES
 from drumblender.files.text import printable
-from drumblender.sound.changes import Changes
+from drumblender.sound.changes import Changes, check_preset_name
 from drumblender.sound.controls import CONTROLS
 from drumblender.sound.controls import KNOWN_PARTS as PARTS
 
@@ -62,6 +62,12 @@ def _parser() -> argparse.ArgumentParser:
             controls.add_argument(
                 f"--{control.name}_{switch.name}", action="store_true", help=switch.help
             )
+    controls.add_argument(
+        "--preset", metavar="FILE", help="take controls from FILE; those given beside it win"
+    )
+    controls.add_argument(
+        "--save_preset", metavar="FILE", help="write the controls to FILE (.yaml, .json)"
+    )
     controls.add_argument(
         "--variations", type=int, metavar="N", help="write N humanized sounds of each, numbered"
     )
@@ -122,6 +128,7 @@ def _synth(argv: List[str]) -> None:
     options = parser.parse_intermixed_args(_join_values(parser, argv))
     _check_numbers(options)
     model, inputs, output = _split(options)
+    changes = _changes(options)
 
     from drumblender.jobs import Request, blend_files, plan, resynthesize
 
@@ -132,7 +139,7 @@ def _synth(argv: List[str]) -> None:
         precision=options.precision,
         force=options.force,
         seed=options.seed,
-        changes=_changes(options),
+        changes=changes,
         parts=tuple((part, Path(path)) for part, path in parts if path),
         variations=options.variations or 0,
         stereo=options.stereo,
@@ -144,15 +151,25 @@ def _synth(argv: List[str]) -> None:
     )
     if options.blend:
         amount = 0.5 if options.amount is None else options.amount
-        return blend_files(request, options.blend, output, amount, options.steps)
-    jobs, notes = plan(inputs, output, request, options.format)
-    for note in notes:
-        print(printable(note))
-    return resynthesize(request, jobs, options.num_workers, options.batch_size)
+        blend_files(request, options.blend, output, amount, options.steps)
+    else:
+        jobs, notes = plan(inputs, output, request, options.format)
+        for note in notes:
+            print(printable(note))
+        resynthesize(request, jobs, options.num_workers, options.batch_size)
+    if options.save_preset:
+        changes.write(options.save_preset)
+        print(printable(f"{options.save_preset}: the controls as a preset"))
 
 
 def _changes(options: argparse.Namespace) -> Changes:
-    """Return the controls that a command line gives."""
+    """Return the controls of a command line and, where it gives none, those of its preset.
+
+    Raises:
+        UsageError: if there is no such preset, or if one cannot be saved under its name.
+    """
+    if options.save_preset:
+        check_preset_name(options.save_preset)
     values = ((control.name, getattr(options, control.name)) for control in CONTROLS)
     switches = (
         (control.name, switch.name)
@@ -160,7 +177,8 @@ def _changes(options: argparse.Namespace) -> Changes:
         for switch in control.switches
         if getattr(options, f"{control.name}_{switch.name}")
     )
-    return Changes(tuple(pair for pair in values if pair[1] is not None), tuple(switches))
+    changes = Changes(tuple(pair for pair in values if pair[1] is not None), tuple(switches))
+    return changes.over(Changes.read(options.preset)) if options.preset else changes
 
 
 def _join_values(parser: argparse.ArgumentParser, argv: Sequence[str]) -> List[str]:

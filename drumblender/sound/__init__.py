@@ -24,6 +24,7 @@ from typing import Any
 
 # Names are imported when they are first used: the table of controls needs no PyTorch.
 _HOMES = {
+    "Changes": "changes",
     "Recording": "recording",
     "Sound": "sound",
     "Voice": "voice",
@@ -32,7 +33,7 @@ _HOMES = {
     "prepare": "recording",
 }
 
-__all__ = ["Recording", "Sound", "Voice", "blend", "load", "prepare"]
+__all__ = ["Changes", "Recording", "Sound", "Voice", "blend", "load", "prepare"]
 
 
 def __getattr__(name: str) -> Any:

@@ -137,3 +137,39 @@ def test_a_loop_says_how_many_strokes_it_has(tmp_path, capsys):
     assert "loop.wav: 3 strokes, each with modes and a transient" in capsys.readouterr().out
     assert synth(tmp_path / "one.wav", tmp_path / "out.wav") == 0
     assert "strokes" not in capsys.readouterr().out
+
+
+def test_a_preset_does_what_its_controls_do(snare, tmp_path, capsys):
+    controls = ("--pitch", 3, "--pitch_noise", "--decay", 1.2, "--modal_gain=-inf")
+    saved = ("--save_preset", tmp_path / "preset.yaml")
+    assert synth(snare, tmp_path / "a.wav", "--seed", 1, *controls, *saved) == 0
+    assert f"{tmp_path / 'preset.yaml'}: the controls as a preset" in capsys.readouterr().out
+    preset = ("--preset", tmp_path / "preset.yaml", "--seed", 1)
+    assert synth(snare, tmp_path / "b.wav", *preset) == 0
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+    # What stands beside a preset wins over it, also where it changes nothing.
+    assert synth(snare, tmp_path / "c.wav", *preset, "--decay", 1, "--modal_gain", 0) == 0
+    assert synth(snare, tmp_path / "d.wav", "--seed", 1, "--pitch", 3, "--pitch_noise") == 0
+    assert (tmp_path / "c.wav").read_bytes() == (tmp_path / "d.wav").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--preset", "missing.yaml"], 1, "missing.yaml cannot be read"),
+        (["--preset", "bad.yaml"], 2, "bad.yaml: there is no control 'pich'; did you mean pitch?"),
+        (["--save_preset", "out.txt"], 2, "out.txt names no preset"),
+        (["--save_preset", "other.yaml"], 2, "other.yaml exists and is no preset"),
+    ],
+)
+def test_a_preset_that_cannot_be_is_refused_before_the_work(
+    options, code, words, snare, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.yaml").write_text("pich: 1\n")
+    (tmp_path / "other.yaml").write_text("data: one_shots.yaml\n")
+    assert synth(snare, "out.wav", *options) == code
+    error = capsys.readouterr().err
+    assert words in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "out.wav").exists()
