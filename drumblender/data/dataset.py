@@ -32,7 +32,8 @@ class AudioDataset(Dataset):
         num_samples: number of samples that every file has.
         split: ``train``, ``val`` or ``test``. None stands for all sounds.
         seed: seed of the split.
-        split_strategy: ``random``, or ``sample_pack`` for splits that share no sample pack.
+        split_strategy: ``random``, ``sample_pack`` for splits that share no sample pack, or
+            ``listed`` for the splits that the metadata names.
         sample_types: types of the sounds to keep (``acoustic``, ``electronic``). None stands for
             all.
         instruments: instruments of the sounds to keep (``kick``, ``snare``, ...). None stands for
@@ -72,11 +73,13 @@ class AudioDataset(Dataset):
         if split is not None:
             self.keys = splits.split(self.metadata, self.keys, split_strategy, seed)[split]
         if not self.keys:
+            takes = "sample packs" if split_strategy == "sample_pack" else "sounds"
+            remedy = f"it takes three or more {takes}, so add some, filter less, or use the other"
+            if split_strategy == splits.LISTED:
+                remedy = "name some sounds for it in the metadata, filter less, or use another"
             raise EmptySplit(
                 f"The {split} split of {self.data_dir / meta_file} is empty with "
-                f"split_strategy {split_strategy!r}; it takes three or more "
-                f"{'sample packs' if split_strategy == 'sample_pack' else 'sounds'}, "
-                "so add some, filter less, or use the other strategy."
+                f"split_strategy {split_strategy!r}; {remedy} strategy."
             )
         self.packed = packed.find(self)
         if self.packed is None:

@@ -12,6 +12,7 @@ from typing import Dict, Iterable, List, Mapping, Optional, Sequence
 from drumblender.errors import UsageError
 
 SPLITS = ("train", "val", "test")
+LISTED = "listed"
 HELD_OUT_SHARE = 0.1  # of all sounds, for val and for test each; the rest trains
 
 Metadata = Mapping[str, Mapping[str, str]]
@@ -67,19 +68,23 @@ def split(
     are the same (``duplicate_of`` in the metadata) stay together and count as the first of them. A
     dataset without such sounds is thus divided as it always was.
 
+    With the strategy ``listed``, the metadata says of each sound in which split it is, and nothing
+    else decides.
+
     Args:
         metadata: maps keys to {``type``, ``sample_pack_key``, ..., ``duplicate_of`` if there is
-            one}.
+            one, ``split`` for the strategy ``listed``}.
         keys: keys to divide.
-        strategy: ``random``, or ``sample_pack`` for splits that share no sample pack.
-        seed: any integer.
+        strategy: ``random``, ``sample_pack`` for splits that share no sample pack, or ``listed``.
+        seed: any integer. It changes nothing that is listed.
 
     Returns:
         The sorted keys of each split, by its name. A split may be empty if there are too few sounds
             or packs.
 
     Raises:
-        UsageError: if the strategy is unknown.
+        UsageError: if the strategy is unknown, or if it is ``listed`` and the metadata of a sound
+            names no split.
 
     >>> metadata = {str(i): {} for i in range(20)}
     >>> [len(part) for part in split(metadata, list(metadata), "random", seed=0).values()]
@@ -90,6 +95,8 @@ def split(
             f"dataset_kwargs.split_strategy is {strategy!r}; "
             f"choose one of {', '.join(sorted(_STRATEGIES))}."
         )
+    if strategy == LISTED:
+        return _listed(metadata, keys, seed)
     same: Dict[str, List[str]] = {}
     for key in sorted(keys):
         same.setdefault(str(metadata[key].get("duplicate_of", key)), []).append(key)
@@ -144,6 +151,20 @@ def _by_sample_pack(metadata: Metadata, keys: Sequence[str], seed: int) -> Dict[
     return parts
 
 
+def _listed(metadata: Metadata, keys: Sequence[str], seed: int) -> Dict[str, List[str]]:
+    """Divide keys as their metadata says."""
+    parts: Dict[str, List[str]] = {name: [] for name in SPLITS}
+    for key in sorted(keys):
+        name = metadata[key].get("split")
+        if name not in SPLITS:
+            raise UsageError(
+                f"dataset_kwargs.split_strategy is 'listed', but the metadata of {key} says split "
+                f"{name!r}; write one of {', '.join(SPLITS)} there, or choose another strategy."
+            )
+        parts[name].append(key)
+    return parts
+
+
 def _fill(free: Sequence[str], packs: Mapping[str, Sequence[str]], target: float) -> List[str]:
     """Choose packs that together come close to ``target`` sounds, but leave at least one."""
     spare = len(free) - 1
@@ -167,4 +188,4 @@ def _shuffled(names: Iterable[str], seed: int) -> List[str]:
     return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())
 
 
-_STRATEGIES = {"random": _random, "sample_pack": _by_sample_pack}
+_STRATEGIES = {"random": _random, "sample_pack": _by_sample_pack, LISTED: _listed}

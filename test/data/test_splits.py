@@ -107,8 +107,30 @@ def test_a_filter_that_nothing_passes_names_what_there_is():
 
 
 def test_an_unknown_strategy_is_an_error():
-    with pytest.raises(UsageError, match=r"'packs'.*random, sample_pack"):
+    with pytest.raises(UsageError, match=r"'packs'.*listed, random, sample_pack"):
         split(METADATA, list(METADATA), "packs", seed=3)
+
+
+def test_listed_splits_are_those_of_the_metadata_whatever_the_seed():
+    metadata = {
+        "a": {"split": "test"},
+        "b": {"split": "train", "duplicate_of": "a"},
+        "c": {"split": "val"},
+    }
+
+    for seed in (0, 1):
+        assert split(metadata, ["c", "a", "b"], "listed", seed) == {
+            "train": ["b"],
+            "val": ["c"],
+            "test": ["a"],
+        }
+    assert split(metadata, ["a"], "listed", 0) == {"train": [], "val": [], "test": ["a"]}
+
+
+@pytest.mark.parametrize("item", [{}, {"split": "tests"}])
+def test_a_sound_that_is_listed_in_no_split_is_an_error(item):
+    with pytest.raises(UsageError, match="the metadata of a says split"):
+        split({"a": item}, ["a"], "listed", 0)
 
 
 @pytest.mark.parametrize("strategy", ["random", "sample_pack"])

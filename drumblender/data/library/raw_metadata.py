@@ -3,7 +3,7 @@
 It is JSON, and maps each sample pack to {``type``: acoustic, electronic or unknown, ``folders``}.
 The folders are a list of paths, or map names to {``path``, any further keys}. Paths are relative to
 the raw folder. Each names a folder, a drum kit (see :mod:`drumblender.data.library.kits`) or a
-single file.
+single file. Further keys of a pack or of a folder come into the metadata of the dataset.
 """
 
 import json

@@ -75,7 +75,8 @@ def read_library(raw_dir: Path, meta_file: PathLike) -> Library:
     entries.sort(key=lambda entry: -len(entry[2].parts))
     sounds: Dict[str, RawSound] = {}
     for pack, content, folder, further in entries:
-        extra = {k: v for k, v in further.items() if k not in ("path", "type", "instrument")}
+        said = ("path", "folders", "type", "instrument")
+        extra = {k: v for k, v in {**content, **further}.items() if k not in said}
         for name, problem in _candidates(listing, folder, kits, path if described else None, pack):
             if name in sounds or name == own:
                 continue

@@ -20,7 +20,7 @@ class RawSound:
         sample_pack_key: sample pack that the sound belongs to.
         type: acoustic, electronic or unknown.
         instrument: instrument that was recorded.
-        extra: further keys that the raw metadata gives its folder.
+        extra: further keys that the raw metadata gives its sample pack and its folder.
         archive: archive that holds the file, relative to the raw folder. ``name`` goes on inside of
             it.
         problem: why the file cannot be a sound, as far as that is known without reading it.
