@@ -1,6 +1,8 @@
+import sys
 from pathlib import Path
 from typing import Dict
 
+import auraloss
 import numpy as np
 import pytest
 import scipy.fft
@@ -11,7 +13,17 @@ import torchmetrics
 from pytorch_lightning.cli import LightningArgumentParser
 
 from drumblender.config import load_config
-from drumblender.metrics import LogSpectralDistance, MFCCError, SpectralFluxOnsetError
+from drumblender.errors import DrumblenderError
+from drumblender.metrics import (
+    AttackError,
+    EnvelopeError,
+    LogMelError,
+    LogSpectralDistance,
+    MFCCError,
+    MultiResolutionSTFTError,
+    SpectralFluxOnsetError,
+    ZimtohrliError,
+)
 from drumblender.signal import sine
 from drumblender.synths import ModalSynth
 from drumblender.tasks import DrumBlender
@@ -25,7 +37,13 @@ METRICS = {
     "mfcc": MFCCError,
     "onset": SpectralFluxOnsetError,
     "onset_legacy": lambda: SpectralFluxOnsetError(legacy=True),
+    "mss": MultiResolutionSTFTError,
+    "mel": LogMelError,
+    "envelope": EnvelopeError,
+    "attack": AttackError,
 }
+if sys.version_info >= (3, 10):  # which the package takes
+    METRICS["zimtohrli"] = ZimtohrliError
 
 
 def drum(seed=0, num_samples=NUM_SAMPLES, batch_size=1):
@@ -95,6 +113,87 @@ def test_onset_error_agrees_with_numpy(legacy):
     )
     error = SpectralFluxOnsetError(legacy=legacy)(x, y).item()
     assert error == pytest.approx(np.abs(difference).mean(), rel=1e-4)
+
+
+def reference_stft_distance(x, y, n_fft, hop_size, window_size):
+    """By NumPy, with the windows and the reflection of torch.stft."""
+    window = np.pad(scipy.signal.get_window("hann", window_size), (n_fft - window_size) // 2)
+    magnitudes = []
+    for z in (x, y):
+        z = np.pad(z.double().numpy(), n_fft // 2, mode="reflect")
+        frames = np.lib.stride_tricks.sliding_window_view(z, n_fft)[::hop_size]
+        magnitudes.append(np.maximum(np.abs(np.fft.rfft(frames * window)), 1e-4))
+    x, y = magnitudes
+    return np.linalg.norm(y - x) / np.linalg.norm(y) + np.abs(np.log(x) - np.log(y)).mean()
+
+
+def test_multi_resolution_stft_distance_agrees_with_numpy():
+    x, y = drum(seed=1)[0, 0], 0.5 * drum(seed=2)[0, 0]
+    resolutions = [(1024, 120, 600), (2048, 240, 1200), (512, 50, 240)]
+    expected = np.mean([reference_stft_distance(x, y, *sizes) for sizes in resolutions])
+    assert MultiResolutionSTFTError()(x, y).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_multi_resolution_stft_distance_is_that_of_auraloss_for_each_item():
+    x, y = drum(seed=1, batch_size=3), 0.5 * drum(seed=2, batch_size=3)
+    loss = auraloss.freq.MultiResolutionSTFTLoss()
+    expected = np.mean([loss(x[i : i + 1], y[i : i + 1]).item() for i in range(3)])
+    assert MultiResolutionSTFTError()(x, y).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_log_mel_error_is_that_of_the_transform_of_torchaudio():
+    x, y = drum(seed=1)[0], 0.3 * drum(seed=2)[0]
+    mel = torchaudio.transforms.MelSpectrogram(
+        SAMPLE_RATE, n_fft=2048, hop_length=256, n_mels=80, pad_mode="constant"
+    )
+    levels = [10 * torch.log10(mel(z) + 1e-5) for z in (x, y)]
+    expected = (levels[0] - levels[1]).abs().mean().item()
+    assert LogMelError()(x, y).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_envelope_error_agrees_with_numpy():
+    def levels(x):
+        x = np.pad(x.double().numpy(), 240)
+        frames = np.lib.stride_tricks.sliding_window_view(x, 480)[::120]
+        return 10 * np.log10(np.mean(frames**2, axis=1) + 1e-8)
+
+    x, y = drum(seed=1)[0, 0], 0.3 * drum(seed=2)[0, 0].roll(300)
+    expected = np.abs(levels(x) - levels(y)).mean()
+    assert EnvelopeError()(x, y).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_envelope_error_sees_no_spectrum_but_levels():
+    tone = sine(1000.0, NUM_SAMPLES, SAMPLE_RATE)
+    other = sine(3000.0, NUM_SAMPLES, SAMPLE_RATE)
+    assert EnvelopeError()(tone, other).item() < 0.1
+    assert EnvelopeError()(tone, tone / 10).item() == pytest.approx(20, abs=0.01)
+
+
+def test_attack_error_is_the_log_spectral_distance_of_the_first_50_ms():
+    x, y = drum(seed=1)[0, 0], drum(seed=2)[0, 0]
+    expected = reference_lsd(x[:2400], y[:2400], 256, 32, 1e-5)
+    assert AttackError()(x, y).item() == pytest.approx(expected, rel=1e-4)
+    later = torch.cat([x[:2400], y[2400:]])
+    assert AttackError()(later, x).item() == 0
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="platform: zimtohrli takes Python 3.10")
+def test_zimtohrli_is_5_less_the_score_and_hears_what_is_further_off():
+    zimtohrli = pytest.importorskip("zimtohrli")
+    x = 0.3 * sine(440.0, 48_000, SAMPLE_RATE).view(1, 1, -1)
+    noise = drum(seed=3, num_samples=48_000)
+    near, far = x + 0.01 * noise, x + noise
+    errors = [ZimtohrliError()(y, x).item() for y in (x, near, far)]
+    assert errors[0] == 0
+    assert 0 < errors[1] < errors[2] < 4
+    score = zimtohrli.mos_from_signals(far[0, 0].numpy(), x[0, 0].numpy())
+    assert errors[2] == pytest.approx(5 - score, rel=1e-6)
+
+
+def test_without_zimtohrli_the_remedy_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "zimtohrli", None)
+    with pytest.raises(DrumblenderError, match=r"pip install .*zimtohrli"):
+        ZimtohrliError()
 
 
 @pytest.mark.parametrize("gain", [0.1, 0.5, 3.0])
@@ -234,3 +333,13 @@ def test_the_command_line_builds_the_configured_metrics():
     metrics.update(silence, silence)
     metrics.update(drum(num_samples=4096), silence)
     assert len({round(value.item(), 6) for value in metrics.compute().values()}) == 4
+
+
+def test_the_metrics_of_the_benchmark_are_built_from_their_configuration():
+    parser = LightningArgumentParser()
+    parser.add_argument("--test_metrics", type=Dict[str, torchmetrics.Metric])
+    config = parser.parse_object({"test_metrics": load_config(CONFIG.with_name("benchmark.yaml"))})
+    metrics = parser.instantiate_classes(config).test_metrics
+    assert set(metrics) == set(METRICS) - {"zimtohrli"}
+    x, y = drum(num_samples=4096), drum(1, 4096)
+    assert len({round(metric(x, y).item(), 6) for metric in metrics.values()}) == len(metrics)
