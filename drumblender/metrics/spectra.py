@@ -42,7 +42,8 @@ class MultiResolutionSTFTError(MeanOverItems):
     def distance(self, input: Tensor, target: Tensor) -> Tensor:
         """Measure one resynthesis against its target, both (N,)."""
         missing = max(0, 2048 - input.shape[-1])  # shorter ones cannot be reflected at their ends
-        return self.loss(*(torch.nn.functional.pad(x, (0, missing))[None, None] for x in (input, target)))
+        x, y = (torch.nn.functional.pad(x, (0, missing))[None, None] for x in (input, target))
+        return self.loss(x, y)
 
 
 class LogSpectralDistance(MeanOverSpectra):
