@@ -26,6 +26,9 @@ STEPS = 3
 PRUNE = 13.0
 # Amplitude at the onset below which a mode is left out, relative to the peak of the recording.
 QUIET = 3e-4
+# Of a glide at least, in radians: the phase by which it turns the loudest mode, and the phase that
+# this mode makes within two time constants, which is more than one cycle.
+TURN, WHILE_GLIDING = 1.5, 8.0
 HOP = 64
 # Rate of a glide's low frequencies, relative to the highest of them.
 _OVERSAMPLED = 5
@@ -86,9 +89,24 @@ def find_tones(
         here = (modes.stat > PRUNE) & loud
         # Where a round adds nothing, another one does not, either.
         done = ~(here & is_new).any(1)
+        if number == 0 and depth.any():
+            # All begins again without such a glide.
+            brief = _brief(modes, here)
+            modes = replace(modes, depth=torch.where(brief, 0, modes.depth))
+            here &= ~brief[:, None]
+            done &= ~brief
         modes = modes.keep(here)
         residual = x - play(modes, num_samples, num_frames, sample_rate)
     return modes, shape(residual, modes, floor, sample_rate)
+
+
+def _brief(modes: Damped, here: Tensor) -> Tensor:
+    """Return which sounds (B,) have a glide that cannot be told from an attack or a second mode."""
+    swept = modes.depth * modes.time
+    while_gliding = 2 * modes.time + (1 - math.exp(-2)) * swept
+    turn, phase = (torch.where(here, modes.omega * t[:, None], 0) for t in (swept, while_gliding))
+    too_short = (turn.abs().amax(1) < TURN) | (phase.amax(1) < WHILE_GLIDING)
+    return (modes.depth != 0) & too_short
 
 
 def _from(x: Tensor, first: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.signal import butter, sosfilt
 
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis, separate
 from drumblender.errors import UsageError
@@ -76,6 +77,34 @@ def test_noise_has_no_modes():
     parts = take_apart(*sounds)
     assert parts.modal[:, 1].any(-1).sum() <= 1  # one false alarm
     assert (parts.tones.square().sum(1) < 1e-2 * torch.stack(sounds).square().sum(1)).all()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "order"), [(800, 5000, 4), (176, 748, 4), (1376, 2640, 3), (2269, 3882, 5)]
+)
+def test_the_edge_of_a_band_of_noise_is_no_mode(low, high, order):
+    band = butter(order, [low, high], "band", fs=RATE, output="sos")
+    fall = (10 ** (-3 * time() / 0.4)).numpy()
+    sounds = [
+        torch.from_numpy(sosfilt(band, noise(seed).numpy()) * fall.copy()) for seed in range(6)
+    ]
+    parts = take_apart(*sounds)
+    share = parts.tones.square().sum(1) / torch.stack(sounds).square().sum(1)
+    assert (share < 1e-6).sum() >= 5
+    assert share.max() < 0.1
+
+
+def test_an_attack_is_no_glide():
+    # The first tone turns by half a cycle at most until the click is over.
+    hz = 54.7
+    partials = ((1.0, 0.35, 0.8, 1.0), (1.6, 0.33, 0.2, 3.6), (2.3, 0.45, 0.1, 2.4))
+    x = sum(tone(hz * ratio, t60, level, phase) for ratio, t60, level, phase in partials)
+    x = x * (time() / 0.001).clamp(max=1)
+    click = 0.3 * noise(32) * torch.exp(-time() / 0.0006) * (time() < 0.003)
+    parts = take_apart(x + click + 0.01 * noise(132) * 10 ** (-3 * time() / 0.2))
+    found = parts.modal[0, 0, parts.modal[0, 1].any(-1)].double() * RATE / (2 * math.pi)
+    assert (found.amax(1) < 1.1 * found.amin(1)).all()
+    assert sdr(parts.tones[0], x) > 20
 
 
 def test_partials_near_each_other_stay_apart():
