@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from drumblender.parameters.matching import FLOOR, ring_out
+from drumblender.parameters.between import FLOOR, ring_out
 from drumblender.parameters.structure import map_tensors
 from drumblender.parameters.time_maps import TimeMap, interpolate
 from drumblender.signal import resample

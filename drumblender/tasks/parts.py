@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from drumblender.parameters import Bands, Modes, map_tensors
 from drumblender.parameters.bands import align_bands
-from drumblender.parameters.matching import blend_modes
+from drumblender.parameters.between import blend_modes
 from drumblender.parameters.modes import align_modes
 from drumblender.parameters.time_maps import TimeMap
 from drumblender.signal import fit_length
@@ -203,14 +203,13 @@ class ModalPart(Part):
     def blend(
         self, a: Modes, b: Modes, amount: float, ends: Tuple[int, int], moment: float = 0.0
     ) -> Modes:
-        frames = (end * a.num_frames // a.num_samples for end in ends)
-        end_a, end_b = frames
-        pairs = zip(a.turned(moment).values, b.turned(moment).values)
-        onset = (moment + 0.5) * a.num_frames / a.num_samples - 0.5
-        made = [blend_modes(x, y, amount, (end_a, end_b), onset) for x, y in pairs]
+        one, other = (
+            [replace(modes, values=x) for x in modes.values.unbind(0)] for modes in (a, b)
+        )
+        made = [blend_modes(x, y, amount, ends, moment).values for x, y in zip(one, other)]
         rows = max(x.shape[1] for x in made)
         made = [F.pad(x, (0, 0, 0, rows - x.shape[1])) for x in made]
-        return replace(a, values=torch.stack(made)).turned(moment, back=True)
+        return replace(a, values=torch.stack(made))
 
 
 class NoisePart(Part):
