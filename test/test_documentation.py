@@ -24,6 +24,7 @@ from drumblender.commands.synth import main as synth
 from drumblender.config import load_config
 from drumblender.sound.controls import CONTROLS
 from drumblender.tasks.checkpoint import build_model
+from drumblender.tasks.publish import publish
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")])
@@ -33,7 +34,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 # Programs in the documentation that are not of this package.
 OTHERS = {"apt-get", "export", "git", "ls", "mkdocs", "pip", "pre-commit", "pytest", "ruff"}
-OTHERS |= {"lint-imports", "cd", "tensorboard", ".ci/run", "python3", "source", "jupyter"}
+OTHERS |= {"lint-imports", "cd", "tensorboard", ".ci/run", "python3", "source", "jupyter", "hf"}
 
 
 def load_hook(name):
@@ -88,6 +89,7 @@ def materials(tmp_path_factory):
     torch.manual_seed(0)
     weights = build_model(config, "documentation").state_dict()
     torch.save({"state_dict": weights, "configuration": config}, folder / "model.ckpt")
+    publish(folder / "models/drums", folder / "model.ckpt", "mit")
     time = np.arange(8000) / 16000
     (folder / "drums").mkdir()
     for name, frequency in (("kick", 80), ("snare", 220), ("tom", 130), ("clap", 900)):
@@ -108,6 +110,7 @@ def workplace(materials, tmp_path, monkeypatch):
     (tmp_path / "cfg").symlink_to(REPOSITORY / "cfg")
     write_files(tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DRUMBLENDER_MODELS", str(materials / "models"))
     monkeypatch.syspath_prepend(tmp_path)  # as commands do, but undone after the test
     return tmp_path
 
@@ -171,7 +174,7 @@ def parser_of_script(script):
 @pytest.fixture(scope="module")
 def parsers():
     names = [name for name in pages.commands() if name != "drumblender"]
-    return {name: pages.parser_of(name) for name in names}
+    return {name: pages.parser_of(name) for name in [*names, "drumblender publish"]}
 
 
 def all_commands():
@@ -181,7 +184,7 @@ def all_commands():
 def parse(parser, arguments):
     try:
         parse_whole = parser.parse_args
-        if parser.prog == "drumblender-synth":  # takes options between files
+        if parser.prog in ("drumblender-synth", "drumblender publish"):  # options between files
             parse_whole = parser.parse_intermixed_args
         with contextlib.redirect_stderr(io.StringIO()) as said:
             parse_whole(arguments)
@@ -193,7 +196,9 @@ def test_the_commands_in_all_pages_are_parsed_by_the_commands_themselves(parsers
     found = set()
     for page, (program, *arguments) in all_commands():
         found.add(program)
-        if program == "python":
+        if program == "drumblender" and arguments[0] == "publish":
+            parse(parsers["drumblender publish"], arguments[1:])
+        elif program == "python":
             parse(parser_of_script(arguments[0]), arguments[1:])
         elif program in parsers:
             parse(parsers[program], arguments)
@@ -206,7 +211,8 @@ def synth_commands():
     """Command lines of drumblender-synth that can be run here."""
     found = {}
     for _, (program, *arguments) in all_commands():
-        elsewhere = any(word.startswith(("models/", "logs/", "audio/")) for word in arguments)
+        places = ("models/", "logs/", "audio/", "owner/", "--list_models", "NAME")
+        elsewhere = any(word.startswith(places) for word in arguments)
         if program == "drumblender-synth" and not elsewhere:
             found.setdefault(" ".join(arguments), arguments)
     return found
@@ -223,7 +229,8 @@ def test_a_command_that_makes_sound_makes_it(arguments, workplace):
 def lightning_commands():
     found = {}
     for _, (program, *arguments) in all_commands():
-        if program == "drumblender" and not any("NAME" in word for word in arguments):
+        named = any("NAME" in word for word in arguments)
+        if program == "drumblender" and arguments[0] != "publish" and not named:
             found.setdefault(" ".join(arguments), arguments)
     return found
 

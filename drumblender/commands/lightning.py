@@ -15,21 +15,19 @@ import pytorch_lightning as pl
 import yaml
 from jsonargparse import ArgumentError
 from pytorch_lightning import LightningDataModule
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, LRSchedulerTypeUnion
-from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch.optim import Optimizer
 
 from drumblender.callbacks.console import be_quiet
 from drumblender.callbacks.run import relative
 from drumblender.commands.callbacks import completed, useful
+from drumblender.commands.weights import prepare_weights
 from drumblender.data import AudioDataModule
 from drumblender.errors import DrumblenderError, Stopped, UsageError, condense, finish, suggest
 from drumblender.fast import accelerate
 from drumblender.files.memory import keep_memory
 from drumblender.tasks import DrumBlender
-from drumblender.tasks.checkpoint import check_weights, read_checkpoint
 
 # Advice to authors of Lightning programs, of no use to a person who trains.
 QUIET = [
@@ -187,19 +185,15 @@ class DrumblenderCLI(LightningCLI):
     # --- Running -----------------------------------------------------------------------------
 
     def before_fit(self) -> None:
-        """Check a checkpoint before Lightning loads it.
+        """Find and check the weights before Lightning loads them.
 
         Raises:
-            UsageError: if there is no such checkpoint, or if it does not fit the model.
+            UsageError: if there is no such checkpoint.
+            DrumblenderError: if it is broken or does not fit the model.
         """
-        path = self._get(self.config, "ckpt_path")
-        if path in ("last", "best"):
-            path = str(self._last_checkpoint() if path == "last" else self._best_checkpoint())
-            self.config_init[self.subcommand]["ckpt_path"] = path
-            rank_zero_info(f"Checkpoint: {relative(path)}")
-        if path in (None, "hpc", "registry"):
-            return
-        check_weights(self.model, read_checkpoint(path), path, "the model of the configuration")
+        given = self._get(self.config, "ckpt_path")
+        found = prepare_weights(given, self.model, self.trainer)
+        self.config_init[self.subcommand]["ckpt_path"] = found
 
     def before_test(self) -> None:
         """Refuse to test a model that was never trained, and check its checkpoint.
@@ -223,38 +217,6 @@ class DrumblenderCLI(LightningCLI):
         """Check as for a test, and let predictions go to files only."""
         self.before_test()
         self.config_init["predict"]["return_predictions"] = False  # they go to files
-
-    def _last_checkpoint(self) -> Path:
-        """Find the newest last.ckpt; Lightning itself only looks into the folder of the new run."""
-        loggers = self.trainer.loggers
-        folders = [Path(logger.save_dir or ".") / str(logger.name) for logger in loggers]
-        for callback in self.trainer.checkpoint_callbacks:
-            if isinstance(callback, ModelCheckpoint) and callback.dirpath:
-                folders.append(Path(callback.dirpath))
-        folders = folders or [Path(self.trainer.default_root_dir) / "checkpoints"]
-        found = {path for folder in folders for path in folder.rglob("last*.ckpt")}
-        if not found:
-            raise UsageError(
-                f"--ckpt_path: there is no last.ckpt in {', '.join(map(str, folders))}; "
-                "give the path of a checkpoint."
-            )
-        return max(found, key=lambda path: path.stat().st_mtime)
-
-    def _best_checkpoint(self) -> Path:
-        """Find the checkpoint that the last one calls the best of its run."""
-        last = self._last_checkpoint()
-        states = read_checkpoint(last).get("callbacks", {})
-        paths = [s.get("best_model_path") for k, s in states.items() if k.startswith("ModelCheck")]
-        # The whole run may have been moved since.
-        paths = [Path(path) for path in paths if path]
-        paths = [p if p.is_file() else last.with_name(p.name) for p in paths]
-        paths = [path for path in paths if path.is_file()]
-        if not paths:
-            raise UsageError(
-                f"--ckpt_path best: the run of {relative(last)} kept no best checkpoint; "
-                "give the path of one, or `last`."
-            )
-        return paths[0]
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run, and turn what goes wrong into sentences."""

@@ -9,9 +9,12 @@ from typing import Callable, List, Optional, Sequence, Tuple
 
 from drumblender.commands.report import Parser, report_errors
 from drumblender.config import is_configuration
+from drumblender.config.overlays import CHECKPOINTS, CONFIGURATIONS
 from drumblender.errors import UsageError
 from drumblender.files.paths import SUFFIXES
 from drumblender.files.text import printable
+from drumblender.pretrained.names import find_model, may_be_name
+from drumblender.pretrained.table import models_table
 from drumblender.sound.changes import Changes, check_preset_name
 from drumblender.sound.controls import CONTROLS
 from drumblender.sound.controls import KNOWN_PARTS as PARTS
@@ -29,16 +32,27 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="drumblender-synth",
         usage="drumblender-synth [[CONFIG] CHECKPOINT] INPUT [INPUT ...] OUTPUT [options]\n"
-        "       drumblender-synth [[CONFIG] CHECKPOINT] OUTPUT --blend A B [options]",
+        "       drumblender-synth [[CONFIG] CHECKPOINT] OUTPUT --blend A B [options]\n"
+        "       drumblender-synth --model NAME INPUT [INPUT ...] OUTPUT [options]\n"
+        "       drumblender-synth --list_models",
         description="Take recordings apart, change and blend them. Without a model, parts are "
         "measured: what is not changed stays the recording, at its own rate and with all channels. "
-        "With the CHECKPOINT of a model, its networks predict them. CONFIG is the configuration of "
-        "a model whose checkpoint does not carry it. "
+        "With the CHECKPOINT of a model, or --model, its networks predict them. CONFIG is the "
+        "configuration of a model whose checkpoint does not carry it. "
         "INPUT is a file or a folder; several, or a folder, go to a folder OUTPUT, with their "
         "sub-folders. OUTPUT of one file ends in .wav, .flac or .ogg.",
         epilog="--debug shows where an error comes from.",
     )
-    parser.add_argument("paths", nargs="+", metavar="PATH", help=argparse.SUPPRESS)
+    parser.add_argument("paths", nargs="*", metavar="PATH", help=argparse.SUPPRESS)
+    named = parser.add_argument_group("models")
+    named.add_argument(
+        "--model",
+        metavar="NAME",
+        help="take a model by its name: one of --list_models, or owner/model (or "
+        "owner/model@revision) of the Hugging Face hub. What ends in .safetensors, .ckpt or .yaml "
+        "or begins with . or / is a file",
+    )
+    named.add_argument("--list_models", action="store_true", help="list the models that are here")
     take = parser.add_argument_group("parts")
     take.add_argument(
         "--stems", metavar="DIR", help="write modal, noise and transient to DIR; they add up"
@@ -126,6 +140,8 @@ def _synth(argv: List[str]) -> None:
     """Carry out a command line."""
     parser = _parser()
     options = parser.parse_intermixed_args(_join_values(parser, argv))
+    if options.list_models:
+        return print(models_table())
     _check_numbers(options)
     model, inputs, output = _split(options)
     changes = _changes(options)
@@ -223,7 +239,12 @@ def _split(
     """
     paths = [Path(path) for path in options.paths]
     models = 0
-    if not _is_recording(paths[0]):
+    if options.model is not None:
+        if paths and paths[0].suffix.lower() in (*CHECKPOINTS, *CONFIGURATIONS):
+            raise UsageError(
+                f"{paths[0]} is a model, and --model names another one; leave out one of them."
+            )
+    elif paths and not _is_recording(paths[0]):
         models = 1
         if is_configuration(paths[0]) and not all(map(_is_recording, paths[1:2])):
             models = 2
@@ -250,6 +271,13 @@ def _split(
                 "Give INPUT and OUTPUT, and in front of them the CHECKPOINT of a model if you want "
                 "one (and its CONFIG, if it does not carry one); see --help."
             )
+    if options.model is not None:
+        config = find_model(options.model)
+    elif config is not None and not config.exists() and may_be_name(str(config)):
+        raise UsageError(
+            f"There is no file {config}; check the path, or give --model {config} if that is the "
+            "name of a model."
+        )
     return (config, checkpoint), inputs, rest[-1]
 
 

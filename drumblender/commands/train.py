@@ -8,11 +8,12 @@ from drumblender.commands.report import report_errors
 from drumblender.errors import UsageError, did_you_mean
 
 SECTIONS = ("data", "model", "trainer")
-COMMANDS = ("fit", "validate", "test", "predict")
+COMMANDS = ("fit", "validate", "test", "predict", "publish")
 
 # Here, and not left to Lightning, whose import takes seconds.
 HELP = """\
 usage: drumblender {fit,validate,test,predict} -c CONFIG [options]
+       drumblender publish [CONFIG] CHECKPOINT FOLDER --license ID [options]
 
 Take drum sounds apart into sinusoids, noise and transient, and put them together again.
 
@@ -20,12 +21,14 @@ Take drum sounds apart into sinusoids, noise and transient, and put them togethe
   validate   compute the loss on the validation set
   test       compute the loss and the metrics on the test set, sound by sound
   predict    resynthesize the test set into WAV files
+  publish    make a folder of a checkpoint that others, and the Hugging Face hub, can take
 
 options:
   -c, --config FILE      experiment, such as cfg/04_noise_parallel_transient_params.yaml;
                          given several times, later files lie over earlier ones
   --data FILE            another dataset, such as cfg/data/one_shots.yaml
-  --ckpt_path FILE       checkpoint to go on with, or to test; `last` is that of the last run
+  --ckpt_path FILE       checkpoint to go on with, or to test; `last` is that of the last run;
+                         the name of a model, and a model file, work as well
   --untrained            test a model without a checkpoint
   --output DIR           where predict writes; --stems and --targets make it write these, too
   --KEY.KEY VALUE        any value of the configuration, such as --trainer.max_epochs 100
@@ -33,8 +36,8 @@ options:
   --debug                show where an error comes from
   --version              show the version
 
-`drumblender fit --help` lists everything. Other commands: drumblender-dataset,
-drumblender-analyze, drumblender-synth."""
+`drumblender fit --help` and `drumblender publish --help` list everything. Other commands:
+drumblender-dataset, drumblender-analyze, drumblender-synth."""
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -90,6 +93,10 @@ def _lightning(args: List[str]) -> None:
             f"{args[0]} is none of {', '.join(COMMANDS)}, one of which comes first"
             f"{did_you_mean(args[0], COMMANDS)}"
         )
+    if args[0] == "publish":
+        from drumblender.commands.publish import publish_model
+
+        return publish_model(args[1:])
     resolved = resolve_files(args[1:])
 
     from drumblender.commands.lightning import DrumblenderCLI

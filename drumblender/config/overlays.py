@@ -17,8 +17,9 @@ import yaml
 
 from drumblender.errors import UsageError
 
-# Endings of checkpoints.
-CHECKPOINTS = (".ckpt", ".pt", ".pth")
+# Endings of files with weights, and of configurations.
+CHECKPOINTS = (".ckpt", ".pt", ".pth", ".safetensors")
+CONFIGURATIONS = (".yaml", ".yml", ".json")
 
 
 class _Loader(yaml.SafeLoader):
@@ -37,12 +38,15 @@ class _Whole(dict):
 def is_configuration(path: Union[str, Path]) -> bool:
     """Return whether a file is a configuration, by its name or its beginning, and no checkpoint."""
     path = Path(path)
-    if path.suffix.lower() in (".yaml", ".yml", ".json"):
+    if path.suffix.lower() in CONFIGURATIONS:
         return True
     if path.suffix.lower() in CHECKPOINTS or not path.is_file():
         return False
     with path.open("rb") as file:
-        return not file.read(4).startswith((b"PK", b"\x80"))
+        beginning = file.read(8)
+    # ZIP archives and pickles, which checkpoints are, and the length that a file of safetensors
+    # begins with. Text holds no zeros.
+    return not beginning.startswith((b"PK", b"\x80")) and b"\0" not in beginning
 
 
 def load_config(path: Union[str, Path]) -> Dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from drumblender.analysis import AnalysisSettings
 from drumblender.errors import UsageError
+from drumblender.pretrained.names import find_model
 from drumblender.sound.engine import PRECISIONS, Engine
 from drumblender.sound.recording import Recording, prepare
 from drumblender.sound.sound import Sound
@@ -29,10 +30,12 @@ def load(
 
     ``load()`` gives the voice that needs no training, because its parts are measured. It takes
     recordings as they are, at any sample rate and with all channels. A sound that is not changed is
-    then the recording itself.
+    then the recording itself. ``load("drums")`` and ``load("owner/model")`` give models by their
+    names (:mod:`drumblender.pretrained.names`).
 
     Args:
-        config: configuration file, or the checkpoint if it is the only argument.
+        config: configuration file. If it is the only argument, it may be the checkpoint, a model
+            file, or the name of a model.
         checkpoint: checkpoint of the model. If it carries its configuration, it suffices alone.
         device: name of the device, such as "cpu" or "cuda". "auto" stands for a GPU if there is
             one, and for the CPU otherwise.
@@ -42,10 +45,13 @@ def load(
             although it gives them the noise and the attack of that one.
 
     Raises:
-        UsageError: if the configuration is missing or broken, or if there is no such device or
-            precision.
-        DrumblenderError: if the checkpoint is missing, is broken or does not fit.
+        UsageError: if the configuration is missing or broken, or if there is no such name, device
+            or precision.
+        DrumblenderError: if the checkpoint is missing, is broken or does not fit, or if the hub
+            does not give the model.
     """
+    if config is not None and checkpoint is None:
+        config = find_model(config)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:

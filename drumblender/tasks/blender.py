@@ -30,15 +30,6 @@ from drumblender.tasks.wiring import Wiring, published_wiring
 
 # What each part contributes to a sound, (B, 1, N) by name. The sound is the sum.
 Stems = Dict[str, Tensor]
-# Arguments of DrumBlender that only training and testing need.
-TRAINING_ARGUMENTS = (
-    "loss_fn",
-    "part_losses",
-    "test_metrics",
-    "float32_matmul_precision",
-    "compile",
-    "activation_checkpointing",
-)
 
 
 class Blender(nn.Module):
@@ -259,10 +250,11 @@ class Blender(nn.Module):
         """Round phases if the checkpoint is a published one, which carries no configuration.
 
         Its networks were trained on the sound of rounded phases, and its published figures were
-        measured with it.
+        measured with it. A model file says whether it was made of such a checkpoint.
         """
         if isinstance(self.modal_synth, ModalSynth):
-            self.modal_synth.round_phase = "configuration" not in checkpoint
+            is_published = "configuration" not in checkpoint
+            self.modal_synth.round_phase = checkpoint.get("rounded_phase", is_published)
 
     def adopt(self, state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
         """Return the weights of a checkpoint, with the constants of this model's loss and metrics.

@@ -7,22 +7,18 @@ from pathlib import Path
 from typing import Any, Dict, Optional, Union
 
 import torch
+from torch import Tensor
 
 from drumblender.analysis.modal import AnalysisSettings
-from drumblender.config import is_configuration, load_config
+from drumblender.config import is_configuration, load_config, model_section
 from drumblender.errors import DrumblenderError, UsageError, condense
 from drumblender.fast import accelerate
-from drumblender.tasks.blender import TRAINING_ARGUMENTS, Blender
+from drumblender.pretrained.file import Facts, is_model_file, read_model
+from drumblender.tasks.blender import Blender
 from drumblender.tasks.measured import MeasuredModal, MeasuredNoise, MeasuredTransient
-from drumblender.tasks.trained_on import OneRecording, only_recording
+from drumblender.tasks.trained_on import KEY, LEVELS, OneRecording, only_recording
 
 PathLike = Union[str, Path]
-# Names of the class that adds training to Blender.
-TRAINED = (
-    "DrumBlender",
-    "drumblender.tasks.DrumBlender",
-    "drumblender.tasks.drumblender.DrumBlender",
-)
 
 
 @dataclass(frozen=True)
@@ -50,10 +46,11 @@ def load_model(
 ) -> TrainedModel:
     """Load a model in eval mode.
 
-    ``load_model("model.ckpt")`` suffices for checkpoints of this package, because they carry their
-    configuration. Other checkpoints need ``load_model("config.yaml", "model.ckpt")``. A model
-    without weights, whose parts are measured, needs a configuration only. ``load_model()`` gives
-    such a model without any file (:func:`measured_model`).
+    ``load_model("model.ckpt")`` suffices for checkpoints of this package and for model files,
+    because they carry their configuration. Other checkpoints need
+    ``load_model("config.yaml", "model.ckpt")``. A model without weights, whose parts are measured,
+    needs a configuration only. ``load_model()`` gives such a model without any file
+    (:func:`measured_model`).
 
     Only the model and the analysis settings of a configuration count. Its trainer, logger and
     dataset need not exist.
@@ -134,7 +131,9 @@ def _ready(
 
 
 def read_checkpoint(path: PathLike) -> Dict[str, Any]:
-    """Read a checkpoint file without running any code that it may hold.
+    """Read a checkpoint or a model file without running any code that it may hold.
+
+    A model file gives what the checkpoint that it was made of says.
 
     Raises:
         DrumblenderError: if it is missing, is broken or holds no ``state_dict``.
@@ -142,6 +141,8 @@ def read_checkpoint(path: PathLike) -> Dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise DrumblenderError(f"Checkpoint {path} does not exist; check the path.")
+    if is_model_file(path):
+        return _as_checkpoint(*read_model(path))
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
@@ -152,6 +153,27 @@ def read_checkpoint(path: PathLike) -> Dict[str, Any]:
     if not isinstance(state, dict) or "state_dict" not in state:
         raise DrumblenderError(f"{path} holds no `state_dict`; give a Lightning checkpoint.")
     return state
+
+
+def _as_checkpoint(tensors: Dict[str, Tensor], facts: Optional[Facts]) -> Dict[str, Any]:
+    """Give the content of a model file the form of a checkpoint."""
+    if facts is None:  # weights that another program has stored
+        return {"state_dict": tensors}
+    trained_on = dict(facts.trained_on)
+    if LEVELS in tensors:
+        trained_on["levels"] = tensors.pop(LEVELS)
+    configuration = dict(facts.configuration)
+    data = dict(configuration.get("data") or {})
+    # What was a default in training may be another one by now.
+    fixed = {**facts.analysis, "num_samples": facts.num_samples}
+    data["init_args"] = {**(data.get("init_args") or {}), **fixed}
+    return {
+        **facts.training,
+        "state_dict": tensors,
+        "configuration": {**configuration, "data": data},
+        KEY: trained_on,
+        "rounded_phase": facts.rounded_phase,
+    }
 
 
 def build_model(config: Dict[str, Any], source: str) -> Blender:
@@ -166,15 +188,7 @@ def build_model(config: Dict[str, Any], source: str) -> Blender:
     """
     from jsonargparse import ArgumentError, ArgumentParser
 
-    section = config.get("model")
-    if not isinstance(section, dict):
-        raise UsageError(f"There is no `model` section in {source}; give a whole configuration.")
-    if "class_path" not in section:
-        section = {"class_path": "drumblender.tasks.DrumBlender", "init_args": section}
-    if section["class_path"] in TRAINED:
-        wiring = section.get("init_args") or {}
-        wiring = {k: v for k, v in wiring.items() if k not in TRAINING_ARGUMENTS}
-        section = {"class_path": "drumblender.tasks.Blender", "init_args": wiring}
+    section = model_section(config, source)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Blender, "model", required=True)
     try:

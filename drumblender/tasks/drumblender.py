@@ -20,6 +20,7 @@ from drumblender.metrics import MeanOverItems
 from drumblender.models.components import AttentionPooling
 from drumblender.models.soundstream import SoundStreamEncoder
 from drumblender.parameters import Modes
+from drumblender.pretrained.origin import software
 from drumblender.signal import at_least_float32, full_precision, mix
 from drumblender.tasks import trained_on
 from drumblender.tasks.blender import Blender, Stems
@@ -314,8 +315,9 @@ class DrumBlender(Blender, pl.LightningModule):
         return {"resynthesis": mix(stems), "target": audio, "stems": stems}
 
     def on_save_checkpoint(self, checkpoint: Dict[str, Any]) -> None:
-        """Keep the configuration, the seed, and what was trained on in the checkpoint."""
+        """Keep the configuration, the seed, the program and what was trained on."""
         checkpoint["noise_seed"] = self.noise_seed
+        checkpoint["software"] = software()
         with contextlib.suppress(RuntimeError):  # where no trainer is attached
             dataset = getattr(getattr(self.trainer, "datamodule", None), "train_dataset", None)
             if isinstance(dataset, AudioDataset):

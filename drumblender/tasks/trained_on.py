@@ -15,6 +15,7 @@ from drumblender.signal import fit_length
 from drumblender.signal.auditory import noise_levels
 
 KEY = "trained_on"  # of checkpoints
+LEVELS = "trained_on.levels"  # name of the tensor in model files
 # Two recordings are the same if their levels differ less than this in the mean, in dB. Other file
 # formats and sample rates, and a beginning that was cut a little earlier, stay below 2 dB; other
 # strokes of the same drum are farther away, but for very few.

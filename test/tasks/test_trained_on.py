@@ -140,3 +140,17 @@ def test_a_recording_is_known_by_how_it_sounds_and_not_by_its_loudness_or_length
     assert not recording.is_same(drum(150.0, 0))
     assert not recording.is_same(sound + 0.3 * drum(3000.0, 1))
     assert not recording.is_same(sound.flip(0))
+
+
+@pytest.mark.slow
+def test_a_model_file_refuses_another_recording_as_its_checkpoint_does(
+    checkpoint, kick, other, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert train(["publish", str(checkpoint), "kick", "--license", "mit"]) == 0
+    assert "other recordings are refused" in (tmp_path / "kick/README.md").read_text()
+    named = ["--model", "./kick", "--device", "cpu"]
+    assert synth([*named, str(kick), "out.wav"]) == 0
+    assert synth([*named, str(other), "other.wav"]) == 2
+    assert "the only recording that this model was trained on" in capsys.readouterr().err
+    assert synth([*named, str(other), "other.wav", "--force"]) == 0
