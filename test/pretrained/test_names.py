@@ -1,6 +1,8 @@
 """Names of models, by the function and by the real command."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import drumblender
 from drumblender.commands.synth import main
 from drumblender.commands.train import main as train
 from drumblender.errors import UsageError
-from drumblender.pretrained import names
+from drumblender.pretrained import names, read_facts
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +184,33 @@ def test_the_list_says_where_models_go_if_there_are_none(place, capsys):
     assert said.startswith("No model comes with this package yet.")
     assert str(place / "models") in said
     assert "owner/model" in said
+
+
+@pytest.mark.slow
+def test_a_wheel_holds_the_models_of_the_package(published, repository, tmp_path):
+    """By the step of setuptools that collects what goes into a wheel."""
+    leave = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(repository / "drumblender", tmp_path / "drumblender", ignore=leave)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(repository / name, tmp_path)
+    shipped = shutil.copytree(published, tmp_path / "drumblender/pretrained/a-new-one")
+    code = "import setuptools; setuptools.setup()"
+    command = [sys.executable, "-c", code, "--quiet", "build_py", "--build-lib", "built"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    built = tmp_path / "built/drumblender/pretrained"
+    for path in shipped.iterdir():
+        assert (built / "a-new-one" / path.name).read_bytes() == path.read_bytes()
+    assert (built / "names.py").is_file()
+
+
+def test_shipped_models_are_small_and_have_what_a_card_needs(monkeypatch, tmp_path):
+    """Those of the package itself, if there are any."""
+    monkeypatch.setenv(names.FOLDER, str(tmp_path))
+    for model in names.known_models():
+        facts = read_facts(model.path)
+        assert model.is_shipped
+        assert model.path.stat().st_size <= 12_000_000
+        assert facts.license
+        assert facts.summary
+        assert (model.path.parent / "README.md").is_file()
