@@ -8,9 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Searched first: octaves at the onset, and time constants in seconds.
-DEPTHS = (-0.4, -0.25, -0.12, 0.12, 0.25, 0.4, 0.6, 0.9, 1.2, 1.6, 2.0, 2.5)
-TIMES = (0.01, 0.016, 0.025, 0.04, 0.06, 0.09, 0.14)
+# Time constants that are tried, in seconds, and how many of them are looked at closely.
+TIMES = tuple(0.01 * 1.25**power for power in range(17))
+_TRIED = 6
+# Frames in which the loudest frequency is found, in seconds, and the length of their transforms.
+_FRAME, _FRAME_BINS = 0.03, 1024
+# Fits of a line to these frequencies, and how near it a frequency counts in full, as a part of it.
+_REWEIGHTED, _NEAR = 4, 0.02
 # On warped time, one mode must leave less than this part of what one leaves on straight time.
 BETTER = 0.7
 # A glide that leaves less than this part is worth a closer look.
@@ -21,8 +25,10 @@ _STEPS = (0.075, 0.04, 0.02, 0.01)
 _DECAYS = (0.06, 0.2)
 _LONGEST = 0.7  # seconds
 _BINS = 4096
+# Frames in which the loudest frequency is found, in seconds, and bins of their spectra.
+_FRAME, _RIDGE_BINS = 0.03, 1024
 # Of the dominant mode in the end, in Hz; without a glide it may be anywhere in the band.
-_HIGHEST = 600.0
+_LOWEST, _HIGHEST = 25.0, 600.0
 # Of all energy in the band, the part that the dominant mode must explain.
 _DOMINANT = 0.35
 
@@ -41,21 +47,59 @@ def find_glide(low: Tensor, rate: float, since: Tensor) -> Tuple[Tensor, Tensor]
         - low: (B, n)
         - since: (n,)
     """
-    # Of one length, so that there is one plan.
     length = int(_LONGEST * rate)
     low = F.pad(low[:, :length], (0, max(0, length - low.shape[-1])))
     first = float(since[0])
-    plan = _plan(length, rate, first, low.device)
-    shares = _shares(low, rate, plan)
-    straight = shares[:, 0]
-    best, index = shares.max(1)
-    depth, time = plan.depth[index], plan.time[index]
-    for row in (1 - best < _PROMISING * (1 - straight)).nonzero()[:, 0].tolist():
-        best[row], depth[row], time[row] = _closer(
-            low[row : row + 1], rate, first, best[row], depth[row], time[row]
-        )
+    straight = _shares(low, rate, _straight(length, rate, first, low.device))[:, 0]
+    deep, slow = _follow(low, rate, first)
+    best, depth, time = straight.clone(), torch.zeros_like(deep[:, 0]), slow[:, 0].clone()
+    for row in range(len(low)):
+        one = low[row : row + 1]
+        shares = _shares(one, rate, _plan_of(deep[row], slow[row], length, rate, first))[0]
+        index = int(shares.argmax())
+        if 1 - shares[index] < _PROMISING * (1 - straight[row]):
+            best[row], depth[row], time[row] = _closer(
+                one, rate, first, shares[index], deep[row, index], slow[row, index]
+            )
     found = (1 - best < BETTER * (1 - straight)) & (best > _DOMINANT)
     return torch.where(found, depth, 0), time
+
+
+def _follow(low: Tensor, rate: float, first: float) -> Tuple[Tensor, Tensor]:
+    """Fit glides to the loudest frequency of short frames, and return the best few of each sound.
+
+    A glide that takes long turns a mode by many cycles, so that a grid of glides would have to be
+    fine. The loudest frequency of each frame is coarse, but it leads to the glide. For each of
+    ``TIMES``, frequency is a line over exp(-t / time); other modes are its outliers.
+
+    Returns:
+        Depths and time constants (B, _TRIED).
+    """
+    size = round(_FRAME * rate)
+    hop = size // 4
+    frames = low.unfold(1, size, hop) * torch.hann_window(size, device=low.device)
+    spectrum = torch.fft.rfft(frames, _FRAME_BINS).abs()
+    lowest = round(_LOWEST / rate * _FRAME_BINS)
+    level, place = spectrum[..., lowest:].max(2)  # (B, frames)
+    hz = ((place + lowest).double() * rate / _FRAME_BINS)[:, None]
+    power = level.double().square().clamp(min=1e-20)[:, None]
+    center = first + (torch.arange(frames.shape[1], device=low.device) * hop + size / 2) / rate
+    times = torch.tensor(TIMES, dtype=torch.float64, device=low.device)
+    fall = torch.exp(-center.double() / times[:, None])  # (times, frames)
+    weight = power.expand(-1, len(times), -1)
+    for _ in range(_REWEIGHTED):
+        weight = weight / weight.sum(2, keepdim=True)
+        middle, height = ((weight * x).sum(2, keepdim=True) for x in (fall, hz))
+        across = fall - middle
+        slope = (weight * across * (hz - height)).sum(2, keepdim=True)
+        slope = slope / (weight * across.square()).sum(2, keepdim=True).clamp(min=1e-20)
+        final = height - slope * middle
+        off = (hz - final - slope * fall).abs()
+        error = (weight * off).sum(2)
+        weight = power / (1 + off / (_NEAR * hz))
+    best = error.argsort(1)[:, :_TRIED]
+    depth = ((slope / final.clamp(min=1.0))[..., 0]).clamp(-0.6, 8)
+    return depth.gather(1, best), times[best]
 
 
 def _closer(
@@ -79,7 +123,7 @@ def _shares(low: Tensor, rate: float, plan: "_Plan") -> Tensor:
     """Compute which part of the energy one mode explains on the time of each glide, (B, glides)."""
     left, right = low[:, plan.before], low[:, plan.before + 1]
     x = torch.lerp(left, right, plan.share)[:, :, None] * plan.weight  # (B, glides, decays, n)
-    spectrum = torch.fft.rfft(x, _BINS)[..., math.ceil(25 / rate * _BINS) :]
+    spectrum = torch.fft.rfft(x, _BINS)[..., math.ceil(_LOWEST / rate * _BINS) :]
     power = spectrum.real.square() + spectrum.imag.square()
     highest = torch.where(plan.depth == 0, _BINS, int(_HIGHEST / rate * _BINS))
     bins = torch.arange(power.shape[-1], device=low.device)
@@ -106,14 +150,11 @@ class _Plan(NamedTuple):
     weight: Tensor
 
 
-@lru_cache(maxsize=8)
-def _plan(length: int, rate: float, first: float, device: torch.device) -> _Plan:
-    """Plan all glides that are tried first. The last few plans are kept."""
-    deep = torch.tensor(DEPTHS, dtype=torch.float64).exp2() - 1
-    slow = torch.tensor(TIMES, dtype=torch.float64)
-    depth = torch.cat([deep.new_zeros(1), deep.repeat_interleave(len(slow))])
-    time = torch.cat([slow.new_full((1,), 0.05), slow.repeat(len(deep))])
-    return _plan_of(depth.to(device), time.to(device), length, rate, first)
+@lru_cache(maxsize=4)
+def _straight(length: int, rate: float, first: float, device: torch.device) -> _Plan:
+    """Plan a mode of constant frequency. The last few plans are kept."""
+    none = torch.zeros(1, dtype=torch.float64, device=device)
+    return _plan_of(none, none + TIMES[0], length, rate, first)
 
 
 def _plan_of(depth: Tensor, time: Tensor, length: int, rate: float, first: float) -> _Plan:

@@ -114,7 +114,9 @@ def test_partials_near_each_other_stay_apart():
     assert {400, 412} <= set(frequencies(parts).round().tolist())
 
 
-@pytest.mark.parametrize(("octaves", "seconds"), [(1.5, 0.03), (0.3, 0.08), (-0.3, 0.05)])
+@pytest.mark.parametrize(
+    ("octaves", "seconds"), [(1.5, 0.03), (0.3, 0.08), (-0.3, 0.05), (1.0, 0.3)]
+)
 def test_a_glide_is_followed_by_one_mode(octaves, seconds):
     t = time()
     depth = 2**octaves - 1
@@ -129,6 +131,21 @@ def test_a_glide_is_followed_by_one_mode(octaves, seconds):
     at = ((torch.arange(len(found)) + 0.5) * len(x) / len(found)).long()
     heard = slice(5, 300)
     torch.testing.assert_close(found[heard], true[at][heard], rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("hz", [90, 154, 260])
+@pytest.mark.parametrize(("octaves", "seconds"), [(1.0, 0.11), (0.78, 0.17), (-0.4, 0.1)])
+def test_a_long_glide_of_several_partials_is_followed(hz, octaves, seconds):
+    # It turns the first partial by ten cycles and more.
+    t = time()
+    psi = t + (2**octaves - 1) * seconds * (1 - torch.exp(-t / seconds))
+    partials = ((1.0, 0.35, 0.8), (1.5, 0.12, 0.56), (2.0, 0.03, 0.4))
+    x = sum(
+        level * 10 ** (-3 * t / t60) * torch.sin(2 * math.pi * hz * ratio * psi + 0.4)
+        for ratio, level, t60 in partials
+    )
+    parts = take_apart(x + 0.003 * noise(hz) * 10 ** (-3 * t / 0.3))
+    assert sdr(parts.tones[0], x) > 20
 
 
 def test_a_click_is_the_transient_and_no_tone():
