@@ -94,6 +94,89 @@ class WeightedLoss(torch.nn.Module):
         return sum(w * loss_fn(input, target) for w, loss_fn in zip(self.weights, self.loss_fns))
 
 
+class BeginningLoss(torch.nn.Module):
+    """Another loss on the beginning of sounds, where the attack is.
+
+    In a loss of the whole sound, 100 ms are a small part of the frames.
+
+    Args:
+        loss_fn: module that takes two signals and returns a scalar.
+        num_samples: number of samples that count.
+
+    Shape:
+        - Input, target: (B, 1, N)
+        - Output: scalar
+
+    >>> loss = BeginningLoss(torch.nn.L1Loss(), 2)
+    >>> loss(torch.tensor([[[1.0, 1.0, 5.0]]]), torch.zeros(1, 1, 3))
+    tensor(1.)
+    """
+
+    def __init__(self, loss_fn: torch.nn.Module, num_samples: int = 4096):
+        super().__init__()
+        self.loss_fn = loss_fn
+        self.num_samples = num_samples
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Compute the loss of the beginnings of two signals (B, 1, N), a scalar."""
+        return self.loss_fn(input[..., : self.num_samples], target[..., : self.num_samples])
+
+
+class SpectralFluxLoss(torch.nn.Module):
+    """Distance between onset strengths, relative to those of the target.
+
+    The onset strength of a frame says how much the magnitudes rose since the frame before, as in
+    :class:`~drumblender.metrics.SpectralFluxOnsetError`. The loss of an item is the sum of absolute
+    differences over frames, divided by the sum of the target's onset strengths. So quiet sounds
+    count as much as loud ones. The loss of silence from silence is 0, and that of silence from
+    a sound is 1.
+
+    Args:
+        n_fft: length of the Fourier transform and of the Hann window, in samples.
+        hop_size: distance between frames, in samples.
+
+    Shape:
+        - Input, target: (B, 1, N)
+        - Output: scalar
+
+    >>> click = torch.zeros(1, 1, 4096)
+    >>> click[..., 1000] = 1.0
+    >>> loss = SpectralFluxLoss()
+    >>> [round(loss(gain * click, click).item(), 3) for gain in (0.0, 0.5, 1.0)]
+    [1.0, 0.5, 0.0]
+    """
+
+    window: Tensor
+
+    def __init__(self, n_fft: int = 1024, hop_size: int = 128):
+        super().__init__()
+        self.n_fft = n_fft
+        self.hop_size = hop_size
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Compute the distance of two signals (B, 1, N), a scalar."""
+        wanted = self._strength(target)
+        difference = (self._strength(input) - wanted).abs().sum(-1)
+        return (difference / wanted.sum(-1).clamp(min=1e-3)).mean()
+
+    def _strength(self, x: Tensor) -> Tensor:
+        """Compute onset strengths, (B, 1, N) to (B, frames)."""
+        spectrum = torch.stft(
+            x[:, 0],
+            self.n_fft,
+            self.hop_size,
+            window=self.window,
+            pad_mode="constant",
+            return_complex=True,
+        )
+        # The derivative of a magnitude is not finite at zero.
+        power = spectrum.real.square() + spectrum.imag.square()
+        magnitude = power.clamp(min=1e-12).sqrt()
+        rise = magnitude.diff(dim=-1, prepend=torch.full_like(magnitude[..., :1], 1e-6))
+        return rise.relu().sum(1)
+
+
 class NoiseLevelLoss(torch.nn.Module):
     """Distance of noise from measured noise, by their levels in bands that change with time.
 

@@ -28,6 +28,7 @@ from drumblender.errors import DrumblenderError, Stopped, UsageError, condense, 
 from drumblender.fast import accelerate
 from drumblender.files.memory import keep_memory
 from drumblender.tasks import DrumBlender
+from drumblender.tasks.schedule import in_steps
 
 # Advice to authors of Lightning programs, of no use to a person who trains.
 QUIET = [
@@ -172,7 +173,7 @@ class DrumblenderCLI(LightningCLI):
         made = LightningCLI.configure_optimizers(lightning_module, optimizer, lr_scheduler)
         if isinstance(made, dict):
             made["lr_scheduler"]["strict"] = False
-        return made
+        return in_steps(made)
 
     def after_instantiate_classes(self) -> None:
         """Give the model its configuration, and let its blocks compute fast."""

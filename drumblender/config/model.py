@@ -14,6 +14,7 @@ TRAINED = (
 TRAINING_ARGUMENTS = (
     "loss_fn",
     "part_losses",
+    "augmentation",
     "test_metrics",
     "float32_matmul_precision",
     "compile",

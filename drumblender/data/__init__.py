@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # so that type checkers know what the names are
+    from drumblender.data.augment import Augmentation
     from drumblender.data.datamodule import AudioDataModule, ModalDataModule
     from drumblender.data.dataset import (
         AudioDataset,
@@ -16,6 +17,7 @@ if TYPE_CHECKING:  # so that type checkers know what the names are
     )
 
 _HOMES = {
+    "Augmentation": "augment",
     "AudioDataset": "dataset",
     "AudioWithParametersDataset": "dataset",
     "AudioWithPartsDataset": "dataset",
@@ -28,6 +30,7 @@ __all__ = [
     "AudioDataset",
     "AudioWithParametersDataset",
     "AudioWithPartsDataset",
+    "Augmentation",
     "ModalDataModule",
 ]
 

@@ -40,7 +40,7 @@ class AudioDataModule(pl.LightningDataModule):
         num_workers: number of processes that load batches. None stands for as many as pay.
         dataset_class: class that reads the dataset.
         dataset_kwargs: further arguments of that class (seed, split_strategy, sample_types,
-            instruments).
+            instruments, sample_packs).
         data_dir_unprocessed: raw folder.
         url: endpoint of an S3-compatible object store.
         bucket: name of the bucket in that store.

@@ -38,6 +38,7 @@ class AudioDataset(Dataset):
             all.
         instruments: instruments of the sounds to keep (``kick``, ``snare``, ...). None stands for
             all.
+        sample_packs: names of the sample packs to keep. None stands for all.
 
     Attributes:
         packed: the packed file that is read. It is None if there is none that fits, so that single
@@ -62,6 +63,7 @@ class AudioDataset(Dataset):
         split_strategy: str = "random",
         sample_types: Optional[List[str]] = None,
         instruments: Optional[List[str]] = None,
+        sample_packs: Optional[List[str]] = None,
     ):
         if split is not None and split not in splits.SPLITS:
             raise UsageError(f"split is {split!r}; choose one of {', '.join(splits.SPLITS)}.")
@@ -69,7 +71,7 @@ class AudioDataset(Dataset):
         self.sample_rate = sample_rate
         self.num_samples = num_samples
         self.metadata = read_metadata(self.data_dir / meta_file)
-        self.keys = splits.select(self.metadata, sample_types, instruments)
+        self.keys = splits.select(self.metadata, sample_types, instruments, sample_packs)
         if split is not None:
             self.keys = splits.split(self.metadata, self.keys, split_strategy, seed)[split]
         if not self.keys:
@@ -170,6 +172,7 @@ class AudioWithParametersDataset(AudioDataset):
         instruments: Optional[List[str]] = None,
         parameter_key: str = "feature_file",
         expected_num_modes: Optional[int] = None,
+        sample_packs: Optional[List[str]] = None,
     ):
         self.parameter_key = parameter_key
         self.expected_num_modes = expected_num_modes
@@ -183,6 +186,7 @@ class AudioWithParametersDataset(AudioDataset):
             split_strategy=split_strategy,
             sample_types=sample_types,
             instruments=instruments,
+            sample_packs=sample_packs,
         )
 
     def __getitem__(self, index: int) -> Tuple[Tensor, Tensor]:

@@ -22,13 +22,15 @@ def select(
     metadata: Metadata,
     sample_types: Optional[Sequence[str]] = None,
     instruments: Optional[Sequence[str]] = None,
+    sample_packs: Optional[Sequence[str]] = None,
 ) -> List[str]:
-    """Select the sounds that have one of the types and one of the instruments.
+    """Select the sounds that have one of the types and of the instruments, and are of these packs.
 
     Args:
         metadata: maps keys to {``type``, ``sample_pack_key``, ``instrument``, ...}.
         sample_types: ``acoustic``, ``electronic``. None stands for all.
         instruments: ``kick``, ``snare``, ... None stands for all.
+        sample_packs: names of packs. None stands for all.
 
     Returns:
         Their keys, sorted.
@@ -45,6 +47,7 @@ def select(
     for option, field, wanted in (
         ("sample_types", "type", sample_types),
         ("instruments", "instrument", instruments),
+        ("sample_packs", "sample_pack_key", sample_packs),
     ):
         if wanted is None:
             continue

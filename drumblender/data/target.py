@@ -70,7 +70,7 @@ class Target:
         Raises:
             DrumblenderError: if the folder does not hold the whole dataset.
         """
-        filters = {"sample_types": None, "instruments": None}
+        filters = {"sample_types": None, "instruments": None, "sample_packs": None}
         return self._open(folder or self.data_dir, **{**self.dataset_kwargs, **filters})
 
     def _open(self, folder: Path, **options: Any) -> AudioDataset:

@@ -66,6 +66,26 @@ def band_positions(
     return _place(hz, among or sample_rate, count).round(decimals=9).float()
 
 
+def band_places(hz: Tensor, sample_rate: int, count: int = NUM_BANDS) -> Tensor:
+    """Return the positions of frequencies among the bands.
+
+    The center of the first band has position 0. Positions may lie outside of the bands.
+
+    Args:
+        hz: frequencies in Hz.
+        sample_rate: in Hz.
+        count: number of bands.
+
+    Shape:
+        - hz: (...)
+        - Output: (...)
+
+    >>> band_places(torch.tensor([20.0, 24000.0]), 48000, 4).round(decimals=3).tolist()
+    [-0.5, 3.5]
+    """
+    return _place(hz, sample_rate, count)
+
+
 def band_width(sample_rate: int, count: int = NUM_BANDS) -> float:
     """Return the width of a band, in equivalent rectangular bandwidths.
 

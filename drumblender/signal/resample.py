@@ -24,8 +24,8 @@ def resample(audio: Tensor, rate: int, new_rate: int) -> Tensor:
         new_rate: sample rate of the result, in Hz.
 
     Shape:
-        - Input: (N,)
-        - Output: (ceil(N * new_rate / rate),)
+        - Input: (..., N)
+        - Output: (..., ceil(N * new_rate / rate))
 
     >>> resample(torch.zeros(441), 44100, 48000).shape
     torch.Size([480])
@@ -38,12 +38,12 @@ def resample(audio: Tensor, rate: int, new_rate: int) -> Tensor:
     if max(ratio.numerator, ratio.denominator) <= _LONGEST_FILTER_BANK:
         return _resampler(ratio.denominator, ratio.numerator)(audio)
     # A length that is a whole number of samples at both rates, with zeros against wrapping around.
-    periods = -(-(len(audio) + rate // 100) // ratio.denominator)
+    periods = -(-(audio.shape[-1] + rate // 100) // ratio.denominator)
     spectrum = torch.fft.rfft(audio.double(), periods * ratio.denominator)
     new_length = periods * ratio.numerator
-    kept = min(len(spectrum), new_length // 2 + 1)
-    resampled = torch.fft.irfft(spectrum[:kept], new_length) * float(ratio)
-    return resampled[: math.ceil(len(audio) * ratio)].float()
+    kept = min(spectrum.shape[-1], new_length // 2 + 1)
+    resampled = torch.fft.irfft(spectrum[..., :kept], new_length) * float(ratio)
+    return resampled[..., : math.ceil(audio.shape[-1] * ratio)].float()
 
 
 @lru_cache(maxsize=8)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from drumblender.errors import UsageError
 from drumblender.parameters import Modes, Rest
-from drumblender.signal import mix
+from drumblender.signal import fit_length, mix
 from drumblender.synths import ModalSynth
 from drumblender.tasks.heard import Heard, output_of
 from drumblender.tasks.parts import (
@@ -65,7 +65,8 @@ class Blender(nn.Module):
         transient_autoencoder: network that turns its input into an embedding. None stands for no
             embedding.
         encoder: network that turns audio into an embedding, which all autoencoders share that do
-            not take audio. It and the autoencoders may return a tuple (output, latent). The latent
+            not take audio. If its ``takes_sinusoids`` is true, it gets the sinusoids beside the
+            audio. It and the autoencoders may return a tuple (output, latent). The latent
             is then ignored.
         transient_parallel: whether the transient is added to the signal that the network is played
             on, instead of replacing it.
@@ -193,8 +194,21 @@ class Blender(nn.Module):
         """
         heard = Heard(audio, modes, padded_to=padded_to, rest=rest)
         if self.encoder is not None:
-            heard = replace(heard, embedding=output_of(heard.through(self.encoder)))
+            heard = replace(heard, embedding=output_of(self._through_encoder(heard)))
         return {part.name: part.encode(heard) for part in self.parts}
+
+    def _through_encoder(self, heard: Heard) -> Tensor:
+        """Compute what the shared encoder makes of recordings, and maybe of their sinusoids."""
+        encoder, modes = self.encoder, heard.modes
+        assert encoder is not None
+        if not getattr(encoder, "takes_sinusoids", False):
+            return heard.through(encoder)
+        if self.modal_synth is None:
+            raise UsageError("Model: the encoder takes sinusoids; give a modal_synth.")
+        sinusoids = self.modal_synth(modes.values, modes.num_samples)
+        # Not padded as in training: the frames of the modes and those of the encoder are put side
+        # by side by their share of the sound.
+        return encoder(heard.audio, fit_length(sinusoids, heard.audio.shape[-1]))
 
     def synthesize(
         self, parameters: Mapping[str, Any], num_samples: int, generator: Generators = None

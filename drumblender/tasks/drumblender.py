@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric, MetricCollection
 
+from drumblender.data.augment import Augmentation
 from drumblender.data.dataset import AudioDataset
 from drumblender.errors import DrumblenderError, UsageError, did_you_mean
 from drumblender.loss import PartLoss
@@ -59,6 +60,7 @@ class DrumBlender(Blender, pl.LightningModule):
             learns its own part. Batches have to hold that
             (:class:`~drumblender.data.AudioWithPartsDataset`). Modes are compared with the measured
             ones. Training and validation then minimize the loss of the sound plus these.
+        augmentation: changes of the batches that are trained on. None takes them as they are.
         test_metrics: metrics for ``drumblender test``, by name. Each takes a resynthesis and its
             target.
         float32_matmul_precision: value for ``torch.set_float32_matmul_precision``.
@@ -77,6 +79,7 @@ class DrumBlender(Blender, pl.LightningModule):
         loss_fn: nn.Module,
         *,
         part_losses: Optional[Dict[str, PartLoss]] = None,
+        augmentation: Optional[Augmentation] = None,
         test_metrics: Optional[Union[Dict[str, Metric], MetricCollection]] = None,
         float32_matmul_precision: Optional[str] = None,
         compile: bool = False,
@@ -92,7 +95,13 @@ class DrumBlender(Blender, pl.LightningModule):
                 )
             torch.set_float32_matmul_precision(float32_matmul_precision)
         self.loss_fn = loss_fn
+        self.augmentation = augmentation
         self._check_part_losses(part_losses or {})
+        if part_losses and augmentation is not None:
+            raise UsageError(
+                "Model: augmentation changes recordings and modes, and not what was measured of "
+                "the parts; leave out part_losses or augmentation."
+            )
         self.part_weights = {name: part.weight for name, part in (part_losses or {}).items()}
         if part_losses:
             self.part_losses = nn.ModuleDict({n: part.loss_fn for n, part in part_losses.items()})
@@ -236,6 +245,8 @@ class DrumBlender(Blender, pl.LightningModule):
         Raises:
             DrumblenderError: if the loss is not finite.
         """
+        if self.augmentation is not None:
+            batch = self.augmentation(*batch[:2])
         outputs = self._step(batch, "train")
         self._refuse_nan(outputs["loss"])
         return outputs
