@@ -9,7 +9,14 @@ from jsonargparse import ArgumentParser
 
 from drumblender.config import load_config
 from drumblender.errors import UsageError
-from drumblender.loss import FirstOrderDifferenceLoss, NoiseLevelLoss, WeightedLoss
+from drumblender.loss import (
+    BeginningLoss,
+    FirstOrderDifferenceLoss,
+    NoiseLevelLoss,
+    SpectralFluxLoss,
+    WeightedLoss,
+)
+from drumblender.metrics import SpectralFluxOnsetError
 from drumblender.signal import sine
 from drumblender.signal.auditory import noise_levels
 
@@ -151,3 +158,35 @@ def test_levels_of_another_rate_are_refused():
     noise = white(0.1)
     with pytest.raises(UsageError, match=r"sample_rate of 16000 Hz; set it"):
         NoiseLevelLoss(16_000)(noise, noise_levels(noise[:, 0], SAMPLE_RATE))
+
+
+def test_flux_loss_is_the_onset_error_relative_to_the_onset_strength():
+    target, other = decaying_sine(), 0.5 * decaying_sine(300.0)
+    error = SpectralFluxOnsetError(n_fft=1024, hop_size=128)
+    wanted = error(other, target) / error(torch.zeros_like(target), target)
+    assert SpectralFluxLoss()(other, target).item() == pytest.approx(wanted.item(), rel=1e-3)
+    both = SpectralFluxLoss()(torch.cat([other, target]), torch.cat([target, target]))
+    assert both.item() == pytest.approx(wanted.item() / 2, rel=1e-3)
+
+
+def test_flux_loss_is_finite_at_silence_and_has_a_derivative_there():
+    silence = torch.zeros(1, 1, 4096, requires_grad=True)
+    SpectralFluxLoss()(silence, decaying_sine(num_samples=4096)).backward()
+    assert torch.isfinite(silence.grad).all()
+    assert SpectralFluxLoss()(silence, torch.zeros(1, 1, 4096)).item() == 0
+
+
+def test_loss_of_the_beginning_hears_nothing_else():
+    target = decaying_sine()
+    late = target.clone()
+    late[..., 1000:] += 1
+    loss = BeginningLoss(torch.nn.MSELoss(), 1000)
+    assert loss(late, target) == 0
+    late[..., 999] += 1
+    assert loss(late, target).item() == pytest.approx(1 / 1000)
+
+
+def test_the_loss_of_the_laptop_configuration_lowers_towards_the_target():
+    loss, target = configured_loss("laptop"), decaying_sine(num_samples=24_000)
+    losses = [loss(gain * target, target).item() for gain in (0.1, 0.5, 1.0)]
+    assert losses[0] > losses[1] > losses[2] == pytest.approx(0, abs=1e-4)

@@ -23,6 +23,7 @@ _DISTANCE = 0.00533
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # What validation asks for first, training uses, too.
 def band_shares(bins: int, sample_rate: int, count: int) -> Tensor:
     """Return the part of each bin of a spectrum that belongs to each band, (count, bins).
 

@@ -101,6 +101,14 @@ def test_filters_take_sounds_of_the_type_and_one_of_the_instruments():
     )
 
 
+def test_filters_take_the_packs_that_are_named():
+    keys = select(METADATA, ["acoustic"], sample_packs=["pack 1", "pack 2", "pack 4"])
+    assert {METADATA[key]["sample_pack_key"] for key in keys} == {"pack 2", "pack 4"}
+    assert len(keys) == 7 + 9
+    with pytest.raises(UsageError, match=r"dataset_kwargs\.sample_packs.*pack 0"):
+        select(METADATA, sample_packs=["pack"])
+
+
 def test_a_filter_that_nothing_passes_names_what_there_is():
     with pytest.raises(UsageError, match=r"instruments.*gong.*kick, snare, tom"):
         select(METADATA, instruments=["gong"])

@@ -74,3 +74,11 @@ def test_positions_say_which_frequencies_move_to_a_band():
     below = position[inside].long()
     low = centers[below] + (position[inside] - below) * (centers[below + 1] - centers[below])
     assert torch.allclose(low * 2, centers[inside], rtol=0.06)
+
+
+def test_bands_that_validation_asked_for_first_serve_training():
+    with torch.inference_mode():
+        band_shares(77, 48_000, 11)
+    x = torch.rand(11, 3, requires_grad=True)
+    (band_shares(77, 48_000, 11).T @ x).sum().backward()
+    torch.testing.assert_close(x.grad.sum(), torch.tensor(3 * 77.0))
