@@ -89,7 +89,8 @@ def materials(tmp_path_factory):
     torch.manual_seed(0)
     weights = build_model(config, "documentation").state_dict()
     torch.save({"state_dict": weights, "configuration": config}, folder / "model.ckpt")
-    publish(folder / "models/drums", folder / "model.ckpt", "mit")
+    for place in ("models/drums", "my_drums"):
+        publish(folder / place, folder / "model.ckpt", "mit")
     time = np.arange(8000) / 16000
     (folder / "drums").mkdir()
     for name, frequency in (("kick", 80), ("snare", 220), ("tom", 130), ("clap", 900)):

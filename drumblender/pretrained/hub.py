@@ -77,7 +77,9 @@ def _sentence(error: Exception, name: str, called: str, file: str) -> Drumblende
             f"{called} is not given, because the hub does not know your token; log in with "
             "`hf auth login`, or correct HF_TOKEN."
         )
-    if isinstance(error, errors.LocalEntryNotFoundError) and status is None:
+    # Version 1.8, the last for Python 3.9, closes its connections when it cannot connect, and tries
+    # once more with what is closed, which is a RuntimeError.
+    if isinstance(error, (errors.LocalEntryNotFoundError, RuntimeError)) and status is None:
         return DrumblenderError(
             f"{called} was not downloaded before, and the hub does not answer; check the "
             "connection (and HF_HUB_OFFLINE), or give a file."
