@@ -104,7 +104,7 @@ def _training_rows(facts: Facts) -> List[Tuple[str, Any]]:
         ("seed", facts.configuration.get("seed_everything")),
         ("Drumblender", software.get("version")),
         ("commit", software.get("commit")),
-        ("configuration", "`config.yaml`: `drumblender fit -c config.yaml` trains it again"),
+        ("configuration", "`config.yaml`, for `drumblender fit -c`"),
     ]
 
 

@@ -20,6 +20,7 @@ CARD, CONFIGURATION = "README.md", "config.yaml"
 # Sections that say how to train the model again. Others are of a single run.
 _SECTIONS = ("seed_everything", "trainer", "model", "optimizer", "lr_scheduler", "data")
 _OF_A_RUN = ("logger", "default_root_dir")  # keys of the trainer
+_CLONE, _SYSTEM = Path(__file__).parents[2], Path("/usr")
 _TRAINING = ("global_step", "epoch", "noise_seed", "software")  # keys of checkpoints
 
 
@@ -36,8 +37,7 @@ def publish(
 ) -> Path:
     """Write a folder with a model file, its configuration and its card.
 
-    Paths in the configuration become relative to the working directory, or bare names if they lie
-    elsewhere, so that they tell nothing of this machine.
+    The configuration tells nothing of this machine (:func:`portable`).
 
     Args:
         folder: folder to write to. It is made if need be.
@@ -101,7 +101,12 @@ def _of_training(model: TrainedModel, state: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def portable(configuration: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return a configuration without what only concerns a single run on a single machine."""
+    """Return a configuration without what only concerns a single run on a single machine.
+
+    Paths below the working directory, or below the clone that this package runs from, become
+    relative to it. Those below ``/usr`` stay, because systems agree on them. Others become bare
+    names.
+    """
     kept = {key: configuration[key] for key in _SECTIONS if configuration.get(key) is not None}
     trainer = kept.get("trainer")
     if isinstance(trainer, dict):
@@ -110,14 +115,15 @@ def portable(configuration: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _without_places(value: Any) -> Any:
-    """Return a value whose absolute paths are relative, or bare names if they lead elsewhere."""
+    """Return a value whose absolute paths tell nothing of this machine."""
     if isinstance(value, dict):
         return {key: _without_places(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_without_places(item) for item in value]
     if not isinstance(value, str) or not os.path.isabs(value):
         return value
-    try:
-        return Path(os.path.normpath(value)).relative_to(Path.cwd()).as_posix()
-    except ValueError:
-        return Path(os.path.normpath(value)).name
+    path = Path(os.path.normpath(value))
+    for folder in (Path.cwd(), _CLONE):
+        if folder in path.parents:
+            return path.relative_to(folder).as_posix()
+    return str(path) if _SYSTEM in path.parents else path.name

@@ -74,11 +74,16 @@ def test_the_weights_are_those_of_the_checkpoint(run):
             assert torch.equal(file.get_tensor(name), weights[name])
 
 
-def test_the_configuration_builds_the_model_and_names_no_place_of_this_machine(run, tmp_path):
+def test_the_configuration_builds_the_model_and_names_no_place_of_this_machine(
+    run, tmp_path, repository
+):
     state = torch.load(run / "model.ckpt", weights_only=True)
     data = state["configuration"]["data"]["init_args"]
     data["data_dir"] = str(tmp_path / "dataset/drums")
     data["data_dir_unprocessed"] = "/home/someone/drums/../Samples"
+    listing = repository / "cfg/data/../data/benchmark.json"
+    folders = {"kits": "/usr/share/hydrogen", "own": str(listing)}
+    data["source"] = {"class_path": "x.Y", "init_args": {"folders": folders}}
     state["configuration"]["trainer"]["logger"] = {"init_args": {"save_dir": "/home/someone"}}
     state["configuration"]["trainer"]["default_root_dir"] = "/home/someone"
     torch.save(state, "model.ckpt")
@@ -86,6 +91,8 @@ def test_the_configuration_builds_the_model_and_names_no_place_of_this_machine(r
     config = load_config("out/config.yaml")
     assert config["data"]["init_args"]["data_dir"] == "dataset/drums"
     assert config["data"]["init_args"]["data_dir_unprocessed"] == "Samples"
+    folders = config["data"]["init_args"]["source"]["init_args"]["folders"]
+    assert folders == {"kits": "/usr/share/hydrogen", "own": "cfg/data/benchmark.json"}
     assert set(build_model(config, "test").state_dict()) == set(state["state_dict"])
     for path in Path("out").iterdir():
         content = path.read_bytes()
