@@ -1,0 +1,1 @@
+"""The public benchmark: what is compared, how it is measured, its tables, and a page to listen."""
