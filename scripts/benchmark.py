@@ -21,20 +21,23 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, Sequence, Tuple
 
-from drumblender.commands.report import Parser, report_errors
+from drumblender.commands.report import report_errors
 from drumblender.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> int:
-    return report_errors(run, None)
+    options = parser().parse_args()
+    return report_errors(lambda _: run(options), [])
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("configs", nargs="*", type=Path, help="default: cfg/01 to cfg/07 of the repository")
     add("--output", type=Path, default=Path("benchmark"), help="folder of all results")
@@ -60,8 +63,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(args: List[str]) -> None:
-    options = parser().parse_args(args)
+def run(options: argparse.Namespace) -> None:
     check(options)
 
     from comparison.rows import checked

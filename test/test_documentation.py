@@ -264,7 +264,7 @@ def test_no_page_speaks_of_an_option_that_no_command_has(parsers):
     for parser in parsers.values():
         known |= set(parser._option_string_actions)
     known |= set(re.findall(r"--[a-z_]+", pages.help_of("drumblender")))
-    for script in REPOSITORY.glob("scripts/benchmark_*.py"):
+    for script in REPOSITORY.glob("scripts/benchmark*.py"):
         parser = parser_of_script(f"scripts/{script.name}")
         known |= set(parser._option_string_actions)
     for page in PAGES:

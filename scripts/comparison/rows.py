@@ -68,7 +68,8 @@ def data_of(
     """
     kept = {k: v for k, v in ((own or {}).get("init_args") or {}).items() if k not in PLACES}
     data = merge(dict(benchmark), {"init_args": kept})
-    if method != OWN:
+    # A hop that somebody chose for an analysis stays.
+    if method not in (OWN, analysis_settings(data["init_args"]).method):
         data["init_args"].update(method=method, hop_length=HOPS[method])
         data["init_args"].pop("fit", None)
     settings = analysis_settings(data["init_args"])

@@ -1,6 +1,7 @@
 """Training of a row with a budget, by the real command, which goes on where it was stopped."""
 
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -14,7 +15,17 @@ from drumblender.files import atomic
 from drumblender.tasks.checkpoint import read_checkpoint
 
 RESULT = "trained.json"
-_FIT = "import sys; from drumblender.commands.train import main; sys.exit(main())"
+# The command `drumblender`, which ends when the program that started it is gone: a training that
+# nobody waits for must not write beside the one that takes its place.
+_FIT = """
+import os, sys, threading
+from drumblender.commands.train import main
+def end_with_parent():
+    os.read(0, 1)
+    os._exit(1)
+threading.Thread(target=end_with_parent, daemon=True).start()
+sys.exit(main())
+"""
 _NO_LIMIT = timedelta(days=999)  # lets Lightning's timer count all the same
 
 
@@ -122,16 +133,19 @@ def _text(duration: timedelta) -> str:
 
 
 def _run(command: list, name: str) -> None:
-    """Run a training, and let it end by itself what Ctrl-C or SIGTERM has stopped."""
-    process = subprocess.Popen(command)
-    try:
-        code = process.wait()
-    except (KeyboardInterrupt, Stopped) as stop:
-        process.terminate()  # which keeps its last state; a second signal changes nothing
-        process.wait()
-        raise stop
-    if code > 128 or code < 0:
-        raise Stopped(code - 128 if code > 128 else -code, f"{name}: the training was stopped.")
+    """Run a training, and let what Ctrl-C or SIGTERM stops keep its last state."""
+    # In a session of its own, the training gets each signal from here only, and only once.
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    stop: Optional[BaseException] = None
+    while True:
+        try:
+            code = process.wait()
+            break
+        except (KeyboardInterrupt, Stopped) as error:
+            stop = error
+            process.send_signal(signal.SIGINT)
+    if stop is not None:
+        raise Stopped(signal.SIGINT, f"{name}: stopped; give the same command again to go on.")
     if code:
         raise DrumblenderError(f"{name} cannot be trained; see above.")
 
