@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     add("--data", type=Path, default=ROOT / "cfg/data/benchmark.yaml")
     add("--metrics", type=Path, default=ROOT / "cfg/metrics/benchmark.yaml")
     add("--zimtohrli", action="store_true", help="measure by a model of hearing, too")
-    add("--checkpoint", nargs="+", type=Path, default=[], help="models that exist already")
+    add("--checkpoint", nargs="+", default=[], help="models that exist, by file or name")
     add("--models", type=Path, default=ROOT / "models", help="folder of the published models")
     add("--no_training", action="store_true", help="leave the configurations out")
     add("--only", nargs="+", metavar="ROW", help="names of the rows to measure")

@@ -12,6 +12,7 @@ from drumblender.analysis.settings import METHODS, AnalysisSettings
 from drumblender.config import compose, load_config, merge
 from drumblender.data import AudioDataModule, AudioWithParametersDataset
 from drumblender.errors import UsageError
+from drumblender.pretrained.names import find_model
 from drumblender.tasks.checkpoint import analysis_settings, read_checkpoint
 
 # Frames of the separating analysis are 64 samples apart, those of the others 256.
@@ -117,17 +118,18 @@ def trained_rows(
             yield Row(name, "trained", data_of(benchmark, config.get("data"), method), config)
 
 
-def checkpoint_rows(paths: Sequence[Path], benchmark: Mapping[str, Any]) -> Iterator[Row]:
-    """Yield a row for each checkpoint, with the analysis that it was trained with."""
-    for path in paths:
+def checkpoint_rows(models: Sequence[str], benchmark: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield a row for each model, by file or name, with the analysis that it was trained with."""
+    for given in models:
+        path = find_model(given)
         configuration = read_checkpoint(path).get("configuration")
         if configuration is None:
             raise UsageError(
-                f"{path} carries no configuration; put it into a folder for --models, beside the "
+                f"{given} carries no configuration; put it into a folder for --models, beside the "
                 "config.yaml that it was trained with."
             )
         data = data_of(benchmark, configuration.get("data"))
-        yield Row(f"checkpoint {path.stem}", "checkpoint", data, checkpoint=path)
+        yield Row(f"model {Path(given).stem}", "checkpoint", data, checkpoint=path)
 
 
 def published_rows(folder: Path, benchmark: Mapping[str, Any]) -> Iterator[Row]:
