@@ -27,8 +27,6 @@ ERROR = 3e-4
 LOWEST = 25.0
 # Samples after the onset in which a click may be, in seconds.
 SKIP = 0.003
-# Bins around a candidate. If they are this much louder than the floor (power), it is too low there.
-AROUND, UNEVEN = 32, 3.0
 _BINS = 2**15
 
 
@@ -107,7 +105,6 @@ def _significance(white: Tensor, lasts: Tensor, sample_rate: float, count: int) 
         spectrum = torch.fft.rfft(white[:, :length] * window, 2 * bins)[:, :-1]
         power = spectrum.real.square() + spectrum.imag.square()
         power = torch.where(used[:, None], power / window.square().sum(1, keepdim=True), 0)
-        power = torch.where(power > THRESHOLD * _uneven(power), power, 0)
         found.append(F.interpolate(power[:, None], count, mode="linear")[:, 0])
     return torch.stack(found, 1)
 
@@ -117,15 +114,3 @@ def _window(lengths: Tensor, size: int) -> Tensor:
     place = (torch.arange(size, device=lengths.device) + 0.5) / lengths[:, None]
     angle = torch.where(place < 0.125, 8 * place, (1 - place).clamp(min=0) / 0.875)
     return (0.5 * math.pi * angle).sin().square()
-
-
-def _uneven(power: Tensor) -> Tensor:
-    """Return how much too low the floor is around each bin, as a factor of at least 1 (B, bins).
-
-    At the edge of a band of noise, the level changes within fewer bins than the floor has, so that
-    the noise itself stands above it. A mode does not move the median of the bins around it.
-    """
-    around = power.unfold(1, AROUND, AROUND // 4).sort(-1).values[..., AROUND // 2]
-    level = F.pad(around[:, None], (1, 2), mode="replicate") / math.log(2)
-    level = F.interpolate(level, power.shape[-1], mode="linear")[:, 0]
-    return torch.where(level > UNEVEN, level, 1)

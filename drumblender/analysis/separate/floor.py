@@ -83,8 +83,10 @@ def noise_floor(x: Tensor, sample_rate: int) -> Floor:
     # The power of noise is distributed exponentially: its median is its mean times log 2.
     median = groups.sort(-1).values[..., GROUP // 2 - 1 : GROUP // 2 + 1].mean(-1) / math.log(2)
     median = F.avg_pool1d(F.pad(median, (1, 1), mode="replicate"), 3, 1).clamp(min=LOWEST)
-    level = median.log().transpose(1, 2).reshape(batch * frames, 1, -1)
+    # Between groups the power is linear, not its logarithm. At the edge of a band, noise would
+    # stand above a floor that the empty group beside it pulls down.
+    level = median.transpose(1, 2).reshape(batch * frames, 1, -1)
     level = F.interpolate(level, size=bins - 1, mode="linear").view(batch, frames, -1)
-    root = torch.cat([level, level[..., -1:]], -1).transpose(1, 2).mul(-0.5).exp()
+    root = torch.cat([level, level[..., -1:]], -1).transpose(1, 2).rsqrt()
     white = torch.istft(spectrum * root, size, hop, window=window, length=x.shape[-1])
     return Floor(median, white, hop)

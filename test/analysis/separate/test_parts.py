@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from scipy.signal import butter, sosfilt
 
@@ -92,6 +93,18 @@ def test_the_edge_of_a_band_of_noise_is_no_mode(low, high, order):
     share = parts.tones.square().sum(1) / torch.stack(sounds).square().sum(1)
     assert (share < 1e-6).sum() >= 5
     assert share.max() < 0.1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["bd/kick/bd_haus", "bd/kick/bd_zum", "drum/kick/drum_bass_soft", "elec/tom/elec_fuzz_tom"],
+)
+def test_a_recorded_kick_or_tom_is_mostly_tones(name, repository):
+    path = repository / f"audio/one-shots/{name}.flac"
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    x = torch.from_numpy(samples[:, :1].T.copy())
+    tones = separate(x, SETTINGS.at_rate(rate)).tones
+    assert (x - tones).square().sum() < 0.2 * x.square().sum()
 
 
 def test_an_attack_is_no_glide():
