@@ -1,3 +1,4 @@
+import importlib.util
 import sys
 from pathlib import Path
 from typing import Dict
@@ -42,7 +43,7 @@ METRICS = {
     "envelope": EnvelopeError,
     "attack": AttackError,
 }
-if sys.version_info >= (3, 10):  # which the package takes
+if importlib.util.find_spec("zimtohrli"):
     METRICS["zimtohrli"] = ZimtohrliError
 
 

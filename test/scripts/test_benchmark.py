@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile
 import torch
@@ -22,6 +21,7 @@ from drumblender.commands.train import main as drumblender
 from drumblender.config import load_config
 from drumblender.errors import UsageError
 
+pd = pytest.importorskip("pandas")
 SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark.py"
 METRICS = {
     "mss": {"class_path": "drumblender.metrics.MultiResolutionSTFTError"},
