@@ -1,4 +1,4 @@
-"""Fits the envelopes and frequencies of modes to the waveform.
+"""Fits the envelopes and frequencies of modes to the waveforms of sounds.
 
 The windows of a constant-Q transform are up to two seconds long at low frequencies: what it shows
 at an attack is too quiet and begins too early. Its frequencies are good, though, and with
@@ -15,18 +15,32 @@ frequencies given, the waveform is linear in complex envelopes. So:
 The result is what the modal synthesizer plays, and nothing more: frequency and amplitude, linear
 between the centers of frames, and one phase.
 
+Each band of each sound is a small problem. Problems of similar size are padded with modes of
+amplitude zero and solved together.
+
 Least squares with fixed frequencies is classical sinusoidal analysis [1]; here envelopes vary
-within frames and all frames are solved at once, by conjugate gradients, band by band.
+within frames and all frames are solved at once, by conjugate gradients.
 
 [1] Stylianou, "Harmonic plus noise models for speech", PhD thesis, ENST Paris, 1996, ch. 3.
 """
 
-from typing import NamedTuple, Tuple
+import math
+from typing import List, NamedTuple, Tuple
 
-import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from drumblender.analysis.least_squares import basis_of, conjugate_gradients, level_gain
-from drumblender.analysis.subbands import Subbands, split
+from drumblender.analysis.groups import Group, group_bands, split_group
+from drumblender.analysis.least_squares import (
+    Problem,
+    conjugate_gradients,
+    end_weights,
+    level_gain,
+    segment_places,
+)
+from drumblender.analysis.phase import folded, running
+from drumblender.analysis.subbands import RATE, Subbands, band_width, split
 
 # Penalties are relative to the energy of one envelope point.
 # Keeps the problem solvable; small enough to bias no amplitude by more than 0.1 %.
@@ -42,71 +56,101 @@ MIRROR = 0.5
 # Modes this close to a band's edge (in widths of a band) are fitted along with it, so that what
 # they explain is not explained twice; their values come from their own band.
 GUEST = 1 / 6
-FOLDING_STEPS = 6
 # Frequencies stay this far inside (0, pi).
 MARGIN = 1e-4
+# Numbers in the waves of the bands that are solved at once; on the processor, so many that
+# memory stays small.
+_AT_ONCE, _ON_CPU = 2**24, 2**20
+# Bands are solved together if the numbers of their modes are in the same range of so many, and if
+# their sounds end at about the same time, in parts of all frames.
+_MEMBERS, _PARTS = 8, 2
 
 
 class Modes(NamedTuple):
-    """Parameters for the modal synthesizer.
+    """Parameters for the modal synthesizer, float64.
 
     Attributes:
-        omega: frequency in rad/sample (K, F).
-        amplitude: linear amplitude, not negative (K, F).
-        phase: phase of a sine "before" the first sample, in radians (K,).
+        omega: frequency in rad/sample (B, K, F).
+        amplitude: linear amplitude, not negative (B, K, F).
+        phase: phase of a sine "before" the first sample, in radians (B, K).
     """
 
-    omega: np.ndarray
-    amplitude: np.ndarray
-    phase: np.ndarray
+    omega: Tensor
+    amplitude: Tensor
+    phase: Tensor
 
 
-def fit_modes(x: np.ndarray, omega: np.ndarray, level: np.ndarray, first: int, last: int) -> Modes:
-    """Fit modes to a waveform.
+class _Part(NamedTuple):
+    """Bands that are solved together.
+
+    Attributes:
+        group: the bands and their modes.
+        own: whether the envelope of each mode comes from this band (P, M).
+        num_frames: number of frames, from the first on, in which something sounds.
+    """
+
+    group: Group
+    own: Tensor
+    num_frames: int
+
+
+def fit_modes(x: Tensor, omega: Tensor, level: Tensor, first: Tensor, last: Tensor) -> Modes:
+    """Fit the modes of each sound to its waveform.
 
     Args:
         x: samples.
         omega: frequency of each mode at the centers of the frames, in rad/sample.
-        level: how loud each mode is expected to be, relative to the others.
-        first: first frame in which modes may sound.
-        last: frame after the last one in which modes may sound.
+        level: how loud each mode is expected to be, relative to the others of its sound. Where it
+            is 0 there is no mode, only padding.
+        first: first frame of each sound in which modes may sound.
+        last: frame of each sound after the last one in which modes may sound.
 
     Shape:
-        - x: (N,)
-        - omega: (K, F)
-        - level: (K,)
+        - x: (B, N), float32
+        - omega: (B, K, F), float64
+        - level: (B, K), float64
+        - first, last: (B,)
 
-    >>> x = np.sin(0.1 * np.arange(1, 12801)).astype(np.float32)
-    >>> modes = fit_modes(x, np.full((1, 51), 0.1003), np.ones(1), 0, 51)
-    >>> round(float(modes.omega[0, 25]), 4), round(float(modes.amplitude[0, 25]), 1)
+    >>> x = torch.sin(0.1 * torch.arange(1.0, 12801.0))
+    >>> omega, level = torch.full((1, 1, 51), 0.1003).double(), torch.ones(1, 1).double()
+    >>> modes = fit_modes(x[None], omega, level, torch.tensor([0]), torch.tensor([51]))
+    >>> round(modes.omega[0, 0, 25].item(), 4), round(modes.amplitude[0, 0, 25].item(), 1)
     (0.1, 1.0)
     """
-    bands = split(x, omega.shape[1], omega.max())
-    sounding = slice(first, last)
-    mean = omega[:, sounding].mean(1)
-    ridge, bend = _penalties(mean, level, 2 * np.pi / bands.frame)
-    zero = np.zeros(len(omega))
-    envelope = _solve(bands, omega, zero, mean, ridge, bend, sounding, ("cos", "sin"))
-    envelope = envelope[0] + 1j * envelope[1]
+    num_samples, num_frames, latest = x.shape[-1], omega.shape[-1], int(last.max())
+    frame, width = num_samples / num_frames, band_width(num_samples, num_frames)
+    # Nothing sounds later.
+    omega = omega[..., :latest]
+    index = torch.arange(latest, device=x.device)
+    sounding = (index >= first[:, None]) & (index < last[:, None])
+    mean = (omega * sounding[:, None]).sum(-1) / (last - first)[:, None]
+    penalties = _penalties(mean, level, 2 * torch.pi / frame)
+    near, own = _members(mean, level > 0, width)
+    group = group_bands(near, own.any(-1))
+    bands = split(x, num_frames, group.band.unique())
+    parts = _parts(group, own, last, latest)
+    before = running(omega, frame)
+    envelope = _solve(bands, parts, omega, before, penalties, sounding, is_real=False)
 
-    turned = _fold(omega[:, sounding], np.angle(envelope), bands.frame)
-    before = _phase(omega, bands.frame)[:, sounding]
-    omega = omega.copy()
-    omega[:, sounding] = turned
-    omega[:, :first] = turned[:, :1]
-    omega[:, last:] = turned[:, -1:]
-    missing = envelope * np.exp(1j * (before - _phase(omega, bands.frame)[:, sounding]))
-    phase = np.angle((np.abs(missing) * missing).sum(1))
-    real = _solve(bands, omega, phase, mean, ridge, bend, sounding, ("cos",))[0]
-    amplitude = np.zeros_like(omega)
-    amplitude[:, sounding] = np.maximum(real, 0)
-    # A cosine is a sine a quarter turn ahead.
-    return Modes(omega, amplitude, phase + np.pi / 2)
+    angle = envelope.angle()
+    change = folded(angle, frame, sounding[:, None])
+    turned = (omega + change).clamp(MARGIN, torch.pi - MARGIN)
+    held = torch.minimum(torch.maximum(index, first[:, None]), last[:, None] - 1)
+    omega = turned.gather(-1, held[:, None].expand_as(turned))
+    after = running(omega, frame)
+    missing = angle + before - after
+    power = envelope.real.square() + envelope.imag.square()
+    phase = torch.atan2((power * missing.sin()).sum(-1), (power * missing.cos()).sum(-1))
+    real = _solve(bands, parts, omega, after + phase[..., None], penalties, sounding, is_real=True)
+    silent = num_frames - latest
+    return Modes(
+        torch.cat([omega, omega[..., -1:].expand(-1, -1, silent)], -1),
+        F.pad(real.clamp(min=0), (0, silent)),
+        phase + torch.pi / 2,  # a cosine is a sine a quarter turn ahead
+    )
 
 
-def _penalties(
-    mean: np.ndarray, level: np.ndarray, frame_rate: float
-) -> Tuple[np.ndarray, np.ndarray]:
+def _penalties(mean: Tensor, level: Tensor, frame_rate: float) -> Tensor:
     """Return two penalties for each mode: on its envelope, and on the envelope's curvature.
 
     Both are weights of squares. An envelope may vary so fast that it reaches the next mode, or the
@@ -114,82 +158,139 @@ def _penalties(
     random. So the penalty on curvature holds each envelope to about half the distance. The penalty
     on the envelope itself, the ridge, keeps a quiet mode from explaining what a loud one beside it
     can explain: it is the prior that amplitudes are in proportion to the levels.
+
+    Shape:
+        - mean, level: (B, K)
+        - Output: (B, K, 2)
     """
-    distance = np.abs(mean[:, None] - mean)
-    np.fill_diagonal(distance, np.inf)
-    rival = np.where(level > RIVAL * level[:, None], distance, np.inf).min(1)
-    share = np.clip(np.minimum(rival, MIRROR * mean) / frame_rate, SLOWEST, 1)
-    np.fill_diagonal(distance, 0)
-    louder = np.where(distance < 2 * frame_rate, level / level[:, None], 0).max(1)
-    ridge = RIDGE * np.minimum(louder**2, 1e5)
-    return ridge, BEND / (np.pi * share) ** 4
+    distance = (mean[:, :, None] - mean[:, None]).abs()
+    rivals = level[:, None] > (RIVAL * level[:, :, None])
+    rivals &= ~torch.eye(mean.shape[1], dtype=torch.bool, device=mean.device)
+    rival = torch.where(rivals, distance, torch.inf).amin(-1)
+    share = torch.minimum(rival, MIRROR * mean) / frame_rate
+    ratio = level[:, None] / level.clamp(min=1e-30)[:, :, None]
+    louder = torch.where(distance < 2 * frame_rate, ratio, 0).amax(-1)
+    ridge = RIDGE * louder.square().clamp(max=1e5)
+    return torch.stack([ridge, BEND / (torch.pi * share.clamp(SLOWEST, 1)) ** 4], -1)
 
 
-def _phase(omega: np.ndarray, frame: float) -> np.ndarray:
-    """Return the phase at the centers of frames, where frequency is linear between them.
+def _members(mean: Tensor, exists: Tensor, width: float) -> Tuple[Tensor, Tensor]:
+    """Return which modes are fitted in each band, and which of them belong to it.
 
-    The phase is the running sum of the frequency. The sum of the synthesizer includes the sample
-    itself, which is half a step more than the integral up to it.
+    Shape:
+        - mean, exists: (B, K)
+        - Output: (B, bands, K) each
     """
-    steps = 0.5 * frame * (omega[:, 1:] + omega[:, :-1])
-    integral = np.cumsum(np.concatenate([0.5 * frame * omega[:, :1], steps], 1), 1)
-    return integral + 0.5 * omega
+    number = torch.arange(max(1, math.ceil(torch.pi / width + 0.5)), device=mean.device)[:, None]
+    home = (mean / width).round().clamp(max=len(number) - 1)
+    own = (home[:, None] == number) & exists[:, None]
+    near = (mean[:, None] - number * width).abs() < (0.5 + GUEST) * width
+    return (near & exists[:, None]) | own, own
 
 
-def _fold(omega: np.ndarray, angle: np.ndarray, frame: float) -> np.ndarray:
-    """Fold a phase into frequencies: their phase is that of ``omega`` plus ``angle``.
-
-    One central difference would smooth the phase by cos^2. It is repeated on the rest, which
-    restores all but the fastest turns. These are left out, because noise would make them explode.
-    """
-    left = np.unwrap(angle, axis=1)
-    change = np.zeros_like(omega)
-    for _ in range(FOLDING_STEPS):
-        step = np.gradient(left, axis=1) / frame if left.shape[1] > 1 else np.zeros_like(left)
-        change += step
-        left = left - _phase(step, frame)
-    return np.clip(omega + change, MARGIN, np.pi - MARGIN)
+def _parts(group: Group, own: Tensor, last: Tensor, num_frames: int) -> List[_Part]:
+    """Divide the bands of all sounds into parts of about as many modes and frames."""
+    sizes, ends = group.there.sum(1), last[group.sound]
+    kind = _PARTS * ((sizes - 1) // _MEMBERS) + _PARTS * ends // (num_frames + 1)
+    parts = []
+    for part in split_group(group, kind):
+        latest = int(last[part.sound].max())
+        numbers = part.member.shape[1] * (latest + 1) * RATE
+        at_once = max(1, (_ON_CPU if own.device.type == "cpu" else _AT_ONCE) // numbers)
+        for some in zip(*(values.split(at_once) for values in part)):
+            bands = Group(*some)
+            is_own = own[bands.sound, bands.band].gather(-1, bands.member)
+            parts.append(_Part(bands, is_own & bands.there, latest))
+    return parts
 
 
 def _solve(
     bands: Subbands,
-    omega: np.ndarray,
-    phase: np.ndarray,
-    mean: np.ndarray,
-    ridge: np.ndarray,
-    bend: np.ndarray,
-    sounding: slice,
-    parts: tuple,
-) -> np.ndarray:
-    """Fit the envelopes (parts, K, sounding frames) of all modes, band by band."""
-    start = _phase(omega, bands.frame)
-    result = np.zeros((len(parts), len(omega), sounding.stop - sounding.start), np.float32)
-    home = np.clip(np.rint(mean / bands.width), 0, len(bands.centers) - 1).astype(int)
-    for band, center in enumerate(bands.centers):
-        near = np.abs(mean - band * bands.width) < (0.5 + GUEST) * bands.width
-        members = np.flatnonzero(near | (home == band))
-        own = home[members] == band
-        if own.any():
-            basis = basis_of(
-                bands.frame,
-                omega[members],
-                start[members] + phase[members, None],
-                center,
-                sounding,
-                parts,
-                is_real=band == 0,
-            )
-            target = bands.samples[band, sounding.start : sounding.stop + 1]
-            target = target.real if band == 0 else np.concatenate([target.real, target.imag], 1)
-            envelopes = conjugate_gradients(
-                basis,
-                target,
-                np.tile(ridge[members], len(parts)),
-                np.tile(bend[members], len(parts)),
-            )
-            if len(parts) == 1:
-                heard = np.where(own, np.maximum(envelopes, 0), 0)
-                envelopes *= level_gain(basis, bands.power[band, sounding], heard)[:, None]
-            envelopes = envelopes.T.reshape(len(parts), len(members), -1)
-            result[:, members[own]] = envelopes[:, own]
-    return result
+    parts: List[_Part],
+    omega: Tensor,
+    start: Tensor,
+    penalties: Tensor,
+    sounding: Tensor,
+    is_real: bool,
+) -> Tensor:
+    """Fit the envelopes of all modes.
+
+    Args:
+        bands: the sounds.
+        parts: which bands are solved together.
+        omega: frequency of each mode at the centers of the frames, in rad/sample (B, K, F).
+        start: phase of a cosine there (B, K, F).
+        penalties: from :func:`_penalties`.
+        sounding: the frames that have envelope points (B, F).
+        is_real: whether envelopes are real.
+
+    Shape:
+        - Output: (B, K, F), float64 or complex128
+    """
+    num_sounds, num_modes, num_frames = omega.shape
+    all_frames = bands.power.shape[-1]
+    start = torch.cat([start[..., :1] - bands.frame * omega[..., :1], start], -1)
+    omega = torch.cat([omega[..., :1], omega, omega[..., -1:]], -1)
+    # One mode more, for what is not there.
+    dtype = torch.float32 if is_real else torch.complex64
+    result = omega.new_zeros(num_sounds, num_modes + 1, num_frames, dtype=dtype)
+    for group, own, latest in parts:
+        where = group.sound[:, None], group.member
+        place = group.sound, bands.places(group.band)
+        is_lowest = group.band == 0
+        rows = _rows(
+            bands.samples[place][:, : latest + 1],
+            omega[..., : latest + 2][where],
+            start[..., : latest + 1][where],
+            (group.band * bands.width)[:, None, None],
+            bands.frame,
+        )
+        if is_real:
+            rows = torch.view_as_real(rows)
+            rows[is_lowest, ..., 1] = 0
+            rows = rows.flatten(-2)
+        problem = Problem(
+            rows=rows,
+            ends=end_weights(latest, all_frames, rows.device),
+            is_real=is_lowest,
+            sounding=sounding[group.sound, :latest],
+            there=group.there,
+        )
+        envelopes = conjugate_gradients(problem, *penalties[where].unbind(-1))
+        if is_real:
+            heard = envelopes.clamp(min=0) * own[:, None]
+            wanted = bands.power[place][:, :latest]
+            envelopes = envelopes * level_gain(problem, wanted, heard)[..., None]
+        home = torch.where(own, group.member, num_modes)
+        result[group.sound[:, None], home, :latest] = envelopes.mT
+    return result[:, :-1].to(torch.float64 if is_real else torch.complex128)
+
+
+def _rows(target: Tensor, omega: Tensor, start: Tensor, center: Tensor, frame: float) -> Tensor:
+    """Make the rows of :class:`Problem`: modes of amplitude 1, and the bands.
+
+    Args:
+        target: samples of the bands, complex64 (P, F + 1, RATE).
+        omega: frequencies at both ends of the segments (P, M, F + 2).
+        start: phases at their beginnings (P, M, F + 1).
+        center: frequency by which each band is shifted down, in rad/sample (P, 1, 1).
+        frame: distance between frames, in samples.
+
+    Shape:
+        - Output: (P, F + 1, M + 1, RATE), complex64
+    """
+    left, right = omega[..., :-1], omega[..., 1:]
+    time = torch.arange(start.shape[-1], device=omega.device, dtype=torch.float64)
+    time = (time - 0.5) * frame - 0.5
+    turn = torch.remainder(start - center * time, 2 * torch.pi)
+    linear = frame * (left - center) + 0.5 * (right - left)
+    bend = 0.5 * frame * (right - left)
+    polynomial = torch.stack([turn, linear, bend], -1).float().transpose(1, 2)
+    tau = segment_places(omega.device)
+    angle = torch.matmul(polynomial, torch.stack([torch.ones_like(tau), tau, tau * tau]))
+    rows = target.new_empty(*angle.shape[:2], angle.shape[2] + 1, RATE)
+    rows[:, :, -1] = target
+    parts = torch.view_as_real(rows)[:, :, :-1]
+    torch.cos(angle, out=parts[..., 0])
+    torch.sin(angle, out=parts[..., 1])
+    return rows

@@ -6,12 +6,16 @@ covers a band about as wide as the frame rate. Chosen for coverage, modes explai
 sound.
 """
 
-from typing import List, Tuple
+from typing import Tuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from drumblender.analysis.arrays import arrays
 from drumblender.analysis.peaks import Peaks
-from drumblender.analysis.tracking import Tracks
+from drumblender.analysis.settings import AnalysisSettings
+from drumblender.analysis.tracking import Tracks, on_grid
 
 # A chosen mode takes weight off candidates that are nearer than this many frame rates.
 SPACING = 1.6
@@ -23,14 +27,8 @@ EDGE = 0.1
 
 
 def choose_modes(
-    peaks: Peaks,
-    tracks: Tracks,
-    times: np.ndarray,
-    frame_times: np.ndarray,
-    rate: float,
-    resolution: float,
-    count: int,
-) -> Tuple[np.ndarray, np.ndarray]:
+    peaks: Peaks, tracks: Tracks, num_samples: int, settings: AnalysisSettings
+) -> Tuple[Tensor, Tensor]:
     """Choose which tracks become modes.
 
     Candidates are the tracks and also, at constant frequency, bands of one frame rate that hold
@@ -42,48 +40,97 @@ def choose_modes(
     Args:
         peaks: all peaks.
         tracks: the tracks that they form.
-        times: time of each frame of the peaks, in seconds.
-        frame_times: time of each frame of the result, in seconds.
-        rate: rate of the frames of the result, in Hz.
-        resolution: resolution of the peaks, in octaves. Peaks that are nearer belong to one
-            sinusoid.
-        count: largest number of modes.
+        num_samples: length N of the sounds, in samples.
+        settings: settings of the analysis.
 
     Returns:
-        The frequencies of the chosen modes, in Hz, and their levels. A level is the square root of
-        the energy of the peaks.
+        The frequencies of the chosen modes, in Hz, at the centers of the frames of the result, and
+        their levels. A level is the square root of the energy of the peaks. It is 0 where there is
+        no mode.
 
     Shape:
-        - Output: (K, len(frame_times)) and (K,), K <= count
+        - Output: (B, K, F) and (B, K), float64, K <= num_modes
     """
+    s = settings
+    num_sounds, num_frames = peaks.num_sounds, peaks.num_frames
+    # The synthesizer samples envelopes at half-pixel centers: its frames are N / F apart.
+    frame = num_samples / num_frames
+    rate = s.sample_rate / frame
+    # Peaks that are nearer, in octaves, belong to one sinusoid.
+    resolution = 2.5 / s.bins_per_octave
+    # Candidates of a sound: its tracks, then bands of one frame rate with peaks of no track.
+    size = tracks.most + int(s.fmin * 2 ** (s.n_bins / s.bins_per_octave) / rate) + 2
+    cell = tracks.most + (peaks.frequency / rate).round().long()
+    place = peaks.sound * size + torch.where(tracks.number >= 0, tracks.number, cell)
     weight = peaks.amplitude
-    free = np.ones(len(weight), bool)
-    for index in range(len(tracks.start)):
-        free[tracks[index]] = False
-    cell = np.rint(peaks.frequency[free] / rate).astype(int)
-    mass = np.concatenate([tracks.total(weight), np.bincount(cell, weight[free])])
-    pitch = weight * peaks.frequency
-    moment = np.concatenate([tracks.total(pitch), np.bincount(cell, pitch[free])])
-    center = moment / np.maximum(mass, 1e-30)
-    power = peaks.amplitude**2
-    loud = np.sqrt(np.concatenate([tracks.total(power), np.bincount(cell, power[free])]))
-    rows: List[np.ndarray] = []
-    levels: List[float] = []
-    while len(rows) < count and mass.any():
-        best = int(np.argmax(mass))
-        if best < len(tracks.start):
-            known = tracks[best]
-            seen = times[peaks.frame[known]] * peaks.frequency[known] > EDGE / resolution
-            known = known[seen] if seen.any() else known[-1:]
-            row = np.interp(frame_times, times[peaks.frame[known]], peaks.frequency[known])
-        else:
-            row = np.full(len(frame_times), center[best])
-        rows.append(row)
-        levels.append(loud[best])
-        distance = np.abs(center - center[best]) / rate
-        mass *= np.clip(distance / SPACING, 0, 1) ** 2
-        same = np.abs(np.log2(np.maximum(center, 1e-9) / center[best])) < resolution
-        masked = loud < MASKED * loud[best]
-        mass[(distance < 1) & (masked | same)] = 0
-        mass[best] = 0
-    return np.array(rows).reshape(-1, len(frame_times)), np.array(levels)
+    sums = torch.stack([weight, weight * peaks.frequency, weight * weight], 1)
+    sums = sums.new_zeros(num_sounds * size, 3).index_add_(0, place, sums)
+    mass, moment, power = sums.T.contiguous().view(3, num_sounds, size)
+    center = moment / mass.clamp(min=1e-30)
+    chosen, level = _choose(mass, center / rate, power.sqrt(), resolution, s.num_modes)
+    most = int((level > 0).sum(1).max())
+    chosen, level = chosen[:, :most], level[:, :most]
+
+    hz = on_grid(peaks, tracks, torch.where(level > 0, chosen, -1)).of(peaks.frequency)
+    index = torch.arange(num_frames, device=hz.device)
+    there = hz > 0
+    known = there & (index * (s.hop_length / s.sample_rate) * hz > EDGE / resolution)
+    final = torch.where(there, index, -1).amax(-1, keepdim=True)
+    known = torch.where(known.any(-1, keepdim=True), known, index == final)
+    times = (((index.double() + 0.5) * frame - 0.5) / s.hop_length).clamp(0, num_frames - 1)
+    rows = _interpolate(times, known, hz)
+    return torch.where(final >= 0, rows, center.gather(1, chosen)[..., None]), level
+
+
+def _choose(
+    mass: Tensor, center: Tensor, loud: Tensor, resolution: float, count: int
+) -> Tuple[Tensor, Tensor]:
+    """Choose candidates one after the other.
+
+    Args:
+        mass: their weights (B, C).
+        center: their frequencies in frame rates (B, C).
+        loud: their levels (B, C).
+        resolution: how near two are that belong to one sinusoid, in octaves.
+        count: number of those that are chosen.
+
+    Returns:
+        Numbers of the chosen candidates, and their levels: 0 where none was left (B, count).
+    """
+    sounds = torch.arange(len(mass), device=mass.device)
+    chosen = mass.new_zeros(count, len(mass), dtype=torch.long)
+    weights = mass.new_zeros(count, len(mass))
+    # Places of the candidates by frequency and by pitch, in units of what is near.
+    place = torch.stack([center, center.clamp(min=1e-12).log2() / resolution])
+    xp, (left, places, levels, rows, found, values) = arrays(
+        mass.clone(), place, loud, sounds, chosen, weights
+    )
+    for number in range(count):
+        best = left.argmax(1)
+        found[number], values[number] = best, left[rows, best]
+        # On a GPU it would cost more to look than to go on.
+        if xp is np and not values[number].any():
+            break
+        distance, steps = abs(places - places[:, rows, best][..., None])
+        quiet = levels < MASKED * levels[rows, best][:, None]
+        gone = (distance < 1) & (quiet | (steps < 1))
+        left *= (distance / SPACING).clip(max=1) ** 2 * ~gone
+    chosen = chosen.T
+    return chosen, torch.where(weights.T > 0, loud.gather(1, chosen), 0)
+
+
+def _interpolate(times: Tensor, known: Tensor, values: Tensor) -> Tensor:
+    """Interpolate between known frames at ``times``, in frames. Beyond them, values hold."""
+    num_frames = known.shape[-1]
+    index = torch.arange(num_frames, device=known.device)
+    before = torch.where(known, index, -1).cummax(-1).values
+    after = torch.where(known, index, num_frames).flip(-1).cummin(-1).values.flip(-1)
+    at = times.long()
+    before = before[..., at]
+    after = after[..., (at + 1).clamp(max=num_frames - 1)]
+    # The last frame has none after it, but may be before: then both are the same.
+    after = torch.where((at + 1 < num_frames) & (after < num_frames), after, before)
+    before = torch.where(before >= 0, before, after)
+    left, right = (values.gather(-1, i.clamp(min=0)) for i in (before, after))
+    share = ((times - before) / (after - before).clamp(min=1)).clamp(0, 1)
+    return left + share * (right - left)

@@ -10,7 +10,8 @@ SETTINGS = (48000, 256, 20.0, 240, 24)
 
 
 def peaks_of(x: torch.Tensor):
-    return pick_peaks(CQT(*SETTINGS)(x[None])[0].numpy(), 20.0, 24, -80.0)
+    """Peaks of one sound (N,) or of several (B, N)."""
+    return pick_peaks(CQT(*SETTINGS)(x.reshape(-1, x.shape[-1])), 20.0, 24, -80.0)
 
 
 @pytest.mark.parametrize("hz", [211.3, 1234.5, 9876.5, 18500.0])
@@ -39,7 +40,17 @@ def test_silence_has_no_peaks():
     assert not len(peaks_of(torch.zeros(96000)).frame)
 
 
-def test_peaks_are_ordered_by_frame_and_frequency():
-    peaks = peaks_of(torch.randn(24000, generator=torch.Generator().manual_seed(0)))
-    order = np.lexsort((peaks.frequency, peaks.frame))
+def test_peaks_are_ordered_by_sound_frame_and_frequency():
+    peaks = peaks_of(torch.randn(2, 24000, generator=torch.Generator().manual_seed(0)))
+    order = np.lexsort((peaks.frequency, peaks.frame, peaks.sound))
     assert np.array_equal(order, np.arange(len(order)))
+    assert len(peaks.sound.unique()) == 2
+
+
+def test_the_phase_of_a_peak_is_that_of_a_cosine_at_the_center_of_its_frame():
+    time = torch.arange(96000, dtype=torch.float64) / 48000
+    peaks = peaks_of(0.5 * torch.cos(2 * torch.pi * 1234.5 * (time - 1) + 0.7).float())
+    middle = (peaks.frame == 188) & (peaks.amplitude > 0.1)
+    at = peaks.frame[middle].double() * 256 / 48000
+    expected = 2 * torch.pi * 1234.5 * (at - 1) + 0.7
+    assert torch.remainder(peaks.phase[middle] - expected + 0.1, 2 * torch.pi).sub(0.1).abs() < 0.02

@@ -1,33 +1,44 @@
 import numpy as np
+import torch
 
 from drumblender.analysis.peaks import Peaks
-from drumblender.analysis.tracking import track_peaks
+from drumblender.analysis.tracking import on_grid, track_peaks
 
 
-def peaks_of(*frames):
+def peaks_of(*sounds):
     """Peaks from lists of frequencies, one list per frame; phases tell which peak is which."""
-    frame = np.repeat(np.arange(len(frames)), [len(f) for f in frames])
-    hz = np.array([value for f in frames for value in f], float)
-    return Peaks(frame, hz, np.ones(len(hz)), hz / 1000)
+    found = [
+        (i, f, hz) for i, frames in enumerate(sounds) for f, at in enumerate(frames) for hz in at
+    ]
+    sound, frame, hz = torch.tensor(found, dtype=torch.float64).reshape(-1, 3).T
+    num_frames = max(len(frames) for frames in sounds)
+    numbers = sound.long(), frame.long()
+    return Peaks(*numbers, hz, torch.ones_like(hz), hz / 1000, len(sounds), num_frames)
 
 
 def tracks_of(*frames, tolerance=0.1, min_length=1):
-    peaks = peaks_of(*frames)
+    """Tracks of one sound: first frame and frequencies, in the order in which they begin."""
+    peaks = peaks_of(frames)
     tracks = track_peaks(peaks, tolerance, min_length)
-    return [
-        (int(peaks.frame[tracks[i]][0]), peaks.frequency[tracks[i]].tolist())
-        for i in range(len(tracks.start))
-    ]
+    found = []
+    for number in range(tracks.most):
+        own = tracks.number == number
+        assert (peaks.frame[own].diff() == 1).all()
+        found.append((int(peaks.frame[own][0]), peaks.frequency[own].tolist()))
+    return found
 
 
 def test_a_frame_without_peaks_ends_tracks_and_shifts_nothing():
-    assert tracks_of([100], [101], [], [102], [103]) == [(3, [102, 103]), (0, [100, 101])]
+    assert tracks_of([100], [101], [], [102], [103]) == [(0, [100, 101]), (3, [102, 103])]
 
 
-def test_each_phase_stays_with_its_peak():
-    peaks = peaks_of([100, 400], [101, 300, 405], [410])
-    tracks = track_peaks(peaks, 0.1, 3)
-    assert peaks.phase[tracks[0]].tolist() == [0.4, 0.405, 0.41]
+def test_each_value_stays_with_its_peak_on_the_grid():
+    peaks = peaks_of([[100, 400], [101, 300, 405], [410]], [[], [50], [51]])
+    tracks = track_peaks(peaks, 0.1, 2)
+    assert tracks.most == 2
+    grid = on_grid(peaks, tracks, torch.tensor([[1, 0], [7, 0]]))
+    expected = [[[0.4, 0.405, 0.41], [0.1, 0.101, 0]], [[0, 0, 0], [0, 0.05, 0.051]]]
+    assert grid.of(peaks.phase).tolist() == expected
 
 
 def test_tracks_that_begin_in_the_same_frame_stay_apart():
@@ -45,9 +56,15 @@ def test_the_nearer_of_two_peaks_continues_a_track():
     assert tracks_of([100, 106], [105], min_length=2) == [(0, [106, 105])]
 
 
-def test_tracks_that_live_longest_come_first_and_short_ones_are_dropped():
+def test_short_tracks_are_dropped():
     tracks = tracks_of([100, 900], [100, 500, 900], [100, 900], [100], min_length=2)
     assert tracks == [(0, [100] * 4), (0, [900] * 3)]
+
+
+def test_tracks_of_several_sounds_are_those_of_each():
+    first, second = [[100], [101], [102]], [[103], [104, 300], [105, 301]]
+    together = track_peaks(peaks_of(first, second), 0.1, 2)
+    assert together.number.tolist() == [0, 0, 0, 0, 0, 1, 0, 1]
 
 
 def test_it_agrees_with_a_loop_over_frames():

@@ -1,10 +1,12 @@
-"""Frequency bands of a signal at a low rate, in which modes are fitted."""
+"""Frequency bands of a signal at a low rate, in which modes are fitted; see :mod:`..bands`."""
 
 import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from drumblender.analysis.bands import cut, samples_of, taper
 
 # Distance of bands and rate of their samples, in Hz.
 WIDTH = 1500.0
@@ -53,17 +55,9 @@ def split(x: Tensor, sample_rate: int, number: Tensor) -> Bands:
     """
     unit = round(_BEHIND * sample_rate / 2)  # makes lengths that are quick to transform
     padded = unit * (x.shape[-1] // unit + 2)
-    spectrum = torch.fft.rfft(x, padded)
     half = round(WIDTH * padded / sample_rate)
-    k = torch.arange(-half, half, device=x.device)
-    taper = 0.5 - 0.5 * torch.cos(math.pi * (3 - 3 * k.abs() / half).clamp(0, 1))
-    index = number[:, None] * half + k
-    inside = (index >= 0) & (index < spectrum.shape[-1])
-    slices = 2 * inside * spectrum[:, index.clamp(0, spectrum.shape[-1] - 1)]
-    if len(number) and number[0] == 0:
-        lowest = spectrum[:, 1 : half + 1].flip(-1).conj(), spectrum[:, :half]
-        slices[:, 0] = torch.cat(lowest, -1)
-    samples = torch.fft.ifft(torch.fft.ifftshift(slices * taper, dim=-1)) * (2 * half / padded)
+    weights = (2 * half / padded) * taper(half, half, 3, x.device)
+    samples = samples_of(cut(torch.fft.rfft(x, padded), number, half), weights)
     time = torch.arange(2 * half, dtype=torch.float64, device=x.device)
     heard = time * padded < x.shape[-1] * 2 * half
     time = time * (padded / (2 * half) / sample_rate)

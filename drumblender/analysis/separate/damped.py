@@ -13,11 +13,11 @@ from typing import Callable, Optional, Tuple
 import torch
 from torch import Tensor
 
+from drumblender.analysis.phase import folded, running
 from drumblender.synths import modal_synth
 
 # Modes below this frequency follow the glide, in Hz.
 GLIDING = 2250.0
-_FOLDING_STEPS = 6
 # Before the onset, the time in seconds beyond which modes are no louder.
 EARLY = 0.002
 
@@ -150,9 +150,9 @@ def frames_of(
     )
     if factor is not None:
         varied = factor(since)
-        turned = _unwrapped(varied.angle())
+        turned = varied.angle()
         wanted, size = wanted + turned, size * varied.abs()
-        omega = (omega + _folded(turned, frame)).clamp(1e-4, math.pi)
+        omega = (omega + folded(turned, frame)).clamp(1e-4, math.pi)
     silent = (omega >= math.pi).any(-1, keepdim=True) | (modes.stat <= 0)[..., None]
     silent = silent | (time > (modes.end - modes.onset)[:, None])[:, None]
     size = torch.where(silent, 0.0, size)
@@ -162,30 +162,6 @@ def frames_of(
     # A cosine is a sine a quarter turn ahead.
     phase = torch.remainder(phase + 1.5 * math.pi, 2 * math.pi) - math.pi
     return omega, amplitude, phase
-
-
-def running(omega: Tensor, frame: float) -> Tensor:
-    """Compute the phase at the centers of frames as the synthesizer sums it, sample included."""
-    steps = 0.5 * frame * (omega[..., 1:] + omega[..., :-1])
-    return torch.cat([0.5 * frame * omega[..., :1], steps], -1).cumsum(-1) + 0.5 * omega
-
-
-def _unwrapped(angle: Tensor) -> Tensor:
-    """Remove the jumps of 2 pi from a phase."""
-    steps = angle.diff(dim=-1, prepend=angle[..., :1])
-    return angle[..., :1] + (torch.remainder(steps + math.pi, 2 * math.pi) - math.pi).cumsum(-1)
-
-
-def _folded(angle: Tensor, frame: float) -> Tensor:
-    """Compute changes of frequency whose phase follows ``angle``, as in the fit of envelopes."""
-    left, change = angle - angle[..., :1], torch.zeros_like(angle)
-    if angle.shape[-1] < 2:
-        return change
-    for _ in range(_FOLDING_STEPS):
-        step = torch.gradient(left, dim=-1)[0] / frame
-        change = change + step
-        left = left - running(step, frame)
-    return change
 
 
 def play(modes: Damped, num_samples: int, num_frames: int, sample_rate: int) -> Tensor:

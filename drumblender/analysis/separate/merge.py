@@ -12,6 +12,8 @@ import math
 import torch
 from torch import Tensor
 
+from drumblender.analysis.phase import integral
+
 # Distance of mean frequencies below which two modes are compared: in radians per second, and as a
 # part of the frequency.
 _NEAR, _NEAR_PART = 2 * math.pi * 60, 0.15
@@ -49,7 +51,7 @@ def merge_modes(
         others = (near[row] & (rest > 0) & (rest <= rest[row])).nonzero()[:, 0]
         if not rest[row] or not len(others):
             continue
-        turns = _turns(omega[others] - omega[row], frame) + phase[others] - phase[row]
+        turns = integral(omega[others] - omega[row], frame) + phase[others] - phase[row]
         weight = amplitude[others] * amplitude[row]
         weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-30)
         middle = (weight * turns).sum(1, keepdim=True)
@@ -67,12 +69,6 @@ def merge_modes(
                 rest[absorbed] = 0
                 break
     return made
-
-
-def _turns(omega: Tensor, frame: float) -> Tensor:
-    """Phases at the centers of frames of modes that start from zero half a frame before."""
-    steps = 0.5 * (omega[:, 1:] + omega[:, :-1])
-    return frame * torch.cat([0.5 * omega[:, :1], steps], 1).cumsum(1)
 
 
 def _one(omega: Tensor, phase: Tensor, waves: Tensor, frame: float) -> Tensor:

@@ -6,28 +6,13 @@ from typing import List, NamedTuple
 import torch
 from torch import Tensor
 
+from drumblender.analysis.groups import Group, group_bands, split_group
 from drumblender.analysis.separate.bands import RATE, WIDTH, Bands
 from drumblender.analysis.separate.damped import Damped
 from drumblender.analysis.separate.floor import Floor
 
 # Samples that are computed from one exponential.
 BLOCK = 64
-
-
-class Group(NamedTuple):
-    """G bands of all sounds that have modes, and up to P modes in each.
-
-    Attributes:
-        sound: number of the sound that each band is of (G,).
-        band: number of each band in its sound (G,).
-        member: numbers of the modes of each band (G, P).
-        there: whether each of these modes exists (G, P).
-    """
-
-    sound: Tensor
-    band: Tensor
-    member: Tensor
-    there: Tensor
 
 
 class State(NamedTuple):
@@ -115,16 +100,9 @@ def by_size(group: Group, modes: Damped) -> List[Group]:
 
     Bands with glides are apart, because their modes are slower to compute.
     """
-    sizes = group.there.sum(1)
+    sizes = group.there.sum(1).clamp(min=1)
     glides = (modes.glides[group.sound[:, None], group.member] & group.there).any(1)
-    classes = 2 * (2 * sizes.clamp(min=1).float().log2()).ceil().long() + glides
-    parts = []
-    for number in torch.unique(classes).tolist():
-        rows = (classes == number).nonzero()[:, 0]
-        count = int(sizes[rows].max())
-        member, there = group.member[rows, :count], group.there[rows, :count]
-        parts.append(Group(group.sound[rows], group.band[rows], member, there))
-    return parts
+    return split_group(group, 2 * (2 * sizes.float().log2()).ceil().long() + glides)
 
 
 def noise_of(floor: Floor, group: Group, bands: Bands, sample_rate: int) -> Tensor:
@@ -136,12 +114,7 @@ def noise_of(floor: Floor, group: Group, bands: Bands, sample_rate: int) -> Tens
 def group_modes(modes: Damped, bands: int, everything: bool = False) -> Group:
     """Group modes by bands: those with new or gliding modes, or all with ``everything``."""
     home = (modes.omega / (2 * math.pi * WIDTH)).round().long().clamp(0, bands - 1)
-    sounds = torch.arange(len(home), device=home.device)[:, None]
-    key = torch.where(modes.stat > 0, home + bands * sounds, -1)
-    found = torch.unique(key if everything else key[(modes.amplitude == 0) | modes.glides])
-    found = found[found >= 0]
-    sound = found // bands
-    is_member = key[sound] == found[:, None]
-    count = int(is_member.sum(1).max()) if len(found) else 0
-    there, member = is_member.to(torch.uint8).sort(dim=1, descending=True, stable=True)
-    return Group(sound, found % bands, member[:, :count], there[:, :count] > 0)
+    number = torch.arange(bands, device=home.device)[:, None]
+    own = (home[:, None] == number) & (modes.stat > 0)[:, None]
+    changes = (modes.amplitude == 0) | modes.glides
+    return group_bands(own, (own if everything else own & changes[:, None]).any(-1))

@@ -14,12 +14,12 @@ from typing import List, NamedTuple, Tuple
 import torch
 from torch import Tensor
 
+from drumblender.analysis.groups import Group
 from drumblender.analysis.separate.bands import RATE, Bands, count_bands, split
 from drumblender.analysis.separate.damped import Damped
 from drumblender.analysis.separate.detect import SKIP
 from drumblender.analysis.separate.floor import Floor
 from drumblender.analysis.separate.problem import (
-    Group,
     Problem,
     State,
     by_size,
