@@ -100,7 +100,9 @@ def test_tests_lie_where_their_modules_do(repository):
     strays = set()
     for path in (repository / "test").rglob("test_*.py"):
         place = path.relative_to(repository / "test").with_suffix("")
-        module = repository / "drumblender" / place.with_name(place.name[len("test_") :])
+        of_scripts = place.parts[0] == "scripts"
+        home = repository if of_scripts else repository / "drumblender"
+        module = home / place.with_name(place.name[len("test_") :])
         if place.parts[0] != "how_to" and not (
             module.with_suffix(".py").exists() or module.is_dir()
         ):
