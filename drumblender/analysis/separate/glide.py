@@ -25,6 +25,8 @@ _STEPS = (0.075, 0.04, 0.02, 0.01)
 _DECAYS = (0.06, 0.2)
 _LONGEST = 0.7  # seconds
 _BINS = 4096
+# Error of a time on the way back from the glide, in seconds.
+_EXACT = 1e-8
 # Frames in which the loudest frequency is found, in seconds, and bins of their spectra.
 _FRAME, _RIDGE_BINS = 0.03, 1024
 # Of the dominant mode in the end, in Hz; without a glide it may be anywhere in the band.
@@ -189,6 +191,10 @@ def unwarped(psi: Tensor, depth: Tensor, time: Tensor) -> Tensor:
     t = psi / (1 + depth.clamp(min=0))
     for _ in range(12):
         fall = torch.exp(-t / time)
-        t = t - (t + depth * time * (1 - fall) - psi) / (1 + depth * fall)
-        t = torch.minimum(t.clamp(min=0), psi / (1 + depth.clamp(max=0)))
+        moved = t - (t + depth * time * (1 - fall) - psi) / (1 + depth * fall)
+        moved = torch.minimum(moved.clamp(min=0), psi / (1 + depth.clamp(max=0)))
+        found = (moved - t).abs().max() < _EXACT
+        t = moved
+        if found:
+            break
     return t

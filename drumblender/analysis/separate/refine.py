@@ -34,6 +34,8 @@ _GUESSES = (0.008, 0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0)
 _CALM = 0.003
 # Damping of linear amplitudes, and of what is linearized at first.
 _LINEAR, _DAMPING = 1e-6, 1e-3
+# Change of an error, in powers of noise, below which a fit has come to its end.
+_SETTLED = 1e-3
 # Numbers that are multiplied at once on a processor.
 _CACHED = 2**16
 # Steps at most: of frequency in Hz, of the logarithm of decays and of a glide.
@@ -148,7 +150,10 @@ def _minimize(problem: Problem, state: State, steps: int) -> Tuple[State, Tensor
         wave = torch.where(better[:, None, None], tried_wave, wave)
         if number + 1 < steps:
             products = products.where(better, tried_products)
+        settled = (error - tried_error).abs() < _SETTLED
         error = torch.where(better, tried_error, error)
+        if settled.all():
+            break
         damping = torch.where(better, 0.1 * damping, 30 * damping).clamp(1e-7, 10)
     return state, wave
 
