@@ -36,7 +36,7 @@ def blend_modes(
     Matched modes move: their frequency on a logarithmic scale, their amplitude in dB, and their
     phase at the onset the shorter way around. Where both decay or glide, the times in which they do
     move on a logarithmic scale, too. Modes of ``a`` that have no match fade out with a growing
-    amount, and those of ``b`` fade in.
+    amount, and those of ``b`` fade in, by a cosine and a sine.
 
     A recording may stop while its modes still sound. Its matched modes then ring out, because the
     blend would otherwise stop there, too. They ring the shorter, the nearer the blend is to that
@@ -66,17 +66,20 @@ def blend_modes(
         [row for row in range(x.shape[1]) if row not in matched and x[1, row].any()]
         for x, matched in zip((one, other), rows)
     ]
-    fade = torch.tensor([[1.0, 1 - amount, 1.0], [1.0, amount, 1.0]])[..., None, None]
-    faded = one[:, alone[0]] * fade[0], other[:, alone[1]] * fade[1]
+    # What fades out and what fades in have nothing in common, so their powers add up.
+    turn = torch.tensor(amount * math.pi / 2)
+    faded = [x[:, left] for x, left in zip((one, other), alone)]
+    for x, gain in zip(faded, (turn.cos(), turn.sin())):
+        x[1] *= gain
     one, other = one[:, rows[0]], other[:, rows[1]]
     settled = _ATTACK * a.sample_rate / frame
     glides = [fit_glides(x[0], x[1], onset, settled) for x in (one, other)]
     frequency = _frequency_between(one[0], other[0], amount, glides, onset)
-    longer = _ratio(_decay_time(one[1], onset), _decay_time(other[1], onset))
+    longer = ratio_of_times(decay_time(one[1], onset), decay_time(other[1], onset))
     mine, its = longer**amount, longer ** (amount - 1)
-    heard = (_stretched(one[1], onset, mine) > 0) | (_stretched(other[1], onset, its) > 0)
-    fading = _stretched(ring_out(one[1], end_a, amount), onset, mine)
-    rising = _stretched(ring_out(other[1], end_b, 1 - amount), onset, its)
+    heard = (stretched(one[1], onset, mine) > 0) | (stretched(other[1], onset, its) > 0)
+    fading = stretched(ring_out(one[1], end_a, amount), onset, mine)
+    rising = stretched(ring_out(other[1], end_b, 1 - amount), onset, its)
     amplitude = fading ** (1 - amount) * rising**amount
     # In an attack, frequencies stray, and phases with them. Which way around is shorter is decided
     # by the phases that modes would have begun with to sound as they do after it.
@@ -98,11 +101,11 @@ def _frequency_between(
     """
     since = torch.arange(a.shape[-1], dtype=torch.float64) - onset
     one, other = glides
-    slower = _ratio(one.time, other.time)
+    slower = ratio_of_times(one.time, other.time)
     size = (1 + one.size) ** (1 - amount) * (1 + other.size) ** amount - 1
     time = torch.where(one.time.isfinite(), one.time * slower**amount, other.time)
-    mine = _stretched(a / one.factor(since), onset, slower**amount)
-    its = _stretched(b / other.factor(since), onset, slower ** (amount - 1))
+    mine = stretched(a / one.factor(since), onset, slower**amount)
+    its = stretched(b / other.factor(since), onset, slower ** (amount - 1))
     return Glides(one.base, size, time).factor(since) * mine ** (1 - amount) * its**amount
 
 
@@ -126,7 +129,7 @@ def ring_out(amplitude: Tensor, end: Optional[int], share: float) -> Tensor:
     return torch.cat([amplitude[..., :end], last ** (1 - fall) * FLOOR**fall], dim=-1)
 
 
-def _ratio(time_a: Tensor, time_b: Tensor) -> Tensor:
+def ratio_of_times(time_a: Tensor, time_b: Tensor) -> Tensor:
     """Return how much longer the second of two times is, which is 1 where one of them is infinite.
 
     Shape:
@@ -137,7 +140,7 @@ def _ratio(time_a: Tensor, time_b: Tensor) -> Tensor:
     return torch.where(time_a.isfinite() & time_b.isfinite(), ratio, 1)
 
 
-def _decay_time(amplitude: Tensor, onset: float) -> Tensor:
+def decay_time(amplitude: Tensor, onset: float) -> Tensor:
     """Return the mean time of the energy of modes (M, F) after the onset, in frames (M,).
 
     It is infinite where a mode is silent, rises again or does not fall.
@@ -155,7 +158,7 @@ def _decay_time(amplitude: Tensor, onset: float) -> Tensor:
     return torch.where(rises | steady | (mean <= 0), math.inf, mean)
 
 
-def _stretched(amplitude: Tensor, onset: float, factor: Tensor) -> Tensor:
+def stretched(amplitude: Tensor, onset: float, factor: Tensor) -> Tensor:
     """Let what follows the onset last longer, each mode (M, F) by its factor (M,)."""
     frames = torch.arange(amplitude.shape[-1], dtype=torch.float64)
     source = torch.where(frames > onset, onset + (frames - onset) / factor[:, None], frames).clamp(

@@ -7,7 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from drumblender.parameters.between import FLOOR, ring_out
+from drumblender.parameters.between import (
+    FLOOR,
+    decay_time,
+    ratio_of_times,
+    ring_out,
+    stretched,
+)
 from drumblender.parameters.structure import map_tensors
 from drumblender.parameters.time_maps import TimeMap, interpolate
 from drumblender.signal import resample
@@ -29,6 +35,10 @@ SMOOTH = 4
 _FADE = 0.005
 # Number of levels before the end in which its level is measured.
 _END = 12
+# Energy that silence counts as between two noises, relative to that of the louder one.
+_FAINT = 1e-6
+# Noise between two others is made louder by this factor at most.
+_RAISED = 4.0
 # Lowest level that counts in a ratio of levels.
 _TINY = 1e-9
 
@@ -163,17 +173,21 @@ class RecordedNoise:
         other: "RecordedNoise",
         amount: float,
         ends: Optional[Tuple[int, int]] = None,
+        moment: float = 0.0,
     ) -> "RecordedNoise":
         """Compute noise that lies between this one and another one of the same length.
 
-        Levels are interpolated in dB. Either noise is brought to these levels, and then one is
-        faded into the other.
+        Levels are interpolated in dB. Where both decay in a band, the times in which they do move
+        on a logarithmic scale. So does the energy of all bands. Otherwise it would be too low
+        between noises of other bands, because levels are then high in one of them only. Either
+        noise is brought to these levels, and then one is faded into the other.
 
         Args:
             other: the noise at amount 1.
             amount: from 0 to 1.
             ends: number of samples that the recording of each lasts. Where one stops before the
                 other, its level falls to silence along a straight line in dB.
+            moment: sample of the onset, from which decay times count.
         """
         hop = level_hop(self.sample_rate)
         end, its_end = (self.num_samples, other.num_samples) if ends is None else ends
@@ -182,11 +196,32 @@ class RecordedNoise:
         last, its_last = end // hop - early, its_end // hop - early
         one = ring_out(self.wanted, last if last < its_last else None, amount)
         two = ring_out(other.wanted, its_last if its_last < last else None, 1 - amount)
-        wanted = one ** (1 - amount) * two**amount
+        longer = ratio_of_times(*(decay_time(x.flatten(0, 1), moment / hop) for x in (one, two)))
+        levels = [
+            stretched(x.flatten(0, 1), moment / hop, longer**share).view_as(x) ** weight
+            for x, share, weight in ((one, amount, 1 - amount), (two, amount - 1, amount))
+        ]
+        wanted = levels[0] * levels[1]
         wanted = torch.where(wanted > FLOOR * 1.0001, wanted, 0)
+        wanted = wanted * self._missing_gain(other, wanted, amount)
         turn = torch.tensor(amount * torch.pi / 2)
         mine, its = self._shaped(wanted)[0], other._shaped(wanted)[0]
         return replace(self, waveform=turn.cos() * mine + turn.sin() * its, levels=wanted)
+
+    def _missing_gain(self, other: "RecordedNoise", levels: Tensor, amount: float) -> Tensor:
+        """Compute the gain by which levels between two noises get the energy between theirs.
+
+        Shape:
+            - levels: (B, bands, frames)
+            - Output: (B, 1, 1), at least 1
+        """
+        made, mine, its = (
+            x.square().sum((1, 2), keepdim=True) for x in (levels, self.wanted, other.wanted)
+        )
+        loudest = torch.maximum(mine, its).clamp(min=FLOOR**2)
+        mine, its = (torch.maximum(x, _FAINT * loudest) for x in (mine, its))
+        gain = mine ** (1 - amount) * its**amount / made.clamp(min=FLOOR**2)
+        return gain.sqrt().clamp(1, _RAISED)
 
     def _continued(self, num_samples: int) -> Tensor:
         """Cut the waveform, or continue it by drawn noise of the level that it has in the end."""

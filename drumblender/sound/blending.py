@@ -12,9 +12,10 @@ def blend(a: Sound, b: Sound, amount: float) -> Sound:
     Modes that belong together (:func:`~drumblender.parameters.matching.match_modes`) move from one
     drum to the other. Their frequencies, decay times and glide times move on a logarithmic scale,
     and their amplitudes move in dB. Other modes fade. Noise bands, the embedding of a transient
-    network, gains and brightness are interpolated linearly. Levels of measured noise are
-    interpolated in dB, and measured transients are cross-faded. If the parts are measured, the
-    onsets of the two sounds are put at the same moment first.
+    network, gains and brightness are interpolated linearly. Levels and energy of measured noise
+    are interpolated in dB, and measured transients are cross-faded so that their energy lies
+    between. If the parts are measured, the onsets of the two sounds are put at the same moment
+    first.
 
     At an amount of 0 the blend is ``a`` itself, and at 1 it is ``b`` itself. In between it has the
     higher sample rate of the two, and its noise is drawn by the seed of ``a``. It is as long as the

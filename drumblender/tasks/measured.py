@@ -18,6 +18,9 @@ from drumblender.synths import ModalSynth
 from drumblender.tasks.heard import Heard
 from drumblender.tasks.parts import Generators, ModalPart, Part
 
+# Two transients that cancel each other are made louder by this factor at most.
+_LOUDER = 2.0
+
 
 class MeasuredModal(ModalPart):
     """The modes that the analysis measured, played by a bank of sinusoids.
@@ -103,7 +106,7 @@ class MeasuredNoise(Part):
         moment: float = 0.0,
     ) -> RecordedNoise:
         """Compute noise between two, as :class:`~drumblender.parameters.RecordedNoise` does."""
-        return a.blend(b, amount, ends)
+        return a.blend(b, amount, ends, moment)
 
 
 class MeasuredTransient(Part):
@@ -149,6 +152,15 @@ class MeasuredTransient(Part):
         """Let two transients last as long as the longer one."""
         length = max(a.shape[-1], b.shape[-1])
         return fit_length(a, length), fit_length(b, length)
+
+    def blend(
+        self, a: Tensor, b: Tensor, amount: float, ends: Tuple[int, int], moment: float = 0.0
+    ) -> Tensor:
+        """Cross-fade two transients, so that the energy of the result lies between theirs."""
+        mixed = torch.lerp(a, b, amount)
+        made, mine, its = (x.square().sum(-1, keepdim=True) for x in (mixed, a, b))
+        gain = (torch.lerp(mine, its, amount) / made.clamp(min=1e-30)).sqrt()
+        return mixed * gain.clamp(max=_LOUDER)
 
 
 def _rest_of(heard: Heard) -> Rest:

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -74,12 +76,27 @@ def test_moved_bands_hold_what_the_old_ones_held():
     assert edge - int((own > 0.1 * own.max()).nonzero().max()) in (4, 5, 6)  # an octave
 
 
-def test_between_two_noises_levels_are_the_mean_in_decibels():
+def test_between_two_noises_levels_are_the_mean_in_decibels_and_decay_times_geometric():
     a, b = RecordedNoise(decaying(0.3), RATE), RecordedNoise(0.01 * decaying(0.9, seed=1), RATE)
     y = drawn(a.blend(b, 0.5))
     for time in (0.05, 0.2):
-        wanted = 0.5 * (-60 * time / 0.3 - 40 - 60 * time / 0.9)
+        wanted = -20 - 60 * time / math.sqrt(0.3 * 0.9)
         assert level(y, time - 0.02, time + 0.02) == pytest.approx(wanted, abs=2)
+
+
+@pytest.mark.parametrize("amount", [0.25, 0.5, 0.75])
+def test_between_noises_of_other_bands_the_energy_is_the_mean_in_decibels(amount):
+    """The mean of each band alone would be 4 to 8 dB softer."""
+
+    def noise(hz, gain, seed):
+        x = torch.fft.rfft(decaying(0.5, seed=seed))
+        x *= gain / (1 + (torch.log2(torch.arange(x.shape[-1]) + 1.0) - math.log2(hz)) ** 2)
+        return RecordedNoise(torch.fft.irfft(x, RATE), RATE)
+
+    a, b = noise(400, 1.0, 0), noise(6000, 0.5, 1)
+    energies = [10 * x.square().sum().log10() for x in (a.waveform, b.waveform)]
+    made = 10 * drawn(a.blend(b, amount)).square().sum().log10()
+    assert made == pytest.approx((1 - amount) * energies[0] + amount * energies[1], abs=1)
 
 
 def test_the_ends_of_a_blend_are_the_two_noises():

@@ -11,6 +11,7 @@ from auraloss.freq import MultiResolutionSTFTLoss
 
 import drumblender
 from drumblender.errors import DrumblenderError, UsageError
+from drumblender.tasks.measured import MeasuredTransient
 
 RATE = 48000
 SNARE = "drum/snare/drum_snare_hard.flac"
@@ -136,6 +137,18 @@ def test_a_hair_of_another_sound_changes_a_hair(sounds, name):
 def test_a_blend_of_a_sound_with_itself_is_this_sound(sounds, name):
     sound = sounds[name]
     assert change(drumblender.blend(sound, sound, 0.5).render(), recorded(sound)) < -60
+
+
+def test_transients_are_cross_faded_with_the_energy_between_theirs():
+    part = MeasuredTransient()
+    a, b = torch.randn(2, 1, 4_000, generator=torch.Generator().manual_seed(0))
+    b = 0.3 * b
+    for amount in (0.2, 0.5, 0.9):
+        made = part.blend(a, b, amount, (4_000, 4_000))
+        energy = (1 - amount) * a.square().sum() + amount * b.square().sum()
+        assert made.square().sum().item() == pytest.approx(energy.item(), rel=1e-4)
+        assert torch.allclose(part.blend(a, a, amount, (4_000, 4_000)), a, atol=1e-5)
+        assert torch.isfinite(part.blend(a, -a, amount, (4_000, 4_000))).all()
 
 
 def test_the_image_of_the_channels_stays_when_modes_move(voice):
