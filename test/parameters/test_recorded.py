@@ -76,12 +76,17 @@ def test_moved_bands_hold_what_the_old_ones_held():
     assert edge - int((own > 0.1 * own.max()).nonzero().max()) in (4, 5, 6)  # an octave
 
 
-def test_between_two_noises_levels_are_the_mean_in_decibels_and_decay_times_geometric():
-    a, b = RecordedNoise(decaying(0.3), RATE), RecordedNoise(0.01 * decaying(0.9, seed=1), RATE)
+def test_between_two_noises_levels_are_the_mean_in_decibels_and_decay_longer_than_its_mean():
+    long = 2.0
+    a = RecordedNoise(decaying(0.3, long), RATE)
+    b = RecordedNoise(0.01 * decaying(0.9, long, seed=1), RATE)
     y = drawn(a.blend(b, 0.5))
-    for time in (0.05, 0.2):
+    for time in (0.05, 0.1):
         wanted = -20 - 60 * time / math.sqrt(0.3 * 0.9)
         assert level(y, time - 0.02, time + 0.02) == pytest.approx(wanted, abs=2)
+    # With the mean of both slopes, it would be softer later on.
+    straight = -20 - 60 * 0.2 * 0.5 * (1 / 0.3 + 1 / 0.9)
+    assert level(y, 0.18, 0.22) > straight + 0.7
 
 
 @pytest.mark.parametrize("amount", [0.25, 0.5, 0.75])
