@@ -392,4 +392,5 @@ def test_the_site_builds_without_a_warning(tmp_path):
             assert (page.parent / source).is_file(), f"{page}: {source}"
             players += 1
     assert players >= 8
-    assert "LogSpectralDistance" in (tmp_path / "reference/api/drumblender/index.html").read_text()
+    metrics = (tmp_path / "reference/api/drumblender.metrics/index.html").read_text()
+    assert "LogSpectralDistance" in metrics
