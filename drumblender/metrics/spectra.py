@@ -140,12 +140,9 @@ class MFCCError(MeanOverSpectra):
         hop_size: int = 256,
     ):
         super().__init__(n_fft, hop_size)
-        bands = torchaudio.functional.melscale_fbanks(
-            n_fft // 2 + 1, 0.0, sample_rate / 2, n_mels, sample_rate
-        )
+        self.register_buffer("bands", _mel_filters(n_fft, n_mels, sample_rate), persistent=False)
         # torchaudio's transform would do, but its buffers are persistent: checkpoints written
         # without this metric would not load with it.
-        self.register_buffer("bands", bands, persistent=False)
         self.register_buffer(
             "dct", torchaudio.functional.create_dct(n_mfcc, n_mels, norm="ortho"), persistent=False
         )
@@ -206,10 +203,7 @@ class LogMelError(MeanOverSpectra):
     ):
         super().__init__(n_fft, hop_size)
         self.eps = eps
-        bands = torchaudio.functional.melscale_fbanks(
-            n_fft // 2 + 1, 0.0, sample_rate / 2, n_mels, sample_rate
-        )
-        self.register_buffer("bands", bands, persistent=False)
+        self.register_buffer("bands", _mel_filters(n_fft, n_mels, sample_rate), persistent=False)
 
     @exact_products()
     def distance(self, input: Tensor, target: Tensor) -> Tensor:
@@ -219,3 +213,10 @@ class LogMelError(MeanOverSpectra):
     def levels(self, x: Tensor) -> Tensor:
         """Compute the levels of one item in mel bands, (N,) to (frames, n_mels), in dB."""
         return 10 * (self.magnitude(x).square().T @ self.bands + self.eps).log10()
+
+
+def _mel_filters(n_fft: int, n_mels: int, sample_rate: int) -> Tensor:
+    """Make triangular filters on the HTK mel scale up to half the sample rate, (bins, n_mels)."""
+    return torchaudio.functional.melscale_fbanks(
+        n_fft // 2 + 1, 0.0, sample_rate / 2, n_mels, sample_rate
+    )

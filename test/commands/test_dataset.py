@@ -8,12 +8,12 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 import yaml
+from serving import serving
 
 from drumblender.commands.dataset import main
 from drumblender.data.build.journal import read_journal
@@ -215,13 +215,10 @@ def test_a_public_archive_is_downloaded_without_credentials(project):
     handler = functools.partial(
         http.server.SimpleHTTPRequestHandler, directory=str(project.folder / "served")
     )
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_address[1]}/v1.tar.gz"
-        project.configure(archive="v1.tar.gz", archive_url=address)
+    with serving(handler) as address:
+        project.configure(archive="v1.tar.gz", archive_url=f"{address}/v1.tar.gz")
 
         assert main([str(project.config)]) == 0
-        server.shutdown()
 
     assert project.files() == expected
 

@@ -3,12 +3,12 @@
 import base64
 import contextlib
 import hashlib
-import http.server
 import json
-import threading
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Tuple
 from urllib.parse import unquote
+
+from serving import QuietHandler, serving
 
 TOKEN = "hf_a_token_of_a_user"
 
@@ -64,7 +64,7 @@ def hub_on_loopback():
     """A hub without any repositories."""
     hub = Hub()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self):
@@ -181,19 +181,5 @@ def hub_on_loopback():
             if self.command != "HEAD":
                 self.wfile.write(content)
 
-        def log_message(self, *args):
-            pass
-
-        def handle(self):
-            with contextlib.suppress(ConnectionError):
-                super().handle()
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    hub.address = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
+    with serving(Handler) as hub.address:
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()

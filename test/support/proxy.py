@@ -2,11 +2,12 @@
 
 import contextlib
 import http.client
-import http.server
 import threading
 from dataclasses import dataclass, field
 from typing import Callable, List, Optional, Tuple
 from urllib.parse import urlsplit
+
+from serving import QuietHandler, serving
 
 
 @dataclass
@@ -78,7 +79,7 @@ def proxy_to(upstream):
     proxy = Proxy()
     host = urlsplit(upstream).netloc
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def forward(self):
@@ -142,20 +143,8 @@ def proxy_to(upstream):
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = forward
 
-        def log_message(self, *args):
-            pass
-
-        def handle(self):
-            with contextlib.suppress(ConnectionError):
-                super().handle()
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    proxy.address = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield proxy
-    finally:
-        proxy.release.set()
-        server.shutdown()
-        server.server_close()
+    with serving(Handler) as proxy.address:
+        try:
+            yield proxy
+        finally:
+            proxy.release.set()

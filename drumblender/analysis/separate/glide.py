@@ -27,8 +27,6 @@ _LONGEST = 0.7  # seconds
 _BINS = 4096
 # Error of a time on the way back from the glide, in seconds.
 _EXACT = 1e-8
-# Frames in which the loudest frequency is found, in seconds, and bins of their spectra.
-_FRAME, _RIDGE_BINS = 0.03, 1024
 # Of the dominant mode in the end, in Hz; without a glide it may be anywhere in the band.
 _LOWEST, _HIGHEST = 25.0, 600.0
 # Of all energy in the band, the part that the dominant mode must explain.

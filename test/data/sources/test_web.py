@@ -2,11 +2,10 @@
 
 import contextlib
 import hashlib
-import http.server
 import os
-import threading
 
 import pytest
+from serving import QuietHandler, serving
 
 from drumblender.data.sources import transfer
 from drumblender.data.sources.web import download_public
@@ -20,7 +19,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-class Web(http.server.BaseHTTPRequestHandler):
+class Web(QuietHandler):
     """What the address says: ``/whole``, ``/gone``, ``/again`` (503 first), ``/half`` (cut first).
 
     With ``range`` in the address it knows ranges, with ``chunked`` it says no length.
@@ -57,19 +56,13 @@ class Web(http.server.BaseHTTPRequestHandler):
         self.close_connection = cut or "endless" in self.path
         return None
 
-    def log_message(self, *args):
-        pass
-
 
 @pytest.fixture
 def web(monkeypatch):
     monkeypatch.setattr(transfer, "_PAUSE_S", 0.0)
     Web.seen = []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with serving(Web) as address:
+        yield address
 
 
 @pytest.mark.parametrize("path", ["whole", "again", "half", "half-range", "chunked"])
