@@ -5,8 +5,9 @@ focused loss functions in PyTorch", DMRN+15, 2020). The losses of this module ar
 the exact waveform matters, as it does when a model learns one drum by heart.
 """
 
+import contextlib
 from dataclasses import dataclass
-from typing import List, Optional
+from typing import Iterator, List, Optional
 
 import torch
 import torch.nn.functional as F
@@ -239,3 +240,28 @@ class PartLoss:
 
     loss_fn: torch.nn.Module
     weight: float = 1.0
+
+
+@contextlib.contextmanager
+def long_enough(num_samples: int) -> Iterator[None]:
+    """Say in a sentence that sounds are too short for the windows of a loss.
+
+    PyTorch centers the first window of an STFT on the first sample, and reflects half of a window
+    there. A sound of fewer samples cannot be reflected.
+
+    Args:
+        num_samples: length of the sounds.
+
+    Raises:
+        UsageError: if a window is too long for them.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "Padding size" not in str(error):
+            raise
+        raise UsageError(
+            f"Model: loss_fn has windows that are too long for sounds of {num_samples} samples; "
+            "set num_samples to more than half of the longest window, or choose a loss with "
+            "shorter ones."
+        ) from error

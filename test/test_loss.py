@@ -15,6 +15,7 @@ from drumblender.loss import (
     NoiseLevelLoss,
     SpectralFluxLoss,
     WeightedLoss,
+    long_enough,
 )
 from drumblender.metrics import SpectralFluxOnsetError
 from drumblender.signal import sine
@@ -190,3 +191,12 @@ def test_the_loss_of_the_laptop_configuration_lowers_towards_the_target():
     loss, target = configured_loss("laptop"), decaying_sine(num_samples=24_000)
     losses = [loss(gain * target, target).item() for gain in (0.1, 0.5, 1.0)]
     assert losses[0] > losses[1] > losses[2] == pytest.approx(0, abs=1e-4)
+
+
+def test_windows_that_are_too_long_for_a_sound_are_named_in_a_sentence():
+    loss, target = configured_loss("laptop"), decaying_sine(num_samples=4000)
+    with pytest.raises(UsageError, match="windows that are too long for sounds of 4000 samples"):
+        with long_enough(4000):
+            loss(target, target)
+    with pytest.raises(RuntimeError, match="other"), long_enough(4000):
+        raise RuntimeError("other")

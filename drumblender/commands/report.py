@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import os
 import re
+import select
 import signal
 import sys
 import threading
@@ -162,11 +163,25 @@ def _is_closed(stream: Any) -> bool:
     """Return whether nobody reads a stream any more, and throw away what waits in it."""
     try:
         stream.flush()
-        return False
+        if not _lost_its_reader(stream):
+            return False
     except BrokenPipeError:
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        return True
+        pass
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return True
+
+
+def _lost_its_reader(stream: Any) -> bool:
+    """Ask the system whether the other end of a pipe is closed. A stream without buffer keeps
+    nothing that another write would show it by."""
+    if not hasattr(select, "poll"):  # on Windows
+        return False
+    with contextlib.suppress(OSError, ValueError):
+        asked = select.poll()
+        asked.register(stream.fileno(), select.POLLERR)
+        return any(event & select.POLLERR for _, event in asked.poll(0))
+    return False
 
 
 class Parser(argparse.ArgumentParser):

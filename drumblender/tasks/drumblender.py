@@ -16,7 +16,7 @@ from torchmetrics import Metric, MetricCollection
 from drumblender.data.augment import Augmentation
 from drumblender.data.dataset import AudioDataset
 from drumblender.errors import DrumblenderError, UsageError, did_you_mean
-from drumblender.loss import PartLoss
+from drumblender.loss import PartLoss, long_enough
 from drumblender.metrics import MeanOverItems
 from drumblender.models.components import AttentionPooling
 from drumblender.models.soundstream import SoundStreamEncoder
@@ -153,7 +153,7 @@ class DrumBlender(Blender, pl.LightningModule):
             - resynthesis, target: (B, 1, N)
             - Output: scalar
         """
-        with full_precision(target):
+        with long_enough(target.shape[-1]), full_precision(target):
             return self.loss_fn(at_least_float32(resynthesis), at_least_float32(target))
 
     def _step(self, batch: Batch, stage: str) -> Outputs:
