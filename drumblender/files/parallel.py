@@ -33,15 +33,17 @@ class Workers:
 
     Args:
         count: number of processes. None stands for all cores. With one, this process works itself.
+        least: number of things that another process deserves.
 
     Raises:
         UsageError: if the number is not positive.
     """
 
-    def __init__(self, count: Optional[int] = None):
+    def __init__(self, count: Optional[int] = None, least: int = _TASKS_PER_PROCESS):
         if count is not None and count < 1:
             raise UsageError(f"--num_workers is {count}; give 1 or more.")
         self.count = count or available_cores()
+        self._least = least
         self._pool: Optional[ProcessPoolExecutor] = None
 
     def __enter__(self) -> "Workers":
@@ -71,7 +73,7 @@ class Workers:
         Raises:
             DrumblenderError: if a process dies.
         """
-        if self._pool is None and min(self.count, len(tasks) // _TASKS_PER_PROCESS) > 1:
+        if self._pool is None and min(self.count, len(tasks) // self._least) > 1:
             context = multiprocessing.get_context("spawn")
             self._others = set(multiprocessing.active_children())
             self._pool = ProcessPoolExecutor(self.count, context, initializer=_start_worker)

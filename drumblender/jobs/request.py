@@ -89,10 +89,10 @@ class Report:
         Any exception becomes a sentence, so that other recordings can go on.
         """
         trace(error)
-        return replace(self, error=_reason(self.job.source, error))
+        return replace(self, error=reason(self.job.source, error))
 
 
-def _reason(source: Path, error: Exception) -> str:
+def reason(source: Path, error: Exception) -> str:
     """Say in one line why a recording failed."""
     if isinstance(error, DrumblenderError):
         return str(error)

@@ -175,6 +175,11 @@ class Changes:
         return replace(self, values=(*self.values, *usual))
 
     @property
+    def without_chance(self) -> "Changes":
+        """These changes without those that draw something by chance."""
+        return replace(self, values=tuple(v for v in self.values if not by_name(v[0]).is_random))
+
+    @property
     def keeps_time(self) -> bool:
         """Whether sounds keep their length."""
         given = dict(self.values)

@@ -7,7 +7,8 @@ declarations that could make it grow are refused.
 import codecs
 import re
 import xml.etree.ElementTree as ElementTree
-from typing import Iterator, List, Tuple
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from drumblender.files.text import decode
 
@@ -25,6 +26,20 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _GROWING = re.compile("<!(ENTITY|ATTLIST)")
 
 
+@dataclass(frozen=True)
+class Instrument:
+    """What a kit says about one instrument, as the texts of its XML elements by their names.
+
+    Attributes:
+        says: what it says about the instrument itself.
+        layers: what it says about each of its files, whose name is ``filename``. What it says about
+            a component (a microphone, mostly) stands there, too, as ``component_...``.
+    """
+
+    says: Dict[str, str] = field(default_factory=dict)
+    layers: List[Dict[str, str]] = field(default_factory=list)
+
+
 def instruments(xml: bytes) -> List[Tuple[str, str]]:
     """List the files of a kit, each with the name of its instrument.
 
@@ -37,18 +52,45 @@ def instruments(xml: bytes) -> List[Tuple[str, str]]:
     >>> instruments(xml)
     [('a.wav', 'Tom 1')]
     """
+    return [
+        (layer["filename"], instrument.says.get("name", ""))
+        for instrument in read_instruments(xml)
+        for layer in instrument.layers
+    ]
+
+
+def read_instruments(xml: bytes) -> List[Instrument]:
+    """Read all that a kit says about its instruments and their files.
+
+    Raises:
+        ValueError: if the text is too large, or if it declares entities.
+        xml.etree.ElementTree.ParseError: if it is no XML.
+    """
+    return parse(xml, _Reader)
+
+
+def parse(xml: bytes, make_reader: Callable[[], Any]) -> Any:
+    """Read a description of a kit once from front to back, and return what the reader returns.
+
+    Args:
+        xml: the text.
+        make_reader: function that makes a target of Python's parser of XML, one for each encoding
+            that is tried.
+
+    Raises:
+        ValueError: if the text is too large, or if it declares entities.
+        xml.etree.ElementTree.ParseError: if it is no XML.
+    """
     if len(xml) > _LONGEST:
         raise ValueError(f"it is larger than {_LONGEST >> 20} MiB")
     failure = None
     for text in _decoded(xml):
         if _GROWING.search(text):
             raise ValueError("it declares entities, which no kit needs")
-        reader = _Reader()
-        parser = ElementTree.XMLParser(target=reader)
+        parser = ElementTree.XMLParser(target=make_reader())
         try:
             parser.feed(text)
-            parser.close()
-            return reader.found
+            return parser.close()
         except ElementTree.ParseError as error:
             failure = failure or error
     raise failure or ValueError("it is no text")
@@ -77,21 +119,29 @@ class _Reader:
     """A target of the parser that collects instruments while the text is read."""
 
     def __init__(self) -> None:
-        self.found: List[Tuple[str, str]] = []
+        self._found: List[Instrument] = []
         self._tags: List[str] = []
-        self._instruments: List[Tuple[List[str], List[str]]] = []  # names and files of open ones
+        self._open: List[Instrument] = []
+        self._component: Dict[str, str] = {}
+        self._layer: Dict[str, str] = {}
         self._text: List[str] = []
 
     def start(self, tag: str, attributes: object) -> None:
         """Enter a tag."""
-        self._tags.append(tag.rpartition("}")[2])
+        tag = tag.rpartition("}")[2]
+        self._tags.append(tag)
         self._text.clear()
-        if self._tags[-1] == "instrument":
-            self._instruments.append(([], []))
+        if tag == "instrument":
+            self._open.append(Instrument())
+            self._component, self._layer = {}, {}
+        elif tag == "instrumentComponent":
+            self._component = {}
+        elif tag == "layer":
+            self._layer = dict(self._component)
 
     def data(self, text: str) -> None:
         """Take text inside of a tag."""
-        if self._instruments and self._tags[-1] in ("name", "filename"):
+        if self._open:
             self._text.append(text)
 
     def end(self, tag: str) -> None:
@@ -99,16 +149,22 @@ class _Reader:
         tag = self._tags.pop()
         text = "".join(self._text)
         self._text.clear()
-        if not self._instruments:
+        if not self._open:
             return
-        names, files = self._instruments[-1]
+        parent = self._tags[-1] if self._tags else ""
         if tag == "instrument":
-            self._instruments.pop()
-            self.found += [(file, names[0] if names else "") for file in files]
+            self._found.append(self._open.pop())
         elif tag == "filename" and text.strip():
-            files.append(text.strip())
-        elif tag == "name" and text and self._tags[-1] == "instrument":
-            names.append(text)
+            # What follows about the file is entered into the same layer.
+            self._layer = {**self._layer, "filename": text.strip()}
+            self._open[-1].layers.append(self._layer)
+        elif parent == "layer":
+            self._layer[tag] = text.strip()
+        elif parent == "instrumentComponent":
+            self._component[f"component_{tag}"] = text.strip()
+        elif parent == "instrument" and text:
+            self._open[-1].says.setdefault(tag, text)
 
-    def close(self) -> None:
-        """Do nothing at the end, when everything is in ``found``."""
+    def close(self) -> List[Instrument]:
+        """Return what was found."""
+        return self._found

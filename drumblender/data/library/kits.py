@@ -18,14 +18,13 @@ from typing import Dict, Iterable, List, Set, Tuple
 from drumblender.data.library import hydrogen
 from drumblender.data.library.filenames import Names
 from drumblender.data.library.names import general_midi_name
-from drumblender.data.library.sfz import read_sfz
+from drumblender.data.library.sfz import note_number, read_sfz
 from drumblender.errors import DrumblenderError, trace
 from drumblender.files import archives
 from drumblender.files.paths import joined
 from drumblender.files.text import printable
 
 SFZ = ".sfz"
-_NOTE = re.compile(r"([a-g])([#b]?)(-?\d)", re.IGNORECASE)
 _IN_ARCHIVE = re.compile(re.escape(hydrogen.ARCHIVE_SUFFIX) + "(?=/)", re.IGNORECASE)
 _LONGEST_FILE = 16 << 20
 _LONGEST_LABEL = 200
@@ -258,14 +257,8 @@ def _key_name(region: Dict[str, str]) -> List[str]:
     key = region.get("key", region.get("lokey", ""))
     if "key" not in region and region.get("hikey") != key:
         return []
-    note = _NOTE.fullmatch(key)
-    if note:
-        semitone = "c d ef g a b".index(note[1].lower())
-        shift = {"#": 1, "b": -1, "": 0}[note[2].lower()]
-        number = 12 * (int(note[3]) + 1) + semitone + shift
-    elif re.fullmatch(r"\d{1,3}", key):
-        number = int(key)
-    else:
+    number = note_number(key)
+    if number is None:
         return []
     for opcode, semitones in (("note_offset", 1), ("octave_offset", 12)):
         offset = region.get(opcode, "0")

@@ -14,7 +14,7 @@ from drumblender.data.library import machines
 TYPES = (machines.ACOUSTIC, machines.ELECTRONIC)
 UNKNOWN = "unknown"
 
-# Instrument -> names and abbreviations, as patterns of whole words (see `_words`), where only
+# Instrument -> names and abbreviations, as patterns of whole words (see `words_of`), where only
 # `\w*` lets letters stand around: "custom" and "bottom" are no toms. Of names the first instrument
 # that matches wins, so the narrower comes first (cowbell before bell). Abbreviations count only
 # where no name does, and the first in the text wins: OH in "Snare OH" and "SD OH" is an overhead.
@@ -27,7 +27,7 @@ INSTRUMENTS: Dict[str, Tuple[str, str]] = {
     "cowbell": (r"\w*cow ?bell?s?\w*", r"cb|cowb|^cow$"),
     "hihat": (
         r"\w*hi ?hats?\w*|high ?hats?|(\w*(open|closed?|pedal|foot)|cl?|op?|long|short)?hats?"
-        r"|hh\w*|charleys?|(open(ed)?|closed?|pedal|half open) cymbal",
+        r"|hh\w*|charleys?|(open(ed)?|closed?|pedal|half open) cymbal|cymbal (closed|pedal)",
         r"[cop]hh?|ho|hat[cop]",
     ),
     "tom": (
@@ -93,11 +93,11 @@ def recognize(text: str) -> str:
     >>> recognize("Roland CR-78"), recognize("rolandcr78-bd")
     ('unknown', 'kick')
     """
-    words = _words(text)
+    words = words_of(text)
     for instrument, pattern in _NAMES.items():
         if pattern.search(words):
             return instrument
-    return _abbreviated(_words(machines.without(text)))
+    return _abbreviated(words_of(machines.without(text)))
 
 
 def recognize_instrument(
@@ -118,7 +118,7 @@ def recognize_instrument(
     """
     path = PurePosixPath(name)
     # "CR 78" may be a crash with a number, too.
-    own = (recognize(path.stem), _abbreviated(_words(path.stem)))
+    own = (recognize(path.stem), _abbreviated(words_of(path.stem)))
     others = map(recognize, (*reversed(path.parent.parts), pack, *after))
     return next((i for i in (*map(recognize, before), *own, *others) if i != UNKNOWN), UNKNOWN)
 
@@ -164,7 +164,11 @@ def _abbreviated(words: str) -> str:
     return min(found)[1] if found else UNKNOWN
 
 
-def _words(name: str) -> str:
-    """Split a name into lower-case words, at capitals, digits and punctuation."""
+def words_of(name: str) -> str:
+    """Split a name into lower-case words, at capitals, digits and punctuation.
+
+    >>> words_of("OpenHat_3")
+    'open hat'
+    """
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     return " ".join(re.findall(r"[^\W\d_]+", name.lower()))

@@ -15,11 +15,15 @@ from drumblender.files.text import decode
 # Headers from the outermost to the innermost; an inner one ends with the next outer one.
 _LEVELS = ("control", "global", "master", "group", "region")
 _HEADERS = frozenset((*_LEVELS, "curve", "effect", "midi", "sample"))
-# The opcodes that say something about a file's name or instrument.
+# The opcodes that say which file plays when, how loud, how high, and what it is called.
 _OPCODES = frozenset(
     "sample default_path key lokey hikey note_offset octave_offset region_label group_label "
-    "master_label global_label".split()
+    "master_label global_label lovel hivel lorand hirand seq_length seq_position trigger group "
+    "off_by volume gain amplitude amp_veltrack pan pitch_keycenter pitch_keytrack transpose tune "
+    "pitch".split()
 )
+_CURVE = re.compile(r"amp_velcurve_\d{1,3}")
+_NOTE = re.compile(r"([a-g])([#b]?)(-?\d)", re.IGNORECASE)
 _DEFINE = re.compile(r"#define\s+(\$\w{1,64})\s+(\S+)")
 _INCLUDE = re.compile(r'\s*#include\s*"([^"]+)"')
 # A header, or the name of an opcode. An opcode begins a word, so that every character is looked at
@@ -80,11 +84,25 @@ def read_sfz(name: str, load: Load, find: Find) -> SfzKit:
 def sfz_regions(text: str) -> Iterator[Region]:
     r"""Read the regions of an SFZ kit that play a file. The kit includes no other file.
 
-    >>> kit = "<control> default_path=Kit\\ <group> key=36 <region> sample=Big Kick.wav volume=3"
+    >>> kit = "<control> default_path=Kit\\ <group> key=36 <region> sample=Big Kick.wav cutoff=99"
     >>> next(sfz_regions(kit))
     {'default_path': 'Kit\\', 'key': '36', 'sample': 'Kit\\Big Kick.wav'}
     """
     return iter(read_sfz("", lambda name: text.encode(), lambda path: None).regions)
+
+
+def note_number(text: str) -> Optional[int]:
+    """Return the number of a key that is written as a number or as a note. None if it is neither.
+
+    >>> note_number("36"), note_number("c4"), note_number("F#1"), note_number("-1")
+    (36, 60, 30, None)
+    """
+    note = _NOTE.fullmatch(text)
+    if note:
+        semitone = "c d ef g a b".index(note[1].lower())
+        shift = {"#": 1, "b": -1, "": 0}[note[2].lower()]
+        return 12 * (int(note[3]) + 1) + semitone + shift
+    return int(text) if re.fullmatch(r"[0-9]{1,3}", text) else None
 
 
 def _decode(data: bytes) -> str:
@@ -222,11 +240,12 @@ def _regions(lines: Iterator[str], note: Callable[[str], None]) -> Iterator[Regi
             header, opcode = token[1], token[2]
             if opcode:
                 value = line[token.end() : end].strip()
-                if level in scopes and opcode.lower() in _OPCODES:
+                name = opcode.lower()
+                if level in scopes and (name in _OPCODES or _CURVE.fullmatch(name)):
                     if len(value) > _LONGEST_VALUE:
                         note(f"it says {opcode} of {len(value)} characters")
                         value = ""
-                    scopes[level][opcode.lower()] = value
+                    scopes[level][name] = value
             else:
                 yield from region()
                 level = header.lower()
