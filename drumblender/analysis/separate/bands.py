@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
 
 from drumblender.analysis.bands import cut, samples_of, taper
@@ -53,8 +54,8 @@ def split(x: Tensor, sample_rate: int, number: Tensor) -> Bands:
     >>> bands.samples.shape, round(bands.samples[0, 0, 1500].real.item(), 2)
     (torch.Size([1, 16, 3000]), 1.0)
     """
-    unit = round(_BEHIND * sample_rate / 2)  # makes lengths that are quick to transform
-    padded = unit * (x.shape[-1] // unit + 2)
+    unit = round(_BEHIND * sample_rate / 2)
+    padded = unit * next_fast_len(x.shape[-1] // unit + 2, real=True)
     half = round(WIDTH * padded / sample_rate)
     weights = (2 * half / padded) * taper(half, half, 3, x.device)
     samples = samples_of(cut(torch.fft.rfft(x, padded), number, half), weights)

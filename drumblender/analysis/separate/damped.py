@@ -166,11 +166,36 @@ def frames_of(
 
 def play(modes: Damped, num_samples: int, num_frames: int, sample_rate: int) -> Tensor:
     """Play the modes, which begin at once, (B, N), float32."""
+    glides = modes.glides & (modes.stat > 0)
+    y = _steady(modes.keep_places(~glides), num_samples, sample_rate)
+    if glides.any():
+        moving = modes.keep(glides)
+        first = torch.zeros_like(modes.onset).long()
+        frames = frames_of(moving, num_samples / num_frames, first, num_frames, sample_rate)
+        omega, amplitude, phase = (x.float() for x in frames)
+        y = y + modal_synth(omega, amplitude, num_samples, phase)[:, 0]
+    place = torch.arange(num_samples, device=y.device)
+    begun = place >= (modes.onset * sample_rate)[:, None]
+    return y * (begun & (place <= (modes.end * sample_rate)[:, None]))
+
+
+def _steady(modes: Damped, num_samples: int, sample_rate: int) -> Tensor:
+    """Play modes of constant frequency (B, N), of which the samples before the onset do not count.
+
+    An exponential at a sample is the one at the beginning of the sample's block times one of the
+    distance from there, so that all modes and samples together are one product of matrices.
+    """
     if not modes.omega.shape[1]:
         return torch.zeros(len(modes.omega), num_samples, device=modes.omega.device)
-    first = torch.zeros_like(modes.onset).long()
-    frames = frames_of(modes, num_samples / num_frames, first, num_frames, sample_rate)
-    omega, amplitude, phase = (x.float() for x in frames)
-    y = modal_synth(omega, amplitude, num_samples, phase)[:, 0]
-    begun = torch.arange(num_samples, device=y.device) >= (modes.onset * sample_rate)[:, None]
-    return y * begun
+    size = math.ceil(math.sqrt(num_samples))
+    place = torch.arange(size, dtype=torch.float64, device=modes.omega.device)
+    begin = place * size / sample_rate - modes.onset[:, None]
+    # Earlier blocks are over before the onset.
+    begin = begin.clamp(min=-size / sample_rate)
+    heard = (modes.stat > 0) & (modes.omega < math.pi * sample_rate)
+    power = torch.complex(-modes.rate, modes.omega)[..., None]
+    blocks = torch.where(heard, modes.amplitude, 0)[..., None] * torch.exp(power * begin[:, None])
+    within = torch.exp(power * (place / sample_rate))
+    left = torch.cat([blocks.real, -blocks.imag], 1).float().mT
+    y = left @ torch.cat([within.real, within.imag], 1).float()
+    return y.flatten(1)[:, :num_samples]

@@ -7,7 +7,7 @@ threshold is a rate of false alarms.
 """
 
 import math
-from typing import NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -23,24 +23,58 @@ THRESHOLD = 17.0
 # other one; those are found when the first has been taken away.
 SKIRT = 12.0
 # Near a mode that is known already, what is this much weaker is its error (power).
-ERROR = 3e-4
+ERROR = 1e-3
 LOWEST = 25.0
 # Samples after the onset in which a click may be, in seconds.
 SKIP = 0.003
 _BINS = 2**15
 
 
+class Windows(NamedTuple):
+    """Windows of all lengths for a batch of sounds.
+
+    Attributes:
+        values: windows of energy 1 (B, windows, n). They are 0 where they are longer than needed.
+        apart: distance of the bins that are evaluated for each window, out of ``bins``.
+        bins: number of bins up to Nyquist.
+    """
+
+    values: Tensor
+    apart: List[int]
+    bins: int
+
+
 class Warped(NamedTuple):
     """Low frequencies of white signals, on the time of a glide, at a part of the rate."""
 
     signal: Tensor
-    factor: int
+    windows: Windows
+
+
+def windows_of(lasts: Tensor, sample_rate: int, factor: int = 1) -> Windows:
+    """Make the windows for sounds that last a number of samples (B,), at a part of their rate."""
+    lasts, rate, count = lasts // factor, sample_rate / factor, _BINS // factor
+    made = []
+    shorter = 0
+    longest = min(int(LENGTHS[-1] * rate), 2 * count)
+    place = torch.arange(longest, device=lasts.device) + 0.5
+    for seconds in LENGTHS:
+        window = _window(lasts.clamp(8, min(int(seconds * rate), longest)), place)
+        window /= window.square().sum(1, keepdim=True).sqrt()
+        # Of the windows that are longer than a sound, the shortest is enough.
+        made.append(window * (lasts > shorter)[:, None])
+        shorter = int(seconds * rate)
+    used = max(1, sum(bool(window.any()) for window in made))
+    values = torch.stack(made[:used], 1)
+    values = values[..., : min(int(LENGTHS[used - 1] * rate), longest)]
+    sizes = (2 ** math.ceil(math.log2(int(seconds * rate))) for seconds in LENGTHS)
+    return Windows(values, [max(1, count // size) for size in sizes], count)
 
 
 def candidates(
     white: Tensor,
+    windows: Windows,
     warped: Optional[Warped],
-    lasts: Tensor,
     modes: Damped,
     sample_rate: int,
     count: int,
@@ -49,9 +83,9 @@ def candidates(
 
     Args:
         white: whitened signal from the end of the click on, without the modes that are known.
+        windows: the windows for it, from :func:`windows_of`.
         warped: the same on the time of the glide, in which low modes have constant frequency. None
             if nothing glides.
-        lasts: number of samples until each sound ends (B,).
         modes: modes that are known already.
         sample_rate: in Hz.
         count: number of candidates at most.
@@ -60,18 +94,22 @@ def candidates(
         - white: (B, N)
     """
     step = sample_rate / 2 / _BINS
-    power = _significance(white, lasts, sample_rate, _BINS)
+    power = _significance(white, windows, _BINS)
     if warped is not None:
         low = round(GLIDING / step)
-        signal, factor = warped
-        rate, bins = sample_rate / factor, _BINS // factor
-        power[..., :low] = _significance(signal, lasts // factor, rate, bins)[..., :low]
-    best, which = power.max(1)
+        power[..., :low] = _significance(warped.signal, warped.windows, low)
+    best = power.amax(1)
     is_peak = torch.zeros_like(best, dtype=torch.bool)
-    for number, seconds in enumerate(LENGTHS):
-        reach = max(2, round(1.5 / seconds / step))
-        around = F.max_pool1d(best[:, None], 2 * reach + 1, 1, reach)[:, 0]
-        is_peak |= (best == around) & (which == number)
+    around, reach = best, 0
+    # From the longest window on, because wider maxima are made of narrower ones.
+    for number, seconds in reversed(list(enumerate(LENGTHS))):
+        wider = max(2, round(1.5 / seconds / step))
+        while reach < wider:
+            further = min(wider - reach, 2 * reach + 1)
+            padded = F.pad(around, (further, further))
+            beside = torch.maximum(padded[:, : -2 * further], padded[:, 2 * further :])
+            around, reach = torch.maximum(around, beside), reach + further
+        is_peak |= (best == around) & (best == power[:, number])
     is_peak &= best > THRESHOLD
     is_peak[:, : math.ceil(LOWEST / step)] = False
     stat, place = torch.where(is_peak, best, 0).topk(count)
@@ -88,29 +126,33 @@ def candidates(
     return hz, stat
 
 
-def _significance(white: Tensor, lasts: Tensor, sample_rate: float, count: int) -> Tensor:
-    """Compute the power of each bin relative to noise, (B, windows, count)."""
-    found = []
-    shorter = 0.0
-    for seconds in LENGTHS:
-        length = min(int(seconds * sample_rate), 2 * count)
-        # Of the windows that are longer than a sound, the shortest is enough.
-        used = lasts > int(shorter * sample_rate)
-        shorter = seconds
-        if not used.any():
-            found.append(white.new_zeros(len(white), count))
-            continue
-        window = _window(lasts.clamp(8, length), min(length, white.shape[-1]))
-        bins = min(count, 2 ** math.ceil(math.log2(length)))
-        spectrum = torch.fft.rfft(white[:, :length] * window, 2 * bins)[:, :-1]
-        power = spectrum.real.square() + spectrum.imag.square()
-        power = torch.where(used[:, None], power / window.square().sum(1, keepdim=True), 0)
-        found.append(F.interpolate(power[:, None], count, mode="linear")[:, 0])
-    return torch.stack(found, 1)
+def _significance(white: Tensor, windows: Windows, bins: int) -> Tensor:
+    """Compute the power of the first bins relative to noise, (B, windows, bins)."""
+    size = min(white.shape[-1], windows.values.shape[-1])
+    # One transform of all windows is quicker than five, and every so many of its bins are those
+    # of a shorter one.
+    windowed = white[:, None, :size] * windows.values[..., :size]
+    spectrum = torch.fft.rfft(windowed, 2 * windows.bins)[..., :-1]
+    found = white.new_zeros(len(white), len(LENGTHS), bins)
+    for number, apart in zip(range(windowed.shape[1]), windows.apart):
+        some = spectrum[:, number, : bins + 2 * apart : apart]
+        power = some.real.square() + some.imag.square()
+        found[:, number] = _between(power, apart)[:, :bins]
+    return found
 
 
-def _window(lengths: Tensor, size: int) -> Tensor:
+def _between(x: Tensor, apart: int) -> Tensor:
+    """Interpolate values (B, n) linearly, with so many steps from each to the next one."""
+    if apart == 1:
+        return x
+    x = torch.cat([x[:, :1], x, x[:, -1:]], 1)
+    share = (torch.arange(apart, device=x.device) + 0.5) / apart
+    y = torch.lerp(x[:, :-1, None], x[:, 1:, None], share).flatten(1)
+    return y[:, apart // 2 :]
+
+
+def _window(lengths: Tensor, place: Tensor) -> Tensor:
     """Make windows that rise in an eighth of their lengths (B,) and fall until their ends."""
-    place = (torch.arange(size, device=lengths.device) + 0.5) / lengths[:, None]
+    place = place / lengths[:, None]
     angle = torch.where(place < 0.125, 8 * place, (1 - place).clamp(min=0) / 0.875)
     return (0.5 * math.pi * angle).sin().square()

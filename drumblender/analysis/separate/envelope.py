@@ -14,8 +14,9 @@ from torch import Tensor
 from drumblender.analysis.separate.bands import RATE, count_bands, split
 from drumblender.analysis.separate.damped import Damped
 from drumblender.analysis.separate.floor import Floor
-from drumblender.analysis.separate.problem import Problem, group_modes, noise_of
-from drumblender.analysis.separate.refine import Products, multiply, pose, solve
+from drumblender.analysis.separate.problem import Problem, by_size, group_modes, noise_of
+from drumblender.analysis.separate.products import Products, solve
+from drumblender.analysis.separate.refine import pose
 
 # Knots of the curves: first a few ms apart, then at equal steps of the logarithm of time.
 EARLY, PER_E, KNOTS = 0.004, 2.0, 12
@@ -52,54 +53,70 @@ def shape(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int) -> Te
     if not group.there.numel():
         return result
     bands = split(residual, sample_rate, group.band.unique())
-    noise = noise_of(floor, group, bands, sample_rate)
-    problem, state = pose(bands, group, chosen, noise, skip=0.0)
-    share = sample_rate / (4 * RATE)
-    problem = problem._replace(
-        target=bands.of(group.sound, group.band),
-        weight=share * (problem.weight > 0) / (noise + _CALM * noise.amax(1, keepdim=True)),
-    )
-    products = _products(problem, problem.waves(state))
-    prior = 1 / (SPREAD * state.amplitude.abs().clamp(min=1e-9)) ** 2
-    prior = prior[..., None].expand(-1, -1, KNOTS).flatten(1)
-    found = solve(products, prior, relative=False).unflatten(1, (-1, KNOTS))
-    evidence = _energy(products, found).clamp(min=1e-9)
-    # Noise alone gives curves with an energy of KNOTS: that much is taken off (James and Stein).
-    trust = (1 - CAUTION * KNOTS / evidence).clamp(min=0)
-    factor = trust[..., None] * found / state.amplitude[..., None]
-    sound = group.sound[:, None].expand_as(group.member)
-    return result.index_put((sound[group.there], group.member[group.there]), factor[group.there])
+    for part in by_size(group, chosen):
+        noise = noise_of(floor, part, bands, sample_rate)
+        problem, state, wave = pose(bands, part, chosen, noise, skip=0.0)
+        share = sample_rate / (4 * RATE)
+        problem = problem._replace(
+            target=bands.of(part.sound, part.band),
+            weight=share * (problem.weight > 0) / (noise + _CALM * noise.amax(1, keepdim=True)),
+        )
+        products = _products(problem, wave)
+        prior = 1 / (SPREAD * state.amplitude.abs().clamp(min=1e-9)) ** 2
+        prior = prior[..., None].expand(-1, -1, KNOTS).flatten(1)
+        found = solve(products, prior, relative=False).unflatten(1, (-1, KNOTS))
+        evidence = _energy(products, found).clamp(min=1e-9)
+        # Noise alone gives curves with an energy of KNOTS: that much is taken off (James and
+        # Stein).
+        trust = (1 - CAUTION * KNOTS / evidence).clamp(min=0)
+        factor = trust[..., None] * found / state.amplitude[..., None]
+        sound = part.sound[:, None].expand_as(part.member)
+        place = sound[part.there], part.member[part.there]
+        result = result.index_put(place, factor[part.there])
+    return result
 
 
 def _products(problem: Problem, wave: Tensor) -> Products:
     """Multiply all waves by all bumps, which gives the columns that are fitted.
 
-    Between two knots only two bumps are not 0, so that sums are short.
+    Only bumps that are neighbors overlap, so that products of two waves are summed with the weights
+    of few pairs of bumps.
     """
     count = wave.shape[1]
-    shape = len(wave), count, KNOTS, count, KNOTS
-    own = wave.new_zeros(shape, dtype=torch.complex128)
-    mirror, right = torch.zeros_like(own), own[..., 0, 0].clone()
-    place = _place(problem.since).floor().clamp(max=KNOTS - 1)
-    for knot in range(KNOTS):
-        here = (place == knot) & (problem.since >= 0)
-        first = here.to(torch.uint8).argmax(1)
-        length = int(here.sum(1).max())
-        if not length:
-            continue
-        at = first[:, None] + torch.arange(length, device=wave.device)
-        at = at.clamp(max=wave.shape[-1] - 1)
-        weight = problem.weight.gather(1, at) * here.gather(1, at)
-        part = problem._replace(target=problem.target.gather(1, at), weight=weight)
-        some = wave.gather(2, at[:, None].expand(-1, count, -1))
-        knots = slice(knot, min(knot + 2, KNOTS))
-        bumps = _bumps(problem.since.gather(1, at).clamp(min=0))[..., knots].mT
-        columns = (some[:, :, None] * bumps[:, None]).flatten(1, 2)
-        found, size = multiply(part, columns), (count, len(bumps[0]))
-        own[:, :, knots, :, knots] += found.own.unflatten(2, size).unflatten(1, size)
-        mirror[:, :, knots, :, knots] += found.mirror.unflatten(2, size).unflatten(1, size)
-        right[:, :, knots] += found.right.unflatten(1, size)
-    return Products(own.flatten(3).flatten(1, 2), mirror.flatten(3).flatten(1, 2), right.flatten(1))
+    # Where all bands are those of one sound, they share their bumps.
+    since = problem.since[:1] if len(problem.onset.unique()) == 1 else problem.since
+    bumps = _bumps(since) * (since >= 0)[..., None]  # (1 or G, n, KNOTS)
+    pairs = torch.cat([bumps * bumps, bumps[..., 1:] * bumps[..., :-1]], 2)
+    target, weight = problem.target[:, None] * problem.weight[:, None], problem.weight[:, None]
+    upper = torch.triu_indices(count, count, device=wave.device)
+
+    def arranged(left: Tensor, mirrored: Callable[[Tensor], Tensor]) -> Tensor:
+        """Sum the products of waves with the weights of the bumps, (G, P * KNOTS, P * KNOTS)."""
+        summed = _summed(left[:, upper[0]] * weighted[:, upper[1]], pairs)
+        whole = summed.new_zeros(len(wave), count, count, summed.shape[-1])
+        whole[:, upper[1], upper[0]] = mirrored(summed)
+        whole[:, upper[0], upper[1]] = summed
+        own = whole.new_zeros(len(wave), count, KNOTS, count, KNOTS)
+        same, next_one = whole.split([KNOTS, KNOTS - 1], -1)
+        knot = torch.arange(KNOTS, device=wave.device)
+        own[:, :, knot, :, knot] = same.movedim(-1, 0)
+        own[:, :, knot[1:], :, knot[:-1]] = next_one.movedim(-1, 0)
+        own[:, :, knot[:-1], :, knot[1:]] = next_one.movedim(-1, 0)
+        return own.flatten(3).flatten(1, 2)
+
+    weighted = wave * weight
+    own = arranged(wave.conj(), torch.conj)
+    right = _summed(wave.conj() * target, bumps).flatten(1)
+    if not problem.is_real:
+        return Products(own, None, right)
+    return Products(0.5 * own, 0.5 * arranged(wave, torch.Tensor.clone), right)
+
+
+def _summed(rows: Tensor, weights: Tensor) -> Tensor:
+    """Sum complex rows (G, R, n) with real weights (1 or G, n, K), complex128 (G, R, K)."""
+    made = torch.cat([rows.real, rows.imag], 1)
+    made = made @ (weights[0] if len(weights) == 1 else weights)
+    return torch.complex(*made.double().chunk(2, 1))
 
 
 def _energy(products: Products, found: Tensor) -> Tensor:
@@ -111,9 +128,11 @@ def _energy(products: Products, found: Tensor) -> Tensor:
         """Take the blocks on the diagonal of a matrix, one for each mode."""
         return matrix.unflatten(2, size).unflatten(1, size)[:, index, :, index].transpose(0, 1)
 
-    own = torch.einsum("gpk,gpkl,gpl->gp", found.conj(), blocks(products.own), found)
-    mirror = torch.einsum("gpk,gpkl,gpl->gp", found, blocks(products.mirror), found)
-    return (own + mirror).real
+    total = torch.einsum("gpk,gpkl,gpl->gp", found.conj(), blocks(products.own), found)
+    if products.mirror is not None:
+        mirror = blocks(products.mirror)
+        total = total + torch.einsum("gpk,gpkl,gpl->gp", found, mirror, found)
+    return total.real
 
 
 def factors(coefficients: Tensor) -> Callable[[Tensor], Tensor]:

@@ -25,8 +25,9 @@ _STEPS = (0.075, 0.04, 0.02, 0.01)
 _DECAYS = (0.06, 0.2)
 _LONGEST = 0.7  # seconds
 _BINS = 4096
-# Error of a time on the way back from the glide, in seconds.
-_EXACT = 1e-8
+# Last step on the way back from the glide, in seconds. What is still missing is of the order of its
+# third power.
+_LAST_STEP = 3e-5
 # Of the dominant mode in the end, in Hz; without a glide it may be anywhere in the band.
 _LOWEST, _HIGHEST = 25.0, 600.0
 # Of all energy in the band, the part that the dominant mode must explain.
@@ -161,7 +162,9 @@ def _plan_of(depth: Tensor, time: Tensor, length: int, rate: float, first: float
     """Plan glides, given by depth (as a factor less one) and time constant, (glides,) each."""
     depth, time = depth[:, None], time[:, None]
     end = first + length / rate
-    psi = torch.arange(_BINS, dtype=torch.float64, device=depth.device) / rate
+    turned = (end + depth * time * (1 - torch.exp(-end / time))).max()
+    count = min(_BINS, math.ceil(turned * rate))
+    psi = torch.arange(count, dtype=torch.float64, device=depth.device) / rate
     t = unwarped(psi, depth, time)
     slope = 1 + depth * torch.exp(-t / time)
     heard = (t >= first) & (t < end - 2 / rate)
@@ -185,14 +188,18 @@ def warp(x: Tensor, times: Tensor, rate: float) -> Tensor:
 
 
 def unwarped(psi: Tensor, depth: Tensor, time: Tensor) -> Tensor:
-    """Return the time t at which t + d g (1 - exp(-t / g)) is psi, by Newton's method."""
-    t = psi / (1 + depth.clamp(min=0))
+    """Return the time t at which t + d g (1 - exp(-t / g)) is psi, by Halley's method."""
+    swept = depth * time
+    # Lines that psi keeps to one side of: where it begins, and where it ends up.
+    early, late = psi / (1 + depth), psi - swept
+    t = torch.where(depth < 0, torch.minimum(early, late), torch.maximum(early, late))
     for _ in range(12):
         fall = torch.exp(-t / time)
-        moved = t - (t + depth * time * (1 - fall) - psi) / (1 + depth * fall)
-        moved = torch.minimum(moved.clamp(min=0), psi / (1 + depth.clamp(max=0)))
-        found = (moved - t).abs().max() < _EXACT
-        t = moved
-        if found:
+        slope = 1 + depth * fall
+        step = (t + swept * (1 - fall) - psi) / slope
+        bent = step * (slope - 1) / slope
+        step = step / (1 + bent / (2 * time))
+        t = t - step
+        if step.abs().max() < _LAST_STEP:
             break
-    return t
+    return t.clamp(min=0)

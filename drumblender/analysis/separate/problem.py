@@ -13,6 +13,8 @@ from drumblender.analysis.separate.floor import Floor
 
 # Samples that are computed from one exponential.
 BLOCK = 64
+# Kinds of bands in a group: analytic ones are numbered from here on.
+_ANALYTIC = 2**16
 
 
 class State(NamedTuple):
@@ -49,7 +51,7 @@ class Problem(NamedTuple):
         step: seconds from one sample to the next.
         onset: onset in seconds (G,).
         center: frequency by which the band is shifted down, in rad/s (G,).
-        is_real: whether the band is real (G,).
+        is_real: whether the bands are real.
         there: whether each mode exists (G, P).
         glides: whether each mode follows the glide (G, P).
     """
@@ -60,7 +62,7 @@ class Problem(NamedTuple):
     step: float
     onset: Tensor
     center: Tensor
-    is_real: Tensor
+    is_real: bool
     there: Tensor
     glides: Tensor
 
@@ -91,18 +93,22 @@ class Problem(NamedTuple):
     def error(self, wave: Tensor, state: State) -> Tensor:
         """Compute the weighted squared error (G,)."""
         left = self.target - (state.amplitude[:, None].to(wave.dtype) @ wave)[:, 0]
-        squared = left.real.square() + left.imag.square() * ~self.is_real[:, None]
+        squared = left.real.square()
+        if not self.is_real:
+            squared = squared + left.imag.square()
         return (squared * self.weight).sum(1)
 
 
 def by_size(group: Group, modes: Damped) -> List[Group]:
     """Split a group into parts with about as many modes in each band, so that few rows are empty.
 
-    Bands with glides are apart, because their modes are slower to compute.
+    Bands with glides are apart, because their modes are slower to compute. Real bands, which need
+    more products, come first.
     """
     sizes = group.there.sum(1).clamp(min=1)
     glides = (modes.glides[group.sound[:, None], group.member] & group.there).any(1)
-    return split_group(group, 2 * (2 * sizes.float().log2()).ceil().long() + glides)
+    kind = 2 * (2 * sizes.float().log2()).ceil().long() + glides
+    return split_group(group, kind + _ANALYTIC * (group.band > 0))
 
 
 def noise_of(floor: Floor, group: Group, bands: Bands, sample_rate: int) -> Tensor:

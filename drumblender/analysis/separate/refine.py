@@ -9,7 +9,7 @@ Marquardt [1]. Times at which the noise is loud count less.
 
 import math
 from dataclasses import replace
-from typing import List, NamedTuple, Tuple
+from typing import Tuple
 
 import torch
 from torch import Tensor
@@ -26,18 +26,19 @@ from drumblender.analysis.separate.problem import (
     group_modes,
     noise_of,
 )
+from drumblender.analysis.separate.products import Products, multiply, of_waves, solve, weigh
 
 # Time constants of decay, in seconds: a shorter one is a click, a longer one does not end.
 SHORTEST, LONGEST = 0.006, 100.0
 _GUESSES = (0.008, 0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0)
+# Samples of a band in which a decay is constant while it is guessed.
+_GUESSED = 8
 # Of the loudest noise in a band, the part below which weights rise no further.
 _CALM = 0.003
 # Damping of linear amplitudes, and of what is linearized at first.
 _LINEAR, _DAMPING = 1e-6, 1e-3
 # Change of an error, in powers of noise, below which a fit has come to its end.
 _SETTLED = 1e-3
-# Numbers that are multiplied at once on a processor.
-_CACHED = 2**16
 # Steps at most: of frequency in Hz, of the logarithm of decays and of a glide.
 _HZ, _LOG = 3.0, 0.3
 
@@ -61,29 +62,37 @@ def refine(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int, step
     if not group.there.numel():
         return modes
     bands = split(residual, sample_rate, group.band.unique())
+    made = modes
     for part in by_size(group, modes):
         noise = noise_of(floor, part, bands, sample_rate)
-        problem, state = pose(bands, part, modes, noise, SKIP)
-        state, wave = _minimize(problem, state, steps)
+        problem, state, wave = pose(bands, part, modes, noise, SKIP)
+        if problem.glides.any():
+            # The lowest bands, which come first, have refined the glide.
+            state = state._replace(depth=made.depth[part.sound], time=made.time[part.sound])
+            wave = problem.waves(state)
+        state, wave = _minimize(problem, state, wave, steps)
         heard = (bands.time > modes.onset[part.sound, None] + SKIP) / noise
         energy = ((wave.real.square() + wave.imag.square()) * heard[:, None]).sum(2)
         # A band has RATE / sample_rate of the noise, at four times the power where it is analytic.
         share = sample_rate / (4 * RATE)
-        modes = _put(modes, part, state, share * state.amplitude.abs().square() * energy)
-    return modes
+        made = _put(made, part, state, share * state.amplitude.abs().square() * energy)
+    return made
 
 
 def pose(
     bands: Bands, group: Group, modes: Damped, noise: Tensor, skip: float
-) -> Tuple[Problem, State]:
+) -> Tuple[Problem, State, Tensor]:
     """Pose the problem, and guess the decays of new modes for its first state.
 
     Args:
         bands: bands of the residual.
-        group: bands with modes.
+        group: bands with modes, all of them real or none.
         modes: modes that the residual is without.
         noise: noise of the bands, from :func:`noise_of`.
         skip: seconds after the onset that do not count.
+
+    Returns:
+        The problem, its first state and the waves of that.
     """
     pick = group.sound[:, None], group.member
     state = State(
@@ -103,38 +112,51 @@ def pose(
         step=float(bands.time[1] - bands.time[0]) if len(bands.time) > 1 else 1 / RATE,
         onset=modes.onset[group.sound],
         center=bands.centers[group.band],
-        is_real=group.band == 0,
+        is_real=bool((group.band == 0).all()),
         there=group.there,
-        glides=modes.glides[group.sound[:, None], group.member] & group.there,
+        glides=modes.glides[pick] & group.there,
     )
     fresh = group.there & (state.amplitude == 0)
     if fresh.any():
-        steady = problem.waves(state._replace(rate=torch.zeros_like(state.rate)))
-        state = state._replace(rate=torch.where(fresh, 1 / _guess(problem, steady), state.rate))
-    known = (state.amplitude[:, None].to(torch.complex64) @ problem.waves(state))[:, 0]
-    target = problem.target + known
-    target = torch.where(problem.is_real[:, None], target.real + 0j, target)
-    return problem._replace(target=target), state
-
-
-def _guess(problem: Problem, steady: Tensor) -> Tensor:
-    """Guess the time constant at which each mode explains most (G, P)."""
-    guesses = torch.tensor(_GUESSES, dtype=torch.float64, device=steady.device)
-    since = problem.since.clamp(min=0).float()
-    decay = torch.exp(-since[:, None] / guesses[:, None].float())
-    weighted = decay * problem.weight[:, None]
-    down = steady.conj() * problem.target[:, None]
-    found = weighted @ torch.cat([down.real, down.imag], 1).mT  # (G, guesses, 2 P)
-    power = found.square().unflatten(2, (2, -1)).sum(2)
-    gain = power / (decay * weighted).sum(2)[..., None].clamp(min=1e-20)
-    return guesses[gain.argmax(1)]
-
-
-def _minimize(problem: Problem, state: State, steps: int) -> Tuple[State, Tensor]:
-    """Fit a state, and return it with its waves."""
-    moves = bool((problem.glides.any(1) & problem.is_real).any())
+        state = state._replace(rate=torch.where(fresh, _guess(problem, state, fresh), state.rate))
     wave = problem.waves(state)
-    products = _products(problem, wave, not moves and steps > 0)
+    known = (state.amplitude[:, None].to(torch.complex64) @ wave)[:, 0]
+    target = problem.target + known
+    target = target.real + 0j if problem.is_real else target
+    return problem._replace(target=target), state, wave
+
+
+def _guess(problem: Problem, state: State, fresh: Tensor) -> Tensor:
+    """Guess the rate of decay at which each of the fresh modes explains most (G, P)."""
+    count = int(fresh.sum(1).max())
+    new = fresh.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :count]
+    some = problem._replace(there=fresh.gather(1, new), glides=problem.glides.gather(1, new))
+    omega = state.omega.gather(1, new)
+    steady = some.waves(state._replace(omega=omega, rate=torch.zeros_like(omega)))
+    blocks = problem.weight.shape[1] // _GUESSED
+    weight = problem.weight[:, : blocks * _GUESSED]
+    down = (
+        steady[..., : weight.shape[1]].conj()
+        * (weight * problem.target[:, : weight.shape[1]])[:, None]
+    )
+    # As a product, because sums over so few are slow.
+    sums = torch.ones(_GUESSED, dtype=down.dtype, device=down.device)
+    down = down.unflatten(2, (blocks, _GUESSED)) @ sums
+    weight = weight.unflatten(1, (blocks, _GUESSED)) @ sums.real
+    middle = problem.since[:, ::_GUESSED][:, :blocks] + 0.5 * (_GUESSED - 1) * problem.step
+    rates = 1 / torch.tensor(_GUESSES, dtype=torch.float64, device=steady.device)
+    decay = torch.exp(-middle.clamp(min=0)[:, None].float() * rates[:, None].float())
+    found = decay @ torch.cat([down.real, down.imag], 1).mT  # (G, guesses, 2 P)
+    power = found.square().unflatten(2, (2, -1)).sum(2)
+    gain = power / (decay.square() @ weight[..., None]).clamp(min=1e-20)
+    return state.rate.scatter(1, new, rates[gain.argmax(1)])
+
+
+def _minimize(problem: Problem, state: State, wave: Tensor, steps: int) -> Tuple[State, Tensor]:
+    """Fit a state, whose waves are given, and return it with its waves."""
+    moves = problem.is_real and bool(problem.glides.any())
+    weights = weigh(problem)
+    products = of_waves(problem, weights, wave, not moves and steps > 0)
     state = state._replace(amplitude=_amplitudes(products, len(wave[0])))
     error = problem.error(wave, state)
     damping = torch.full_like(error, _DAMPING, dtype=torch.float64)
@@ -142,7 +164,7 @@ def _minimize(problem: Problem, state: State, steps: int) -> Tuple[State, Tensor
         step = _step_with_glide if moves else _step
         tried = step(problem, state, wave, products, damping)
         tried_wave = problem.waves(tried)
-        tried_products = _products(problem, tried_wave, not moves and number + 1 < steps)
+        tried_products = of_waves(problem, weights, tried_wave, not moves and number + 1 < steps)
         tried = tried._replace(amplitude=_amplitudes(tried_products, len(wave[0])))
         tried_error = problem.error(tried_wave, tried)
         better = tried_error < error
@@ -156,83 +178,6 @@ def _minimize(problem: Problem, state: State, steps: int) -> Tuple[State, Tensor
             break
         damping = torch.where(better, 0.1 * damping, 30 * damping).clamp(1e-7, 10)
     return state, wave
-
-
-class Products(NamedTuple):
-    """Products of columns with each other and with the target, as least squares needs them.
-
-    All are complex128.
-
-    Attributes:
-        own: products of conjugated columns with columns (G, C, C).
-        mirror: products without conjugation, in real bands (G, C, C).
-        right: products of conjugated columns with the target (G, C).
-    """
-
-    own: Tensor
-    mirror: Tensor
-    right: Tensor
-
-    def where(self, here: Tensor, other: "Products") -> "Products":
-        """Return these products in bands where ``here`` (G,) is true, and the others elsewhere."""
-        return Products(
-            *(torch.where(here.view(-1, *[1] * (a.dim() - 1)), b, a) for a, b in zip(self, other))
-        )
-
-    def first(self, count: int) -> "Products":
-        """Keep only the first columns."""
-        return Products(
-            self.own[:, :count, :count], self.mirror[:, :count, :count], self.right[:, :count]
-        )
-
-    def scaled(self, by: Tensor) -> "Products":
-        """Multiply the columns by factors (G, C)."""
-        down = by.conj()
-        return Products(
-            self.own * down[..., None] * by[:, None],
-            self.mirror * by[..., None] * by[:, None],
-            self.right * down,
-        )
-
-
-def multiply(problem: Problem, columns: Tensor) -> Products:
-    """Multiply columns (G, C, n) by each other and by the target, with weights.
-
-    Analytic targets are columns times unknowns; real ones are the real part of that, whose normal
-    equations also hold products of columns without conjugation.
-    """
-    count = columns.shape[1]
-    owns: List[Tensor] = []
-    rights: List[Tensor] = []
-    # On a processor, so many bands at once that their columns stay in its cache.
-    at_once = len(columns)
-    if columns.device.type == "cpu":
-        at_once = max(1, _CACHED // max(1, columns[0].numel()))
-    for rows in range(0, len(columns), at_once):
-        part = slice(rows, rows + at_once)
-        weighted = columns[part] * problem.weight[part, None]
-        target = problem.target[part, None].to(columns.dtype)
-        together = torch.cat([columns[part], target], 1)
-        made = (weighted.conj() @ together.mT).to(torch.complex128)
-        owns.append(made[..., :count])
-        rights.append(made[..., count])
-    own, right = torch.cat(owns), torch.cat(rights)
-    mirror = torch.zeros_like(own)
-    lowest = problem.is_real.nonzero()[:, 0]
-    if len(lowest):
-        real = columns[lowest]
-        weighted = real * problem.weight[lowest, None]
-        mirror[lowest] = 0.5 * (weighted @ real.mT).to(own.dtype)
-        own[lowest] *= 0.5
-    return Products(own, mirror, right)
-
-
-def _products(problem: Problem, wave: Tensor, with_slopes: bool) -> Products:
-    """Multiply waves, and their slopes if asked for."""
-    if not with_slopes:
-        return multiply(problem, wave)
-    passed = problem.since.clamp(min=0).float()[:, None]
-    return multiply(problem, torch.cat([wave, wave * passed], 1))
 
 
 def _step(
@@ -298,28 +243,6 @@ def _amplitudes(products: Products, count: int) -> Tensor:
     """Compute the amplitudes of modes whose other parameters are known."""
     ridge = torch.full((1, count), 1e-4, dtype=torch.float64, device=products.own.device)
     return solve(products.first(count), ridge)
-
-
-def solve(products: Products, ridge: Tensor, relative: bool = True) -> Tensor:
-    """Solve a problem of least squares with complex unknowns (G, C).
-
-    Args:
-        products: products of the columns and the target.
-        ridge: damping of the unknowns.
-        relative: whether the damping is relative to the energies of the columns.
-
-    Shape:
-        - ridge: (G, C)
-    """
-    plus, minus = products.own + products.mirror, products.own - products.mirror
-    upper = torch.cat([plus.real, -plus.imag], 2)
-    matrix = torch.cat([upper, torch.cat([minus.imag, minus.real], 2)], 1)
-    scale = matrix.diagonal(dim1=1, dim2=2)
-    tiny = torch.where(scale > 0, 1e-12 * scale.amax(1, keepdim=True), 1)
-    ridge = torch.cat([ridge, ridge], 1)
-    damped = matrix + torch.diag_embed((scale * ridge if relative else ridge) + tiny)
-    right = torch.cat([products.right.real, products.right.imag], 1)
-    return torch.complex(*torch.linalg.solve(damped, right).chunk(2, 1))
 
 
 def _put(modes: Damped, group: Group, state: State, stat: Tensor) -> Damped:

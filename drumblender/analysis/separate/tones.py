@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Optional, Tuple
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
 
 from drumblender.analysis.separate.bands import RATE, split
 from drumblender.analysis.separate.damped import GLIDING, Damped, play
-from drumblender.analysis.separate.detect import SKIP, Warped, candidates
+from drumblender.analysis.separate.detect import SKIP, Warped, Windows, candidates, windows_of
 from drumblender.analysis.separate.envelope import shape
 from drumblender.analysis.separate.floor import noise_floor
 from drumblender.analysis.separate.glide import find_glide, unwarped, warp
@@ -65,6 +66,9 @@ def find_tones(
     modes = Damped.none(onset, end)
     depth, time = _glides(x, start, sample_rate)
     modes = replace(modes, depth=depth, time=time)
+    windows = windows_of(lasts, sample_rate)
+    glides = bool(depth.any())
+    slow_windows = windows_of(lasts, sample_rate, _slowed(sample_rate)) if glides else None
     residual = x
     done = torch.zeros_like(start, dtype=torch.bool)
     for number in range(ROUNDS + 1):
@@ -72,8 +76,8 @@ def find_tones(
         if number == ROUNDS or done.all():
             break
         white = _from(floor.white, start + round(SKIP * sample_rate))
-        warped = _warped(white, modes, sample_rate)
-        hz, stat = candidates(white, warped, lasts, modes, sample_rate, num_modes)
+        warped = _warped(white, slow_windows, modes, sample_rate)
+        hz, stat = candidates(white, windows, warped, modes, sample_rate, num_modes)
         if number == 0:
             # A glide is refined with the loudest mode before others are looked for along it.
             loudest = stat == stat.amax(1, keepdim=True)
@@ -123,21 +127,29 @@ def _glides(x: Tensor, start: Tensor, sample_rate: int) -> Tuple[Tensor, Tensor]
     return find_glide(_from(low, first), RATE, since)
 
 
-def _warped(white: Tensor, modes: Damped, sample_rate: int) -> Optional[Warped]:
+def _slowed(sample_rate: int) -> int:
+    """Return the factor by which the rate of a glide's low frequencies is lower."""
+    return max(1, 2 ** math.floor(math.log2(sample_rate / (_OVERSAMPLED * GLIDING))))
+
+
+def _warped(
+    white: Tensor, windows: Optional[Windows], modes: Damped, sample_rate: int
+) -> Optional[Warped]:
     """Put low frequencies on the time of the glide, if there is one."""
-    if not modes.depth.any():
+    if windows is None or not modes.depth.any():
         return None
-    factor = max(1, 2 ** math.floor(math.log2(sample_rate / (_OVERSAMPLED * GLIDING))))
-    half = math.ceil(white.shape[-1] / 2 / factor)
+    factor = _slowed(sample_rate)
+    half = next_fast_len(math.ceil(white.shape[-1] / 2 / factor), real=True)
     spectrum = torch.fft.rfft(white, 2 * half * factor)[:, : half + 1]
     # Noise has variance 1 again.
     low, rate = torch.fft.irfft(spectrum, 2 * half) / factor**0.5, sample_rate / factor
-    psi = torch.arange(low.shape[-1], dtype=torch.float64, device=white.device) / rate
+    count = min(low.shape[-1], windows.values.shape[-1])
+    psi = torch.arange(count, dtype=torch.float64, device=white.device) / rate
     depth, time = modes.depth[:, None], modes.time[:, None]
     begun = SKIP + depth * time * (1 - torch.exp(-SKIP / time))
     t = unwarped(psi + begun, depth, time)
     slope = 1 + depth * torch.exp(-t / time)
-    return Warped(warp(low, t - SKIP, rate) / slope.sqrt().to(white.dtype), factor)
+    return Warped(warp(low, t - SKIP, rate) / slope.sqrt().to(white.dtype), windows)
 
 
 def _add(modes: Damped, hz: Tensor, stat: Tensor, num_modes: int) -> Damped:
