@@ -17,14 +17,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, List
 
 if TYPE_CHECKING:  # so that type checkers, and editors, know what the names are
-    from drumblender.sound.blending import blend
+    from drumblender.sound.blending import blend, corners, mix
     from drumblender.sound.changes import Changes
     from drumblender.sound.sound import Sound
     from drumblender.sound.voice import Voice, load
 
 __version__ = "0.1.0"
 
-__all__ = ["Changes", "Sound", "Voice", "__version__", "blend", "load"]
+__all__ = ["Changes", "Sound", "Voice", "__version__", "blend", "corners", "load", "mix"]
 
 
 def __dir__() -> List[str]:
@@ -32,6 +32,6 @@ def __dir__() -> List[str]:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("Changes", "Sound", "Voice", "blend", "load"):
+    if name not in ("Changes", "Sound", "Voice", "blend", "corners", "load", "mix"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("drumblender.sound"), name)

@@ -37,7 +37,7 @@ import drumblender
 from drumblender import Sound, Voice, blend
 from drumblender.analysis import AnalysisSettings, CQTModalAnalysis
 from drumblender.parameters import Bands, Modes
-from drumblender.parameters.between import blend_modes
+from drumblender.parameters.between import mix_modes
 from drumblender.parameters.time_maps import stretch_after
 from drumblender.signal.auditory import noise_levels, noise_of_levels
 from drumblender.synths import ModalSynth
@@ -170,7 +170,7 @@ def between(a: Apart, b: Apart) -> np.ndarray:
     if a.sound is not None and b.sound is not None:
         return rendered(blend(a.sound, b.sound, 0.5))
     levels = (levels_of(a.noise).clamp(min=1e-6) * levels_of(b.noise).clamp(min=1e-6)).sqrt()
-    modal = blend_modes(*(Modes(x.modal, LENGTH, RATE) for x in (a, b)), 0.5).values
+    modal = mix_modes([Modes(x.modal, LENGTH, RATE) for x in (a, b)], [0.5, 0.5]).values
     return play(modal) + made_noise(levels) + 0.5 * (a.transient + b.transient)
 
 

@@ -8,9 +8,9 @@ value to another. A synthesizer turns a value into sound.
 
 from drumblender.parameters.bands import Bands
 from drumblender.parameters.modes import Modes
-from drumblender.parameters.recorded import RecordedNoise, Rest
-from drumblender.parameters.structure import map_tensors, signature_of, tensors_of
-from drumblender.parameters.timeline import Timeline
+from drumblender.parameters.recorded import RecordedNoise, Rest, mix_noise
+from drumblender.parameters.structure import map_tensors, signature_of, tensors_of, weighted_sum
+from drumblender.parameters.timeline import Timeline, mix_timelines
 
 __all__ = [
     "Bands",
@@ -19,6 +19,9 @@ __all__ = [
     "Rest",
     "Timeline",
     "map_tensors",
+    "mix_noise",
+    "mix_timelines",
     "signature_of",
     "tensors_of",
+    "weighted_sum",
 ]

@@ -1,7 +1,7 @@
 """Noise bands as a value, and the edits that change them."""
 
 from dataclasses import dataclass, replace
-from typing import Optional
+from typing import List, Optional, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -95,15 +95,16 @@ class Bands:
         return self.hop_length
 
 
-def align_bands(a: Bands, b: Bands) -> "tuple[Bands, Bands]":
-    """Let two values describe the same number of samples with the same number of frames.
+def align_bands(values: Sequence[Bands]) -> List[Bands]:
+    """Let values describe the same number of samples with the same number of frames.
 
-    Each number is the larger one of the two.
+    Each number is the largest one of all.
     """
-    length = max(a.num_samples, b.num_samples)
-    one, other = (x if x.num_samples == length else x.retime(length) for x in (a, b))
+    length = max(x.num_samples for x in values)
+    fitted = [x if x.num_samples == length else x.retime(length) for x in values]
     # An encoder may give more frames than the sound has.
-    frames = max(one.amplitudes.shape[-2], other.amplitudes.shape[-2])
-    if one.amplitudes.shape[-2] != other.amplitudes.shape[-2] and one.hop_length is not None:
-        frames = max(frames, -(-length // one.hop_length))
-    return one.lengthen(frames), other.lengthen(frames)
+    counts = {x.amplitudes.shape[-2] for x in fitted}
+    frames, hop = max(counts), fitted[0].hop_length
+    if len(counts) > 1 and hop is not None:
+        frames = max(frames, -(-length // hop))
+    return [x.lengthen(frames) for x in fitted]

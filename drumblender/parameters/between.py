@@ -1,4 +1,4 @@
-"""The modes of a drum that lies between two others."""
+"""The modes of a drum that lies between others."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from drumblender.parameters.glides import Glides, fit_glides
-from drumblender.parameters.matching import match_modes
+from drumblender.parameters.groups import group_modes
 from drumblender.parameters.modes import Modes, hold_frequencies
 
 # What silence counts as, where amplitudes move on a scale of dB.
@@ -22,91 +22,165 @@ _STEADY = 0.75
 _ATTACK = 0.006
 # Ratio of two decay times, or of two glide times, at most.
 _MOST = 16.0
+# Phases that cancel each other are made louder by this factor at most.
+_CANCELED = 2.0
 
 
-def blend_modes(
-    a: Modes,
-    b: Modes,
-    amount: float,
-    ends: Tuple[Optional[int], Optional[int]] = (None, None),
+def mix_modes(
+    modes: Sequence[Modes],
+    weights: Sequence[float],
+    ends: Optional[Sequence[int]] = None,
     moment: float = 0.0,
 ) -> Modes:
-    """Compute the modes of a sound that lies between two others.
+    """Compute the modes of a sound that lies between others.
 
-    Matched modes move: their frequency on a logarithmic scale, their amplitude in dB, and their
-    phase at the onset the shorter way around. Where both decay or glide, the times in which they do
-    move on a logarithmic scale, too. Modes of ``a`` that have no match fade out with a growing
-    amount, and those of ``b`` fade in, by a cosine and a sine.
+    Modes that belong together (:func:`~drumblender.parameters.groups.group_modes`) become one: its
+    frequency is the mean of theirs on a logarithmic scale, its amplitude is that in dB, and its
+    phase at the onset lies between theirs, the shorter way around. Where they decay or glide, the
+    times in which they do have their mean on a logarithmic scale, too. A mode that has no partner
+    in any other sound is the softer, the less its sound weighs. So is a group that not all sounds
+    are in.
 
-    A recording may stop while its modes still sound. Its matched modes then ring out, because the
-    blend would otherwise stop there, too. They ring the shorter, the nearer the blend is to that
-    sound.
+    A recording may stop while its modes still sound. Those that have partners then ring out,
+    because the mix would otherwise stop there, too. They ring the shorter, the more that sound
+    weighs.
 
     Args:
-        a: modes of the sound at amount 0.
-        b: modes of the sound at amount 1, with as many samples and frames.
-        amount: from 0 to 1.
-        ends: number of samples that the recordings of ``a`` and of ``b`` last. None stands for all
-            of them.
+        modes: modes of each sound, of as many samples and frames.
+        weights: weight of each sound. They are above 0, and their sum is 1.
+        ends: number of samples that the recording of each sound lasts. None stands for all of them.
         moment: sample of the onset.
 
     Shape:
-        - a.values: (3, M, F)
-        - b.values: (3, L, F)
-        - values of the output: (3, at most M + L, F)
+        - values of each of modes: (3, M, F), of any number M
+        - values of the output: (3, at most all M, F)
     """
-    frame = a.num_samples / a.num_frames
+    first = modes[0]
+    frame = first.num_samples / first.num_frames
     onset = (moment + 0.5) / frame - 0.5
-    since = torch.arange(a.num_frames, dtype=torch.float64) - onset
-    end_a, end_b = (None if end is None else int(end // frame) for end in ends)
-    one, other = (_canonical(x.turned(moment).values) for x in (a, b))
-    pairs = match_modes(one, other)
-    rows = [i for i, _ in pairs], [j for _, j in pairs]
-    alone = [
-        [row for row in range(x.shape[1]) if row not in matched and x[1, row].any()]
-        for x, matched in zip((one, other), rows)
+    since = torch.arange(first.num_frames, dtype=torch.float64) - onset
+    settled = _ATTACK * first.sample_rate / frame
+    values = [_canonical(x.turned(moment).values) for x in modes]
+    groups = group_modes(values, weights)
+    powers = power_shares(weights)
+    # What fades in and out has nothing in common, so powers add up.
+    faded = [x[:, left] for x, left in zip(values, groups.alone)]
+    for x, power in zip(faded, powers):
+        x[1] *= power.sqrt()
+    is_there = groups.rows >= 0
+    weight = torch.tensor(weights, dtype=torch.float64)[:, None] * is_there
+    weight = weight / weight.sum(0)
+    rows = groups.rows.clamp(min=0)
+    members = [
+        x[:, row] if x.shape[1] else x.new_ones(3, len(row), x.shape[2])
+        for x, row in zip(values, rows)
     ]
-    # What fades out and what fades in have nothing in common, so their powers add up.
-    turn = torch.tensor(amount * math.pi / 2)
-    faded = [x[:, left] for x, left in zip((one, other), alone)]
-    for x, gain in zip(faded, (turn.cos(), turn.sin())):
-        x[1] *= gain
-    one, other = one[:, rows[0]], other[:, rows[1]]
-    settled = _ATTACK * a.sample_rate / frame
-    glides = [fit_glides(x[0], x[1], onset, settled) for x in (one, other)]
-    frequency = _frequency_between(one[0], other[0], amount, glides, onset)
-    longer = ratio_of_times(decay_time(one[1], onset), decay_time(other[1], onset))
-    mine, its = longer**amount, longer ** (amount - 1)
-    heard = (stretched(one[1], onset, mine) > 0) | (stretched(other[1], onset, its) > 0)
-    fading = stretched(ring_out(one[1], end_a, amount), onset, mine)
-    rising = stretched(ring_out(other[1], end_b, 1 - amount), onset, its)
-    amplitude = fading ** (1 - amount) * rising**amount
+    glides = [fit_glides(x[0], x[1], onset, settled) for x in members]
+    frequency = _frequency_between([x[0] for x in members], weight, glides, onset)
+    times = torch.stack([decay_time(x[1], onset) for x in members])
+    _, longer = mean_time(times, weight)
+    amplitude, heard = torch.ones_like(frequency), torch.zeros_like(frequency, dtype=torch.bool)
+    for index, x in enumerate(members):
+        end = None if ends is None else int(ends[index] // frame)
+        own = stretched(ring_out(x[1], end, 1 - weight[index]), onset, longer[index])
+        amplitude *= own ** weight[index][:, None]
+        heard |= (stretched(x[1], onset, longer[index]) > 0) & is_there[index][:, None]
     # In an attack, frequencies stray, and phases with them. Which way around is shorter is decided
     # by the phases that modes would have begun with to sound as they do after it.
-    strays = [frame * _stray(x[0], glide, since, settled) for x, glide in zip((one, other), glides)]
-    later = (strays[1] - strays[0])[:, None].to(one)
-    turn = torch.remainder(other[2] - one[2] + later + math.pi, 2 * math.pi) - math.pi - later
-    moving = torch.stack([frequency.to(one), amplitude * heard, one[2] + amount * turn])
-    values = torch.cat([moving, *faded], dim=1)
-    return replace(a, values=values).turned(moment, back=True)
+    strays = [frame * _stray(x[0], glide, since, settled) for x, glide in zip(members, glides)]
+    begun = torch.stack([x[2, :, 0].double() for x in members])
+    gain, phase = _phase_between(begun, torch.stack(strays), weight)
+    gain = gain * groups.shares * (is_there * powers[:, None]).sum(0).sqrt()
+    amplitude = amplitude * heard * gain[:, None]
+    moving = torch.stack([frequency, amplitude, phase[:, None].expand_as(amplitude)])
+    mixed = torch.cat([moving.to(values[0]), *faded], dim=1)
+    return replace(first, values=mixed).turned(moment, back=True)
+
+
+def power_shares(weights: Sequence[float]) -> Tensor:
+    """Compute the shares (n,) in the power that sounds of these weights have in a mix.
+
+    >>> power_shares([0.5, 0.25, 0.25]).tolist()
+    [0.6306..., 0.1846..., 0.1846...]
+    """
+    power = (torch.tensor(weights, dtype=torch.float64) * math.pi / 2).sin().square()
+    return power / power.sum()
+
+
+def mean_time(times: Tensor, weights: Tensor) -> Tuple[Tensor, Tensor]:
+    """Compute the mean of times on a logarithmic scale, and how much longer each one becomes.
+
+    An infinite time does not count, and becomes neither longer nor shorter. Of two times whose
+    ratio is above 16, either moves toward the other one as if it were 16.
+
+    Args:
+        times: times in any unit.
+        weights: their weights. A weight of 0 is that of a sound that has no such time.
+
+    Returns:
+        The mean times (M,), and the factors by which the times become longer, (n, M).
+
+    Shape:
+        - times, weights: (n, M)
+
+    >>> mean_time(torch.tensor([[1.0], [4.0], [torch.inf]]), torch.ones(3, 1))
+    (tensor([2.]), tensor([[2.0000],
+            [0.5000],
+            [1.0000]]))
+    """
+    counts = times.isfinite() & (weights > 0)
+    weights = weights * counts
+    total = weights.sum(0)
+    weights = weights / torch.where(total > 0, total, 1)
+    logarithm = torch.where(counts, times, 1).log()
+    way = (logarithm - logarithm[:, None]).clamp(-math.log(_MOST), math.log(_MOST))
+    longer = torch.where(counts, (weights * way).sum(1).exp(), 1)
+    return torch.where(total > 0, (weights * logarithm).sum(0).exp(), math.inf), longer
 
 
 def _frequency_between(
-    a: Tensor, b: Tensor, amount: float, glides: Sequence[Glides], onset: float
+    frequencies: Sequence[Tensor], weights: Tensor, glides: Sequence[Glides], onset: float
 ) -> Tensor:
-    """Compute the frequencies (M, F) between those of matched modes, (M, F) each.
+    """Compute the frequencies (M, F) between those of the modes of each group, (M, F) each.
 
     Glides become glides: their way moves in octaves, and their time on a logarithmic scale. What
     frequencies are beside their glides moves on a logarithmic scale, in the time of the glide.
     """
-    since = torch.arange(a.shape[-1], dtype=torch.float64) - onset
-    one, other = glides
-    slower = ratio_of_times(one.time, other.time)
-    size = (1 + one.size) ** (1 - amount) * (1 + other.size) ** amount - 1
-    time = torch.where(one.time.isfinite(), one.time * slower**amount, other.time)
-    mine = stretched(a / one.factor(since), onset, slower**amount)
-    its = stretched(b / other.factor(since), onset, slower ** (amount - 1))
-    return Glides(one.base, size, time).factor(since) * mine ** (1 - amount) * its**amount
+    since = torch.arange(frequencies[0].shape[-1], dtype=torch.float64) - onset
+    time, slower = mean_time(torch.stack([x.time for x in glides]), weights)
+    size = torch.stack([1 + x.size for x in glides]).pow(weights).prod(0) - 1
+    made = Glides(torch.ones_like(size), size, time).factor(since)
+    for x, glide, weight, factor in zip(frequencies, glides, weights, slower):
+        made = made * stretched(x / glide.factor(since), onset, factor) ** weight[:, None]
+    return made
+
+
+def _phase_between(phases: Tensor, strays: Tensor, weights: Tensor) -> Tuple[Tensor, Tensor]:
+    """Compute the phases between those of the modes of each group, and a gain for each group.
+
+    Seen from one mode, the others turn toward it the shorter way around. Three phases or more may
+    lie all around the circle. What is seen from each of them then differs and cancels in part. The
+    gain falls to 0 only where nearly all of it cancels.
+
+    Args:
+        phases: phases at the onset.
+        strays: what the phases turn more in the attack than after it.
+        weights: weights in each group.
+
+    Returns:
+        The gain and the phase of each group, (M,).
+
+    Shape:
+        - phases, strays, weights: (n, M)
+    """
+    later = phases + strays
+    way = torch.remainder(later - later[:, None] + math.pi, 2 * math.pi) - math.pi
+    # Of two opposite phases, both see the same way.
+    before = torch.ones(len(phases), len(phases)).triu()[..., None]
+    way = way * before - (way * before).transpose(0, 1)
+    seen = phases + (weights * (way - (strays - strays[:, None]))).sum(1)
+    total = torch.polar(weights, seen).sum(0)
+    return (_CANCELED * total.abs()).clamp(max=1), total.angle()
 
 
 def _stray(frequency: Tensor, glides: Glides, since: Tensor, settled: float) -> Tensor:
@@ -115,29 +189,20 @@ def _stray(frequency: Tensor, glides: Glides, since: Tensor, settled: float) -> 
     return ((frequency - glides.base[:, None] * glides.factor(since)) * inside).sum(-1)
 
 
-def ring_out(amplitude: Tensor, end: Optional[int], share: float) -> Tensor:
-    """Let amplitudes fall to the floor from frame ``end`` on, along a straight line in dB.
+def ring_out(amplitude: Tensor, end: Optional[int], share: Tensor) -> Tensor:
+    """Let amplitudes (M, F) fall to the floor from frame ``end`` on, along a straight line in dB.
 
-    The fall takes ``share`` of the time that the recording lasts. No amplitude is below the floor.
+    The fall takes the ``share`` (M,) of the time that the recording lasts. Nothing falls where it
+    is 0. No amplitude is below the floor.
     """
     amplitude = amplitude.clamp(min=FLOOR)
     if end is None or not 0 < end < amplitude.shape[-1]:
         return amplitude
-    passed = torch.arange(1, amplitude.shape[-1] - end + 1) / (end * share)
-    fall = passed.clamp(max=1).to(amplitude.dtype)
+    lasting = torch.where(share > 0, end * share, math.inf)[:, None]
+    fall = torch.arange(1, amplitude.shape[-1] - end + 1) / lasting
+    fall = fall.clamp(max=1).to(amplitude.dtype)
     last = amplitude[..., end - 1 : end]
     return torch.cat([amplitude[..., :end], last ** (1 - fall) * FLOOR**fall], dim=-1)
-
-
-def ratio_of_times(time_a: Tensor, time_b: Tensor) -> Tensor:
-    """Return how much longer the second of two times is, which is 1 where one of them is infinite.
-
-    Shape:
-        - time_a, time_b: (M,), in frames
-        - Output: (M,)
-    """
-    ratio = (time_b / time_a).clamp(1 / _MOST, _MOST)
-    return torch.where(time_a.isfinite() & time_b.isfinite(), ratio, 1)
 
 
 def decay_time(amplitude: Tensor, onset: float) -> Tensor:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Optional, Tuple
+from typing import List, Optional, Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +12,8 @@ from drumblender.signal import rad_to_hz
 
 # Frames at the end of a track whose frequency says little, and frames before them whose mean does.
 _UNSURE, _KEPT = 4, 24
+# Grids whose densities differ by a smaller factor are as good as each other.
+_DENSER = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,16 +200,21 @@ def turned_until(moment: float, frequency: Tensor, num_samples: int) -> Tensor:
     return distance * (passed + here * (frequency[..., last] + rise))
 
 
-def align_modes(a: Modes, b: Modes) -> Tuple[Modes, Modes]:
-    """Let two values describe the same number of samples on one grid, that of the longer one."""
-    length, frames = max((x.num_samples, x.num_frames) for x in (a, b))
+def align_modes(values: Sequence[Modes]) -> List[Modes]:
+    """Let values describe the same number of samples on one grid, that of the longest one.
 
-    def fit(x: Modes) -> Modes:
-        """Put modes on the common grid."""
-        fits = (x.num_samples, x.num_frames) == (length, frames)
-        return x if fits else x.retime(length, num_frames=frames)
-
-    return fit(a), fit(b)
+    If the frames of another one are much denser, the grid is as dense as that, so that its attack
+    stays as steep.
+    """
+    length, frames = max((x.num_samples, x.num_frames) for x in values)
+    densest = math.ceil(max(x.num_frames * length / x.num_samples for x in values))
+    frames = densest if densest > _DENSER * frames else frames
+    return [
+        x
+        if (x.num_samples, x.num_frames) == (length, frames)
+        else x.retime(length, num_frames=frames)
+        for x in values
+    ]
 
 
 def hold_frequencies(modal: Tensor) -> Tensor:

@@ -9,14 +9,16 @@ hold pre-echoes down in this way, by a gain that follows the attack [1].
     low bit-rate audio coding system", AES Convention 95, 1993.
 """
 
+import functools
 import math
 from dataclasses import dataclass, replace
-from typing import Tuple
+from typing import List, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from drumblender.parameters.structure import weighted_sum
 from drumblender.parameters.time_maps import TimeMap, interpolate
 from drumblender.signal import fit_length
 
@@ -39,9 +41,9 @@ _SOFTER = 10 ** (3 / 20)
 _FADE, _END = 0.005, 0.0005
 # The share of its highest level at which an outline begins, as the separating analysis has it.
 _BEGUN = 0.05
-# The share of what one recording has alone that counts as a level of the other one in a blend.
+# The share of what one recording has alone that counts as a level of the others in a mix.
 _ALONE = 0.2
-# Onsets of two recordings, each cut where it begins, are no farther apart, in seconds.
+# Onsets of recordings, each cut where it begins, are no farther apart, in seconds.
 _APART = 0.006
 # Levels that are silence, in a ratio and at an end.
 _TINY, _INAUDIBLE = 1e-9, 2.0**-17
@@ -175,30 +177,8 @@ class Outline:
 
     def loudest(self, other: "Outline") -> "Outline":
         """Compute the outline that is as loud as the louder one of two at each moment."""
-        one, its = self._of_one_length(other)
-        end = torch.maximum(self.end, other.end)
-        return replace(self, levels=torch.maximum(one, its), end=end)
-
-    def blend(self, other: "Outline", amount: float, together: bool = False) -> "Outline":
-        """Compute the outline that lies between this one and another one.
-
-        Levels are interpolated in dB. If the two onsets are a few milliseconds apart, the onset of
-        the result lies between them.
-
-        Args:
-            other: the outline at amount 1.
-            amount: from 0 to 1.
-            together: whether both onsets are at the same sample already.
-        """
-        apart = 0 if together else other._onset() - self._onset()
-        apart = apart if abs(apart) < _APART * self.sample_rate else 0
-        one, its = self._of_one_length(other)
-        one, its = _shift(one, round(amount * apart)), _shift(its, round(amount * apart) - apart)
-        # A stroke that only one of them has does not vanish.
-        mine = torch.maximum(one, _ALONE * amount * its)
-        theirs = torch.maximum(its, _ALONE * (1 - amount) * one)
-        levels = mine ** (1 - amount) * theirs**amount
-        return replace(self, levels=levels, end=torch.lerp(self.end, other.end, amount))
+        levels = torch.maximum(*_of_one_length((self, other)))
+        return replace(self, levels=levels, end=torch.maximum(self.end, other.end))
 
     def _allowed(self, sound: Tensor) -> Tensor:
         """Compute by which factor a sound may be louder than the recording where it is held.
@@ -209,15 +189,45 @@ class Outline:
         softer = sound.abs().amax() / self.levels.amax().clamp(min=_TINY)
         return _LOUDER * (_SOFTER * softer).clamp(max=1)
 
-    def _of_one_length(self, other: "Outline") -> Tuple[Tensor, Tensor]:
-        """Give the levels of both as many samples as the longer one has."""
-        count = max(self.num_samples, other.num_samples)
-        return fit_length(self.levels, count), fit_length(other.levels, count)
-
     def _onset(self) -> int:
         """Find the first sample that is loud in any channel."""
         levels = self.levels.amax(0)
         return int((levels >= _BEGUN * levels.max()).to(torch.uint8).argmax())
+
+
+def mix_outlines(
+    outlines: Sequence[Outline], weights: Sequence[float], together: bool = False
+) -> Outline:
+    """Compute the outline that lies between others.
+
+    Levels are interpolated in dB. If two onsets are a few milliseconds apart, both move toward
+    each other, so that the onset of the result lies between them.
+
+    Args:
+        outlines: outline of each sound.
+        weights: weight of each sound. Their sum is 1.
+        together: whether all onsets are at the same sample already.
+    """
+    levels = _of_one_length(outlines)
+    if not together:
+        onsets, most = [x._onset() for x in outlines], _APART * outlines[0].sample_rate
+        ways = [
+            sum(w * (other - own) for w, other in zip(weights, onsets) if abs(other - own) < most)
+            for own in onsets
+        ]
+        levels = [_shift(x, round(way)) for x, way in zip(levels, ways)]
+    # A stroke that only one of them has does not vanish.
+    # There may be one channel or several.
+    least = functools.reduce(torch.maximum, (_ALONE * w * x for x, w in zip(levels, weights)))
+    held = [torch.maximum(x, least) ** w for x, w in zip(levels, weights)]
+    end = weighted_sum([x.end for x in outlines], weights)
+    return replace(outlines[0], levels=functools.reduce(torch.mul, held), end=end)
+
+
+def _of_one_length(outlines: Sequence[Outline]) -> List[Tensor]:
+    """Give the levels of all as many samples as the longest one has."""
+    count = max(x.num_samples for x in outlines)
+    return [fit_length(x.levels, count) for x in outlines]
 
 
 def _count(seconds: float, sample_rate: int) -> int:

@@ -1,7 +1,7 @@
 """The rest that a separating analysis leaves without the tones, and noise that edits can change."""
 
 from dataclasses import dataclass, replace
-from typing import Optional, Tuple
+from typing import Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,8 @@ from torch import Tensor
 from drumblender.parameters.between import (
     FLOOR,
     decay_time,
-    ratio_of_times,
+    mean_time,
+    power_shares,
     ring_out,
     stretched,
 )
@@ -35,9 +36,9 @@ SMOOTH = 4
 _FADE = 0.005
 # Number of levels before the end in which its level is measured.
 _END = 12
-# Energy that silence counts as between two noises, relative to that of the louder one.
+# Energy that silence counts as between noises, relative to that of the loudest one.
 _FAINT = 1e-6
-# Noise between two others is made louder by this factor at most.
+# Noise between others is made louder by this factor at most.
 _RAISED = 4.0
 # Lowest level that counts in a ratio of levels.
 _TINY = 1e-9
@@ -168,61 +169,6 @@ class RecordedNoise:
         row: RecordedNoise = map_tensors(lambda x: x[index : index + 1], self)
         return row
 
-    def blend(
-        self,
-        other: "RecordedNoise",
-        amount: float,
-        ends: Optional[Tuple[int, int]] = None,
-        moment: float = 0.0,
-    ) -> "RecordedNoise":
-        """Compute noise that lies between this one and another one of the same length.
-
-        Levels are interpolated in dB. Where both decay in a band, the times in which they do move
-        on a logarithmic scale. So does the energy of all bands. Otherwise it would be too low
-        between noises of other bands, because levels are then high in one of them only. Either
-        noise is brought to these levels, and then one is faded into the other.
-
-        Args:
-            other: the noise at amount 1.
-            amount: from 0 to 1.
-            ends: number of samples that the recording of each lasts. Where one stops before the
-                other, its level falls to silence along a straight line in dB.
-            moment: sample of the onset, from which decay times count.
-        """
-        hop = level_hop(self.sample_rate)
-        end, its_end = (self.num_samples, other.num_samples) if ends is None else ends
-        # Averages fall already before the end.
-        early = SMOOTH + 2
-        last, its_last = end // hop - early, its_end // hop - early
-        one = ring_out(self.wanted, last if last < its_last else None, amount)
-        two = ring_out(other.wanted, its_last if its_last < last else None, 1 - amount)
-        longer = ratio_of_times(*(decay_time(x.flatten(0, 1), moment / hop) for x in (one, two)))
-        levels = [
-            stretched(x.flatten(0, 1), moment / hop, longer**share).view_as(x) ** weight
-            for x, share, weight in ((one, amount, 1 - amount), (two, amount - 1, amount))
-        ]
-        wanted = levels[0] * levels[1]
-        wanted = torch.where(wanted > FLOOR * 1.0001, wanted, 0)
-        wanted = wanted * self._missing_gain(other, wanted, amount)
-        turn = torch.tensor(amount * torch.pi / 2)
-        mine, its = self._shaped(wanted)[0], other._shaped(wanted)[0]
-        return replace(self, waveform=turn.cos() * mine + turn.sin() * its, levels=wanted)
-
-    def _missing_gain(self, other: "RecordedNoise", levels: Tensor, amount: float) -> Tensor:
-        """Compute the gain by which levels between two noises get the energy between theirs.
-
-        Shape:
-            - levels: (B, bands, frames)
-            - Output: (B, 1, 1), at least 1
-        """
-        made, mine, its = (
-            x.square().sum((1, 2), keepdim=True) for x in (levels, self.wanted, other.wanted)
-        )
-        loudest = torch.maximum(mine, its).clamp(min=FLOOR**2)
-        mine, its = (torch.maximum(x, _FAINT * loudest) for x in (mine, its))
-        gain = mine ** (1 - amount) * its**amount / made.clamp(min=FLOOR**2)
-        return gain.sqrt().clamp(1, _RAISED)
-
     def _continued(self, num_samples: int) -> Tensor:
         """Cut the waveform, or continue it by drawn noise of the level that it has in the end."""
         if num_samples <= self.num_samples:
@@ -278,3 +224,64 @@ class RecordedNoise:
         lacking = (levels.square() - (gains * own).square()).clamp(min=0).sqrt()
         missing = torch.where(ratio > LOUDER, lacking, 0)
         return shape_noise(self.waveform, gains, self.sample_rate), missing
+
+
+def mix_noise(
+    noises: Sequence[RecordedNoise],
+    weights: Sequence[float],
+    ends: Optional[Sequence[int]] = None,
+    moment: float = 0.0,
+) -> RecordedNoise:
+    """Compute noise that lies between others of the same length.
+
+    Levels are interpolated in dB. Where they decay in a band, the times in which they do have their
+    mean on a logarithmic scale. So does the energy of all bands. Otherwise it would be too low
+    between noises of other bands, because levels are then high in one of them only. Each noise is
+    brought to these levels, and then they are cross-faded.
+
+    Args:
+        noises: noise of each sound.
+        weights: weight of each sound. Their sum is 1.
+        ends: number of samples that the recording of each sound lasts. Where one stops before
+            another one, its level falls to silence along a straight line in dB.
+        moment: sample of the onset, from which decay times count.
+    """
+    first = noises[0]
+    onset = moment / level_hop(first.sample_rate)
+    levels = [x.wanted for x in noises]
+    shape = levels[0].shape
+    rows = [x.flatten(0, 1) for x in levels]
+    if ends is not None:
+        # Averages fall already before the end.
+        lasts = [x // level_hop(first.sample_rate) - SMOOTH - 2 for x in ends]
+        rows = [
+            ring_out(x, last if last < max(lasts) else None, torch.tensor([1 - weight]))
+            for x, last, weight in zip(rows, lasts, weights)
+        ]
+    weight = torch.tensor(weights, dtype=torch.float64)[:, None]
+    times = torch.stack([decay_time(x, onset) for x in rows])
+    _, longer = mean_time(times, weight.expand_as(times))
+    wanted = torch.ones(shape)
+    for x, factor, share in zip(rows, longer, weights):
+        wanted = wanted * stretched(x, onset, factor).view(shape) ** share
+    wanted = torch.where(wanted > FLOOR * 1.0001, wanted, 0)
+    wanted = wanted * _missing_gain(levels, wanted, weight)
+    gains = power_shares(weights).sqrt().tolist()
+    waveform = sum(gain * x._shaped(wanted)[0] for gain, x in zip(gains, noises))
+    return replace(first, waveform=waveform, levels=wanted)
+
+
+def _missing_gain(levels: Sequence[Tensor], mixed: Tensor, weight: Tensor) -> Tensor:
+    """Compute the gain by which levels between those of noises get the energy between theirs.
+
+    Shape:
+        - each of levels, mixed: (B, bands, frames)
+        - weight: (n, 1)
+        - Output: (B, 1, 1), at least 1
+    """
+    energies = torch.stack([x.square().sum((1, 2)) for x in levels])
+    loudest = energies.amax(0).clamp(min=FLOOR**2)
+    energies = torch.maximum(energies, _FAINT * loudest)
+    made = mixed.square().sum((1, 2)).clamp(min=FLOOR**2)
+    gain = (energies**weight).prod(0) / made
+    return gain.sqrt().clamp(1, _RAISED).to(mixed)[:, None, None]

@@ -5,7 +5,7 @@ The first axis of each of these tensors is the batch.
 """
 
 import dataclasses
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Sequence
 
 from torch import Tensor
 
@@ -34,6 +34,17 @@ def map_tensors(function: Callable[..., Tensor], *values: Any) -> Any:
         if isinstance(getattr(first, field.name), Tensor)
     }
     return dataclasses.replace(first, **changed)
+
+
+def weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Add up tensors of one shape, each times its weight.
+
+    >>> import torch
+    >>> weighted_sum([torch.ones(2), torch.zeros(2)], [0.25, 0.75]).tolist()
+    [0.25, 0.25]
+    """
+    first, *others = (x * weight for x, weight in zip(tensors, weights))
+    return sum(others, first)
 
 
 def tensors_of(value: Any) -> List[Tensor]:

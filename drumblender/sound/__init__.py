@@ -29,11 +29,13 @@ _HOMES = {
     "Sound": "sound",
     "Voice": "voice",
     "blend": "blending",
+    "corners": "blending",
     "load": "voice",
+    "mix": "blending",
     "prepare": "recording",
 }
 
-__all__ = ["Changes", "Recording", "Sound", "Voice", "blend", "load", "prepare"]
+__all__ = ["Changes", "Recording", "Sound", "Voice", "blend", "corners", "load", "mix", "prepare"]
 
 
 def __getattr__(name: str) -> Any:

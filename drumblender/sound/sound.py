@@ -1,5 +1,6 @@
 """Sounds that are taken apart. They are values that edits turn into other values."""
 
+import functools
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,10 +10,10 @@ from typing import (
     Any,
     Callable,
     Dict,
+    List,
     Mapping,
     Optional,
     Sequence,
-    Tuple,
     Union,
 )
 
@@ -297,40 +298,45 @@ for _control in CONTROLS:
         setattr(Sound, _control.method, method_of(_control))
 
 
-def aligned(a: Sound, b: Sound) -> Tuple[Sound, Sound]:
-    """Give two sounds the same number of samples, frames and channels.
+def aligned(*sounds: Sound) -> List[Sound]:
+    """Give sounds the same number of samples, frames and channels.
 
-    Each number is the larger one of the two. Sounds whose parts are measured also get the higher
-    sample rate of the two, and their onsets are put at the same described sample.
+    Each number is the largest one of all. Sounds whose parts are measured also get the highest
+    sample rate of all, and their onsets are put at the same described sample.
 
     Raises:
-        UsageError: if the sounds were made by two voices.
-        DrumblenderError: if one sound has neither one channel nor as many as the other one.
+        UsageError: if the sounds were made by several voices.
+        DrumblenderError: if one sound has neither one channel nor as many as another one.
     """
-    if a.engine is not b.engine:
+    first = sounds[0]
+    if any(sound.engine is not first.engine for sound in sounds):
         raise UsageError("These sounds are of two models; decompose both with the same one.")
-    channels = max(a.channels, b.channels)
-    if {a.channels, b.channels} - {1, channels}:
-        raise DrumblenderError(
-            f"{a.name} and {b.name} have {a.channels} and {b.channels} channels; give sounds of as "
-            "many, or of one."
-        )
+    channels = max(sound.channels for sound in sounds)
+    widest = next(sound for sound in sounds if sound.channels == channels)
+    for sound in sounds:
+        if sound.channels not in (1, channels):
+            raise DrumblenderError(
+                f"{sound.name} and {widest.name} have {sound.channels} and {channels} channels; "
+                "give sounds of as many, or of one."
+            )
 
-    rate = max(a.timeline.sample_rate, b.timeline.sample_rate)
-    a, b = a.at_rate(rate), b.at_rate(rate)
-    if a.engine.is_measured:
-        onset = max(a.timeline.onset, b.timeline.onset)
-        a, b = (x.delayed(round(onset - x.timeline.onset)) for x in (a, b))
+    rate = max(sound.timeline.sample_rate for sound in sounds)
+    sounds = tuple(sound.at_rate(rate) for sound in sounds)
+    if first.engine.is_measured:
+        onset = max(sound.timeline.onset for sound in sounds)
+        sounds = tuple(sound.delayed(round(onset - sound.timeline.onset)) for sound in sounds)
 
     def widen(x: torch.Tensor) -> torch.Tensor:
         """Repeat a single channel."""
         return x.expand(channels, *x.shape[1:])
 
-    one, other = {}, {}
-    for name, part in a.engine.parts.items():
-        pair = part.align(a.parameters[name], b.parameters[name])
-        one[name], other[name] = (map_tensors(widen, value) for value in pair)
-    return (
-        replace(a, parameters=one, timeline=a.timeline.extended(b.timeline)),
-        replace(b, parameters=other, timeline=b.timeline.extended(a.timeline)),
-    )
+    parameters: List[Dict[str, Any]] = [{} for _ in sounds]
+    for name, part in first.engine.parts.items():
+        values = part.align([sound.parameters[name] for sound in sounds])
+        for its, value in zip(parameters, values):
+            its[name] = map_tensors(widen, value)
+    timelines = [sound.timeline for sound in sounds]
+    return [
+        replace(sound, parameters=its, timeline=functools.reduce(Timeline.extended, timelines, own))
+        for sound, its, own in zip(sounds, parameters, timelines)
+    ]

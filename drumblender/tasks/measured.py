@@ -4,21 +4,21 @@ The separating analysis (:mod:`drumblender.analysis.separate`) measures modes an
 noise and transient. Unchanged, all three are the recording.
 """
 
-from typing import Optional, Tuple
+from typing import Optional, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drumblender.errors import UsageError
-from drumblender.parameters import RecordedNoise, Rest
+from drumblender.parameters import RecordedNoise, Rest, mix_noise, weighted_sum
 from drumblender.parameters.time_maps import TimeMap
 from drumblender.signal import fit_length, resample
 from drumblender.synths import ModalSynth
 from drumblender.tasks.heard import Heard
 from drumblender.tasks.parts import Generators, ModalPart, Part
 
-# Two transients that cancel each other are made louder by this factor at most.
+# Transients that cancel each other are made louder by this factor at most.
 _LOUDER = 2.0
 
 
@@ -92,27 +92,26 @@ class MeasuredNoise(Part):
         """Describe the same noise at another sample rate, in Hz."""
         return parameters.resample(new)
 
-    def align(self, a: RecordedNoise, b: RecordedNoise) -> Tuple[RecordedNoise, RecordedNoise]:
-        """Let two noises last as long as the longer one."""
-        length = max(a.num_samples, b.num_samples)
-        return a.lengthen(length), b.lengthen(length)
+    def align(self, values: Sequence[RecordedNoise]) -> Sequence[RecordedNoise]:
+        """Let noises last as long as the longest one."""
+        length = max(x.num_samples for x in values)
+        return [x.lengthen(length) for x in values]
 
-    def blend(
+    def mix(
         self,
-        a: RecordedNoise,
-        b: RecordedNoise,
-        amount: float,
-        ends: Tuple[int, int],
+        values: Sequence[RecordedNoise],
+        weights: Sequence[float],
+        ends: Sequence[int],
         moment: float = 0.0,
     ) -> RecordedNoise:
-        """Compute noise between two, as :class:`~drumblender.parameters.RecordedNoise` does."""
-        return a.blend(b, amount, ends, moment)
+        """Compute noise between others, as :func:`~drumblender.parameters.mix_noise` does."""
+        return mix_noise(values, weights, ends, moment)
 
 
 class MeasuredTransient(Part):
     """The transient of the recording, which no edit of time or pitch changes.
 
-    Its parameters are samples (B, N). Those of two sounds are cross-faded in a blend.
+    Its parameters are samples (B, N). Those of several sounds are cross-faded in a blend.
     """
 
     name = "transient"
@@ -148,18 +147,23 @@ class MeasuredTransient(Part):
         """Resample a transient from one sample rate to another, both in Hz."""
         return resample(parameters, old, new)
 
-    def align(self, a: Tensor, b: Tensor) -> Tuple[Tensor, Tensor]:
-        """Let two transients last as long as the longer one."""
-        length = max(a.shape[-1], b.shape[-1])
-        return fit_length(a, length), fit_length(b, length)
+    def align(self, values: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Let transients last as long as the longest one."""
+        length = max(x.shape[-1] for x in values)
+        return [fit_length(x, length) for x in values]
 
-    def blend(
-        self, a: Tensor, b: Tensor, amount: float, ends: Tuple[int, int], moment: float = 0.0
+    def mix(
+        self,
+        values: Sequence[Tensor],
+        weights: Sequence[float],
+        ends: Sequence[int],
+        moment: float = 0.0,
     ) -> Tensor:
-        """Cross-fade two transients, so that the energy of the result lies between theirs."""
-        mixed = torch.lerp(a, b, amount)
-        made, mine, its = (x.square().sum(-1, keepdim=True) for x in (mixed, a, b))
-        gain = (torch.lerp(mine, its, amount) / made.clamp(min=1e-30)).sqrt()
+        """Cross-fade transients, so that the energy of the result lies between theirs."""
+        mixed = weighted_sum(values, weights)
+        energies = [x.square().sum(-1, keepdim=True) for x in values]
+        made = mixed.square().sum(-1, keepdim=True)
+        gain = (weighted_sum(energies, weights) / made.clamp(min=1e-30)).sqrt()
         return mixed * gain.clamp(max=_LOUDER)
 
 

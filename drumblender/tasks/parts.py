@@ -11,15 +11,15 @@ each tensor is the batch, so that sounds can be put together and taken out of a 
 import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Sequence, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drumblender.parameters import Bands, Modes, map_tensors
+from drumblender.parameters import Bands, Modes, map_tensors, weighted_sum
 from drumblender.parameters.bands import align_bands
-from drumblender.parameters.between import blend_modes
+from drumblender.parameters.between import mix_modes
 from drumblender.parameters.modes import align_modes
 from drumblender.parameters.time_maps import TimeMap
 from drumblender.signal import fit_length
@@ -118,23 +118,26 @@ class Part(ABC):
         """Describe the same sound at a new sample rate, in Hz. Measured parts must do this."""
         return parameters
 
-    def align(self, a: Any, b: Any) -> Tuple[Any, Any]:
-        """Let the parameters of two sounds describe the same number of samples and frames."""
-        return a, b
+    def align(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Let the parameters of sounds describe the same number of samples and frames."""
+        return values
 
-    def blend(
-        self, a: Any, b: Any, amount: float, ends: Tuple[int, int], moment: float = 0.0
+    def mix(
+        self,
+        values: Sequence[Any],
+        weights: Sequence[float],
+        ends: Sequence[int],
+        moment: float = 0.0,
     ) -> Any:
-        """Compute parameters that lie between those of two sounds that are aligned.
+        """Compute parameters that lie between those of sounds that are aligned.
 
         Args:
-            a: parameters at amount 0.
-            b: parameters at amount 1.
-            amount: from 0 to 1.
-            ends: number of samples that the recording of each lasts.
+            values: parameters of each sound.
+            weights: weight of each sound. They are above 0, and their sum is 1.
+            ends: number of samples that the recording of each sound lasts.
             moment: the sample at which phases are compared, which is that of the onset.
         """
-        return map_tensors(lambda x, y: x + (y - x) * amount, a, b)
+        return map_tensors(lambda *tensors: weighted_sum(tensors, weights), *values)
 
 
 class ModalPart(Part):
@@ -197,19 +200,22 @@ class ModalPart(Part):
         level = level * 10 ** (wobble[1] / 20)
         return replace(parameters, values=torch.stack([frequency, level, phase], dim=1))
 
-    def align(self, a: Modes, b: Modes) -> Tuple[Modes, Modes]:
-        return align_modes(a, b)
+    def align(self, values: Sequence[Modes]) -> Sequence[Modes]:
+        return align_modes(values)
 
-    def blend(
-        self, a: Modes, b: Modes, amount: float, ends: Tuple[int, int], moment: float = 0.0
+    def mix(
+        self,
+        values: Sequence[Modes],
+        weights: Sequence[float],
+        ends: Sequence[int],
+        moment: float = 0.0,
     ) -> Modes:
-        one, other = (
-            [replace(modes, values=x) for x in modes.values.unbind(0)] for modes in (a, b)
-        )
-        made = [blend_modes(x, y, amount, ends, moment).values for x, y in zip(one, other)]
+        # Each channel by itself.
+        channels = zip(*([replace(x, values=row) for row in x.values.unbind(0)] for x in values))
+        made = [mix_modes(modes, weights, ends, moment).values for modes in channels]
         rows = max(x.shape[1] for x in made)
         made = [F.pad(x, (0, 0, 0, rows - x.shape[1])) for x in made]
-        return replace(a, values=torch.stack(made))
+        return replace(values[0], values=torch.stack(made))
 
 
 class NoisePart(Part):
@@ -271,8 +277,8 @@ class NoisePart(Part):
     def retime(self, parameters: Bands, num_samples: int, time_map: TimeMap) -> Bands:
         return parameters.retime(num_samples, time_map)
 
-    def align(self, a: Bands, b: Bands) -> Tuple[Bands, Bands]:
-        return align_bands(a, b)
+    def align(self, values: Sequence[Bands]) -> Sequence[Bands]:
+        return align_bands(values)
 
 
 class TransientPart(Part):

@@ -14,7 +14,7 @@ def test_bands_shifted_up_and_down_come_back():
 
 def test_bands_of_two_sounds_are_brought_to_the_length_of_the_longer_one():
     short, long = Bands(torch.ones(1, 4, 3), 512, 128), Bands(torch.ones(1, 11, 3), 1280, 128)
-    one, other = align_bands(short, long)
+    one, other = align_bands([short, long])
     assert one.num_samples == other.num_samples == 1280
     assert one.amplitudes.shape == other.amplitudes.shape == (1, 11, 3)
     assert one.amplitudes[:, :4].all()

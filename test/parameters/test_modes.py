@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from drumblender.parameters import Bands, Modes
-from drumblender.parameters.modes import hold_frequencies
+from drumblender.parameters.modes import align_modes, hold_frequencies
 from drumblender.parameters.time_maps import stretch_after
 from drumblender.synths import ModalSynth
 
@@ -64,3 +64,13 @@ def test_a_value_says_its_frequencies_in_hertz_and_its_times_in_seconds():
     assert modes.frequency[0, 0] == pytest.approx(0.1 * 48000 / 2 / torch.pi)
     assert modes.times[0] == pytest.approx((0.5 * 48 - 0.5) / 48000)
     assert modes.seconds == pytest.approx(0.01)
+
+
+def test_modes_are_aligned_to_the_grid_of_the_longest_unless_another_is_much_denser():
+    def flat(frames, num_samples):
+        return Modes(torch.ones(3, 2, frames), num_samples)
+
+    one, other = align_modes([flat(101, 10_000), flat(51, 5_000)])
+    assert (one.num_frames, other.num_frames, other.num_samples) == (101, 101, 10_000)
+    one, other = align_modes([flat(100, 10_000), flat(150, 5_000)])
+    assert (one.num_frames, other.num_frames, other.num_samples) == (300, 300, 10_000)

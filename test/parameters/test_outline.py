@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from drumblender.parameters.outline import Outline, _highest
+from drumblender.parameters.outline import Outline, _highest, mix_outlines
 from drumblender.parameters.time_maps import stretch_after, unchanged
 
 RATE = 48_000
@@ -16,6 +16,10 @@ def burst(onset=1000, length=9600, t60=0.2, level=1.0):
     noise = np.random.default_rng(0).choice([-1.0, 1.0], length)
     x = level * noise * np.where(t >= 0, 10 ** (-3 * np.maximum(t, 0) / RATE / t60), 0)
     return torch.from_numpy(x).float()[None]
+
+
+def between(a, b, amount):
+    return mix_outlines([a, b], [1 - amount, amount])
 
 
 @pytest.mark.parametrize(("before", "after"), [(0, 0), (1, 0), (0, 5), (7, 2), (40, 1000)])
@@ -109,15 +113,15 @@ def test_an_outline_moves_with_its_sound():
         "delayed": (outline.delay(300), 1300),
         "at another rate": (outline.resample(2 * RATE), 2000),
         "stretched after its onset": (outline.retime(9600, stretch_after(1000.0, 2.0), 0.1), 1000),
-        "halfway to another": (outline.blend(Outline.of(burst(1100), RATE), 0.5), 1050),
+        "halfway to another": (between(outline, Outline.of(burst(1100), RATE), 0.5), 1050),
         "of the earlier one": (outline.loudest(Outline.of(burst(900), RATE)), 900),
     }
     for name, (moved, expected) in onsets.items():
         onset = int(torch.nonzero(moved.levels[0] > 0.05)[0])
         assert onset == pytest.approx(expected, abs=1), name
-    far = outline.blend(Outline.of(burst(5000), RATE), 0.5)
+    far = between(outline, Outline.of(burst(5000), RATE), 0.5)
     assert int(torch.nonzero(far.levels[0])[0]) == 1000
-    ends = [outline.blend(Outline.of(burst(1100), RATE), amount) for amount in (0.0, 1.0)]
+    ends = [between(outline, Outline.of(burst(1100), RATE), amount) for amount in (0.0, 1.0)]
     assert torch.equal(ends[0].levels, outline.levels)
     assert torch.equal(ends[1].levels, Outline.of(burst(1100), RATE).levels)
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from drumblender.parameters import RecordedNoise
+from drumblender.parameters import RecordedNoise, mix_noise
 from drumblender.parameters.time_maps import stretch_after
 from drumblender.signal.auditory import noise_levels
 
@@ -80,7 +80,7 @@ def test_between_two_noises_levels_are_the_mean_in_decibels_and_decay_longer_tha
     long = 2.0
     a = RecordedNoise(decaying(0.3, long), RATE)
     b = RecordedNoise(0.01 * decaying(0.9, long, seed=1), RATE)
-    y = drawn(a.blend(b, 0.5))
+    y = drawn(mix_noise([a, b], [0.5, 0.5]))
     for time in (0.05, 0.1):
         wanted = -20 - 60 * time / math.sqrt(0.3 * 0.9)
         assert level(y, time - 0.02, time + 0.02) == pytest.approx(wanted, abs=2)
@@ -100,14 +100,14 @@ def test_between_noises_of_other_bands_the_energy_is_the_mean_in_decibels(amount
 
     a, b = noise(400, 1.0, 0), noise(6000, 0.5, 1)
     energies = [10 * x.square().sum().log10() for x in (a.waveform, b.waveform)]
-    made = 10 * drawn(a.blend(b, amount)).square().sum().log10()
+    made = 10 * drawn(mix_noise([a, b], [1 - amount, amount])).square().sum().log10()
     assert made == pytest.approx((1 - amount) * energies[0] + amount * energies[1], abs=1)
 
 
 def test_the_ends_of_a_blend_are_the_two_noises():
     a, b = RecordedNoise(decaying(0.3), RATE), RecordedNoise(decaying(0.5, seed=1), RATE)
-    assert torch.allclose(drawn(a.blend(b, 0.0)), a.waveform, atol=2e-4)
-    assert torch.allclose(drawn(a.blend(b, 1.0)), b.waveform, atol=2e-4)
+    assert torch.allclose(drawn(mix_noise([a, b], [1.0, 0.0])), a.waveform, atol=2e-4)
+    assert torch.allclose(drawn(mix_noise([a, b], [0.0, 1.0])), b.waveform, atol=2e-4)
 
 
 @pytest.mark.parametrize("edited", [False, True])

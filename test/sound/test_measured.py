@@ -144,11 +144,11 @@ def test_transients_are_cross_faded_with_the_energy_between_theirs():
     a, b = torch.randn(2, 1, 4_000, generator=torch.Generator().manual_seed(0))
     b = 0.3 * b
     for amount in (0.2, 0.5, 0.9):
-        made = part.blend(a, b, amount, (4_000, 4_000))
+        made = part.mix([a, b], [1 - amount, amount], (4_000, 4_000))
         energy = (1 - amount) * a.square().sum() + amount * b.square().sum()
         assert made.square().sum().item() == pytest.approx(energy.item(), rel=1e-4)
-        assert torch.allclose(part.blend(a, a, amount, (4_000, 4_000)), a, atol=1e-5)
-        assert torch.isfinite(part.blend(a, -a, amount, (4_000, 4_000))).all()
+        assert torch.allclose(part.mix([a, a], [1 - amount, amount], (4_000, 4_000)), a, atol=1e-5)
+        assert torch.isfinite(part.mix([a, -a], [1 - amount, amount], (4_000, 4_000))).all()
 
 
 def test_the_image_of_the_channels_stays_when_modes_move(voice):
