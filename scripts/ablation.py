@@ -92,7 +92,7 @@ VARIANTS: Dict[str, Callable[[Section], None]] = {
     "no gains of modes": without("modal_autoencoder"),
     "no augmentation": plain_batches,
     "loss of 01 to 06": spectra_only,
-    "onset strength counts four times": onset_weight(2.0),
+    "onset strength counts a quarter": onset_weight(0.5),
     "transient learns the rest": transient_of_the_rest,
 }
 
