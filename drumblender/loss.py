@@ -233,13 +233,24 @@ class PartLoss:
     """The loss of one part of a model, which counts beside the loss of the whole sound.
 
     Attributes:
-        loss_fn: module that takes what the part contributes to the sound and what was measured of
-            this part, and returns a scalar.
+        loss_fn: module that takes what the part contributes to the sound and a target, and returns
+            a scalar.
         weight: factor of this loss.
+        target: ``measured`` for what the dataset holds of this part, or ``rest`` for what the
+            sinusoids leave of the recording. The rest needs no measurement, and is there for
+            augmented recordings, too.
+
+    Raises:
+        UsageError: if the target is neither of them.
     """
 
     loss_fn: torch.nn.Module
     weight: float = 1.0
+    target: str = "measured"
+
+    def __post_init__(self) -> None:
+        if self.target not in ("measured", "rest"):
+            raise UsageError(f"PartLoss: target is {self.target!r}; choose measured or rest.")
 
 
 @contextlib.contextmanager

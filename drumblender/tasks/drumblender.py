@@ -96,15 +96,12 @@ class DrumBlender(Blender, pl.LightningModule):
             torch.set_float32_matmul_precision(float32_matmul_precision)
         self.loss_fn = loss_fn
         self.augmentation = augmentation
-        self._check_part_losses(part_losses or {})
-        if part_losses and augmentation is not None:
-            raise UsageError(
-                "Model: augmentation changes recordings and modes, and not what was measured of "
-                "the parts; leave out part_losses or augmentation."
-            )
-        self.part_weights = {name: part.weight for name, part in (part_losses or {}).items()}
-        if part_losses:
-            self.part_losses = nn.ModuleDict({n: part.loss_fn for n, part in part_losses.items()})
+        parts = part_losses or {}
+        self._check_part_losses(parts)
+        self.part_weights = {name: part.weight for name, part in parts.items()}
+        self.part_targets = {name: part.target for name, part in parts.items()}
+        if parts:
+            self.part_losses = nn.ModuleDict({n: part.loss_fn for n, part in parts.items()})
         if isinstance(test_metrics, dict):
             # Without groups: metrics that agree on a first batch of silence would be taken for one.
             test_metrics = MetricCollection({**test_metrics}, compute_groups=False)
@@ -145,6 +142,12 @@ class DrumBlender(Blender, pl.LightningModule):
                     "Model: part_losses has 'modal', whose modes are measured and not learned; "
                     "leave it out, or give a modal_autoencoder."
                 )
+            if part_losses[name].target == "measured" and self.augmentation is not None:
+                raise UsageError(
+                    f"Model: part_losses compares {name!r} with what was measured of it, which "
+                    "augmentation does not change; set its target to rest, or leave out "
+                    "part_losses or augmentation."
+                )
 
     def loss_of(self, resynthesis: Tensor, target: Tensor) -> Tensor:
         """Compute the loss, in float32 whatever autocast does.
@@ -166,7 +169,7 @@ class DrumBlender(Blender, pl.LightningModule):
             stems = self._stems(audio, params)
             resynthesis = mix(stems)
             alone = self.loss_of(resynthesis, audio)
-            parts = self._part_losses(stems, params, measured)
+            parts = self._part_losses(stems, audio, params, measured)
             loss = alone + sum(self.part_weights[name] * parts[name] for name in parts)
             values = {"resynthesis": alone, **parts}
             self.log_dict(
@@ -193,10 +196,12 @@ class DrumBlender(Blender, pl.LightningModule):
         return self.synthesize(self.encode(audio, Modes(params, num_samples)), num_samples)
 
     def _part_losses(
-        self, stems: Stems, params: Tensor, measured: Sequence[Mapping[str, Tensor]]
+        self, stems: Stems, audio: Tensor, params: Tensor, measured: Sequence[Mapping[str, Tensor]]
     ) -> Dict[str, Tensor]:
         """Compute the loss of each part that has one, in float32 whatever autocast does."""
         targets = dict(measured[0]) if measured else {}
+        for name in [n for n, target in self.part_targets.items() if target == "rest"]:
+            targets[name] = audio - stems["modal"].detach() if "modal" in stems else audio
         if "modal" in self.part_weights and self.modal_synth is not None:
             targets["modal"] = self.modal_synth(params, stems["modal"].shape[-1])
         losses = {}

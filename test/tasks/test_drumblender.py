@@ -7,6 +7,7 @@ from auraloss.freq import MultiResolutionSTFTLoss
 from torch import nn
 from torchmetrics import MeanSquaredError, MetricCollection
 
+from drumblender.data import Augmentation
 from drumblender.errors import UsageError
 from drumblender.loss import NoiseLevelLoss, PartLoss
 from drumblender.models.encoders import DummyParameterEncoder, ModalAmpParameters
@@ -306,6 +307,28 @@ def test_a_loss_of_the_modes_compares_them_with_the_measured_ones(batch):
         net._step(batch, "train")
         energy = ModalSynth()(batch[1], N).square().mean()
     assert logged["train/loss_modal"] == pytest.approx(float(energy), rel=1e-4)
+
+
+def test_a_part_may_learn_the_rest_of_augmented_recordings(batch):
+    parts = {"transient": PartLoss(nn.MSELoss(), 10.0, target="rest")}
+    augmentation = Augmentation(gain_db=6.0)
+    net, logged = logging(model(part_losses=parts, augmentation=augmentation))
+    with torch.no_grad():
+        torch.manual_seed(0)
+        net._step(batch, "train")
+        torch.manual_seed(0)
+        stems = net.synthesize(described(net, batch), N)
+    rest = batch[0] - ModalSynth()(batch[1], N)
+    expected = (stems["transient"] - rest).square().mean()
+    assert logged["train/loss_transient"] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_measured_part_beside_augmentation_and_an_unknown_target_are_refused():
+    parts = {"transient": PartLoss(nn.MSELoss())}
+    with pytest.raises(UsageError, match="set its target to rest, or leave out part_losses"):
+        model(part_losses=parts, augmentation=Augmentation())
+    with pytest.raises(UsageError, match="'remains'; choose measured or rest"):
+        PartLoss(nn.MSELoss(), target="remains")
 
 
 @pytest.mark.parametrize(
