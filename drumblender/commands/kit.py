@@ -4,8 +4,9 @@ This module only parses arguments. The work is done in :mod:`drumblender.kits`.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 from drumblender.commands.report import Parser, report_errors
 from drumblender.errors import DrumblenderError, UsageError
@@ -15,6 +16,7 @@ from drumblender.kits.settings import (
     USUAL_LAYERS,
     USUAL_ROUND_ROBINS,
     KitRequest,
+    Other,
     Shape,
 )
 from drumblender.kits.trim import USUAL_TAIL
@@ -35,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="drumblender-kit",
         usage="drumblender-kit INPUT [INPUT ...] OUT [options]\n"
+        "       drumblender-kit --blend KIT_A KIT_B OUT [--amount X] [options]\n"
         "       drumblender-kit --list_models",
         description="Make a playable kit of drums: velocity layers and round robins, for samplers. "
         "INPUT is a recording, a folder of drums, a Hydrogen kit (.h2drumkit or its folder), an "
@@ -43,6 +46,21 @@ def _parser() -> argparse.ArgumentParser:
         epilog="--debug shows where an error comes from.",
     )
     parser.add_argument("paths", nargs="*", metavar="PATH", help=argparse.SUPPRESS)
+    two = parser.add_argument_group("two kits")
+    two.add_argument(
+        "--blend",
+        nargs=2,
+        metavar=("KIT_A", "KIT_B"),
+        help="make the kit between two; drums go together by instrument",
+    )
+    two.add_argument(
+        "--amount", type=float, metavar="X", help="0 for KIT_A to 1 for KIT_B (default: 0.5)"
+    )
+    two.add_argument(
+        "--like",
+        metavar="KIT",
+        help="let drums keep their modes, and take noise and transient of those of KIT",
+    )
     shape = parser.add_argument_group("layers")
     shape.add_argument(
         "--layers",
@@ -111,10 +129,8 @@ def _kit(argv: List[str]) -> None:
     options = _parser().parse_intermixed_args(argv)
     if options.list_models:
         return print(models_table())
-    if len(options.paths) < 2:
-        raise UsageError("Give INPUT and OUT, such as drumblender-kit drums/ my_kit; see --help.")
-    request = _request(options)
-    *inputs, out = map(Path, options.paths)
+    inputs, out, other = _kits(options)
+    request = replace(_request(options), other=other)
 
     from drumblender.kits.build import build_kit
 
@@ -135,6 +151,30 @@ def _kit(argv: List[str]) -> None:
         raise DrumblenderError(
             f"{out} lacks {len(built.failed)} of {total} drums: {' '.join(built.failed)}"
         )
+
+
+def _kits(options: argparse.Namespace) -> Tuple[List[Path], Path, Optional[Other]]:
+    """Return what is read, where the kit goes, and the other kit if there is one.
+
+    Raises:
+        UsageError: if paths or options do not go together.
+    """
+    paths = [Path(path) for path in options.paths]
+    if options.blend:
+        if options.like is not None:
+            raise UsageError("--blend and --like do not go together; leave one of them out.")
+        if len(paths) != 1:
+            raise UsageError("--blend KIT_A KIT_B needs OUT and no INPUT beside it; see --help.")
+        amount = 0.5 if options.amount is None else options.amount
+        if not 0 <= amount <= 1:
+            raise UsageError(f"--amount is {amount:g}; give 0 for KIT_A to 1 for KIT_B.")
+        return [Path(options.blend[0])], paths[0], Other(Path(options.blend[1]), amount)
+    if options.amount is not None:
+        raise UsageError("--amount is of --blend KIT_A KIT_B; give that, too.")
+    if len(paths) < 2:
+        raise UsageError("Give INPUT and OUT, such as drumblender-kit drums/ my_kit; see --help.")
+    *inputs, out = paths
+    return inputs, out, Other(Path(options.like)) if options.like is not None else None
 
 
 def _request(options: argparse.Namespace) -> KitRequest:

@@ -15,12 +15,13 @@ _HOMES = {
     "Kit": "kit",
     "KitRequest": "settings",
     "Layer": "kit",
+    "Other": "settings",
     "Shape": "settings",
     "build_kit": "build",
     "read_kit": "reading",
 }
 
-__all__ = ["Drum", "Hit", "Kit", "KitRequest", "Layer", "Shape", "build_kit", "read_kit"]
+__all__ = ["Drum", "Hit", "Kit", "KitRequest", "Layer", "Other", "Shape", "build_kit", "read_kit"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ a hidden folder beside the kit, read back, and moved into place at the end.
 """
 
 import functools
+import itertools
 import math
 import re
 import unicodedata
@@ -27,7 +28,8 @@ from drumblender.kits import forms
 from drumblender.kits.kit import Drum, Hit, Kit, Layer
 from drumblender.kits.layers import Samples, samples_of, take_apart
 from drumblender.kits.notes import with_notes
-from drumblender.kits.reading import read_kits
+from drumblender.kits.pairs import Partner, combine, level_apart, pair_drums
+from drumblender.kits.reading import read_kit, read_kits
 from drumblender.kits.settings import KitRequest
 from drumblender.sound.voice import Voice, load
 
@@ -90,13 +92,16 @@ def build_kit(
     """
     request = request or KitRequest()
     out = Path(out)
-    forms.check_out(out, [Path(path) for path in inputs], force)
+    read = [Path(path) for path in inputs]
+    read += [request.other.kit] if request.other else []
+    forms.check_out(out, read, force)
     with scratch_folder(out.parent, out) as scratch, atomic.disk_errors(out), atomic.exclusive(out):
-        forms.check_out(out, [Path(path) for path in inputs], force)
+        forms.check_out(out, read, force)
         source = read_kits(inputs, out.name, scratch / "read", left_out=[out, scratch])
+        partners, notes = _partners(source, request, scratch / "other", [out, scratch])
         with Workers(num_workers, least=_FEW) as workers:
             try:
-                made = _make_all(source.drums, request, scratch / "made", workers)
+                made = _make_all(source.drums, partners, request, scratch / "made", workers)
             except BaseException:
                 workers.abandon()
                 raise
@@ -111,7 +116,6 @@ def build_kit(
         files = forms.write_forms(folder, kit, request)
         forms.check_forms(folder, kit, request.formats, scratch / "check")
         atomic.put_in_place(folder, out)
-    notes = list(source.notes)
     late = [source.drums[m.index].name for m in made if not m.decayed]
     if late:
         notes.append(
@@ -123,8 +127,43 @@ def build_kit(
     return Built(kit, moved, gain, tuple(notes), failed)
 
 
+def _partners(
+    source: Kit, request: KitRequest, scratch: Path, left_out: Sequence[Path]
+) -> Tuple[List[Optional[Partner]], List[str]]:
+    """Find the drum of the other kit that each drum is combined with, if there is one.
+
+    Returns:
+        A partner for each drum, and sentences that tell what goes with what.
+    """
+    notes = list(source.notes)
+    if request.other is None:
+        return [None] * len(source.drums), notes
+    scratch.mkdir()
+    kit = read_kit(request.other.kit, scratch, left_out)
+    found = pair_drums(source.drums, kit.drums)
+    pairs = [(drum, kit.drums[i]) for drum, i in zip(source.drums, found) if i is not None]
+    if not pairs:
+        raise UsageError(
+            f"{request.other.kit} has no drum of an instrument that the other kit has; give "
+            "another kit, or name its drums by their instruments."
+        )
+    notes += [*kit.notes, *(f"{one.name} goes with {its.name}." for one, its in pairs)]
+    kept = ", ".join(drum.name for drum, i in zip(source.drums, found) if i is None)
+    left = ", ".join(drum.name for i, drum in enumerate(kit.drums) if i not in found)
+    where = request.other.kit
+    notes += [f"Kept as they are, because {where} has no drums for them: {kept}."] if kept else []
+    notes += [f"Left out of {where}, because no drums go with them: {left}."] if left else []
+    apart = level_apart(pairs)
+    partners = [None if i is None else Partner(kit.drums[i], apart) for i in found]
+    return partners, notes
+
+
 def _make_all(
-    drums: Sequence[Drum], request: KitRequest, scratch: Path, workers: Workers
+    drums: Sequence[Drum],
+    partners: Sequence[Optional[Partner]],
+    request: KitRequest,
+    scratch: Path,
+    workers: Workers,
 ) -> List[_Made]:
     """Make the samples of all drums, in the order of the drums."""
     scratch.mkdir()
@@ -133,7 +172,7 @@ def _make_all(
     bar = progress("Kit", len(drums), " drums", disable=len(drums) < 2)
     try:
         with bar:
-            for each in workers.map(make, list(enumerate(drums))):
+            for each in workers.map(make, list(zip(itertools.count(), drums, partners))):
                 bar.update(1)
                 made.append(each)
     finally:
@@ -147,13 +186,13 @@ def _voice(config: Optional[Path], checkpoint: Optional[Path], device: str, way:
     return load(config, checkpoint, device, way)
 
 
-def _make(request: KitRequest, scratch: Path, task: Tuple[int, Drum]) -> _Made:
+def _make(request: KitRequest, scratch: Path, task: Tuple[int, Drum, Optional[Partner]]) -> _Made:
     """Make the samples of one drum."""
-    index, drum = task
+    index, drum, partner = task
     voice = _voice(request.config, request.checkpoint, request.device, request.precision)
     source = drum.layers[-1].hits[0].file
     try:
-        layers, decayed = _samples(drum, voice, request)
+        layers, decayed = _samples(drum, partner, voice, request)
         waiting = []
         for number, layer in enumerate(layers):
             takes: List[Take] = []
@@ -168,9 +207,14 @@ def _make(request: KitRequest, scratch: Path, task: Tuple[int, Drum]) -> _Made:
         return _Made(index, error=reason(source, error))
 
 
-def _samples(drum: Drum, voice: Voice, request: KitRequest) -> Tuple[List[Samples], bool]:
-    """Take a drum apart, change it, and make its layers."""
+def _samples(
+    drum: Drum, partner: Optional[Partner], voice: Voice, request: KitRequest
+) -> Tuple[List[Samples], bool]:
+    """Take a drum apart, combine it with its partner, change it, and make its layers."""
     strokes = take_apart(drum, voice, request.seed)
+    if partner is not None and request.other is not None:
+        others = take_apart(partner.drum, voice, request.seed)
+        strokes = combine(strokes, others, request.other, request.shape, partner.apart)
     changed, shape = request.changes.without_chance, request.shape
     strokes = tuple(
         replace(stroke, sounds=tuple(changed.apply(sound) for sound in stroke.sounds))

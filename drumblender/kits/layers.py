@@ -100,8 +100,8 @@ def samples_of(
     Returns:
         The samples, and whether all recordings had decayed before they ended.
     """
-    measured = {stroke.velocity: _loudness(stroke.sounds) for stroke in strokes}
-    levels = _rising(measured, shape.range_db)
+    measured = {stroke.velocity: mean_loudness(stroke.sounds) for stroke in strokes}
+    levels = rising(measured, shape.range_db)
     decayed = True
     made = []
     for low, high in ranges_of([stroke.velocity for stroke in strokes], shape.layers):
@@ -193,7 +193,7 @@ def _takes(
     return sounds, origins
 
 
-def _loudness(sounds: Sequence[Sound]) -> float:
+def mean_loudness(sounds: Sequence[Sound]) -> float:
     """Return the mean loudness of sounds that are alike, in LUFS."""
     heard = [
         _loudness_of(next(iter(stems.values())), sound.sample_rate)
@@ -207,7 +207,7 @@ def _loudness_of(samples: np.ndarray, sample_rate: int) -> float:
     return loudness(torch.from_numpy(samples.reshape(len(samples), -1).T.copy()), sample_rate)
 
 
-def _rising(measured: Dict[int, float], range_db: float) -> Dict[int, float]:
+def rising(measured: Dict[int, float], range_db: float) -> Dict[int, float]:
     """Return levels by velocity that rise: those that were measured, or else those of the curve."""
     velocities = sorted(measured)
     loudest = measured[velocities[-1]]

@@ -141,6 +141,20 @@ def _is_fitting(drum: Drum) -> bool:
 
 def _wishes(drum: Drum) -> List[int]:
     """List the keys that a drum's name asks for, the best first."""
+    return _named(drum) or list(_KEYS.get(drum.instrument, ())[:1])
+
+
+def named_key(drum: Drum) -> Optional[int]:
+    """Return the key whose drum a name means, or None if it says no more than an instrument.
+
+    >>> named_key(Drum("Open Hat", "hihat", None, ())), named_key(Drum("Hat", "hihat", None, ()))
+    (46, None)
+    """
+    return next(iter(_named(drum)), None)
+
+
+def _named(drum: Drum) -> List[int]:
+    """List the keys that a name asks for if it says more than an instrument, the best first."""
     words = words_of(drum.name)
     for instrument, pattern, keys in _NARROWER:
         if instrument == drum.instrument and _has(words, pattern):
@@ -148,7 +162,7 @@ def _wishes(drum: Drum) -> List[int]:
                 if _has(words, narrower):
                     return [key, *(other for other in keys if other != key)]
             return list(keys)
-    return list(_KEYS.get(drum.instrument, ())[:1])
+    return []
 
 
 def _has(words: str, pattern: str) -> bool:

@@ -40,6 +40,20 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Other:
+    """Another kit, and what is taken from it.
+
+    Attributes:
+        kit: the kit, as a file or a folder.
+        amount: how far to go toward that kit by blending, from 0 to 1. If it is None, drums keep
+            their modes and take all else from that kit.
+    """
+
+    kit: Path
+    amount: Optional[float] = None
+
+
+@dataclass(frozen=True)
 class KitRequest:
     """What shall be made of all drums of a kit.
 
@@ -49,6 +63,7 @@ class KitRequest:
         device: as there.
         precision: as there.
         seed: seed of all that is drawn by chance. None stands for another one each time.
+        other: another kit that drums are combined with. None if there is none.
         changes: changes that are made to each drum.
         shape: the layers and samples of each drum.
         sample_rate: sample rate of all samples, in Hz. None stands for that of each recording.
@@ -61,6 +76,7 @@ class KitRequest:
     device: str = "auto"
     precision: str = "32-true"
     seed: Optional[int] = None
+    other: Optional[Other] = None
     changes: Changes = field(default_factory=Changes)
     shape: Shape = field(default_factory=Shape)
     sample_rate: Optional[int] = None
