@@ -1,8 +1,9 @@
 """The one table of what can be changed about a sound.
 
 A control is one entry of ``CONTROLS``. It holds a name, a unit, a range, a neutral value, a help
-text and a function. The options of ``drumblender-synth``, their checks, the methods ``with_...`` of
-:class:`~drumblender.sound.Sound` and the table in the documentation are made from these entries.
+text and a function. The options of ``drumblender-synth``, their checks, the sliders of
+``drumblender-app``, the methods ``with_...`` of :class:`~drumblender.sound.Sound` and the table in
+the documentation are made from these entries.
 This module imports no PyTorch, so that the help of a command appears at once.
 """
 
@@ -35,6 +36,26 @@ class Switch:
 
 
 @dataclass(frozen=True)
+class Slider:
+    """How a control looks on a screen.
+
+    Attributes:
+        lowest: value at the left end, which is in the control's range but need not be its limit.
+        highest: value at the right end.
+        step: distance of values that can be set. If the slider is logarithmic, it is the number of
+            parts of an octave.
+        symbol: the unit, as short as it stands beside a number.
+        is_logarithmic: whether equal distances are equal ratios.
+    """
+
+    lowest: float
+    highest: float
+    step: float
+    symbol: str
+    is_logarithmic: bool = False
+
+
+@dataclass(frozen=True)
 class Control:
     """One thing that can be changed about a sound.
 
@@ -46,6 +67,7 @@ class Control:
         neutral: value that changes nothing. None if every value changes something.
         help: one line of help, without a period.
         function: function that takes a sound, a value and the switches, and returns a sound.
+        slider: how it looks on a screen.
         argument: name of the value in the method.
         metavar: name of the value in the help.
         method: name of the method of :class:`~drumblender.sound.Sound` that is made from this
@@ -65,6 +87,7 @@ class Control:
     neutral: Optional[float]
     help: str
     function: Callable[..., "Sound"]
+    slider: Slider
     argument: str
     metavar: str
     method: Optional[str] = None
@@ -135,6 +158,7 @@ def _gain(part: str) -> Control:
         neutral=0.0,
         help=f"level of {part}, in dB",
         function=lambda sound, decibels: sound.with_gain(**{part: decibels}),
+        slider=Slider(-48, 12, 0.5, "dB"),
         argument="decibels",
         metavar="DB",
         part=part,
@@ -206,10 +230,11 @@ CONTROLS: Tuple[Control, ...] = (
         neutral=0.0,
         help="move the modes, in semitones",
         function=_pitch,
+        slider=Slider(-24, 24, 0.1, "st"),
         argument="semitones",
         metavar="ST",
         method="with_pitch",
-        switches=(Switch("noise", "move the noise with them", "noise"),),
+        switches=(Switch("noise", "move the noise, too", "noise"),),
     ),
     Control(
         name="decay",
@@ -219,6 +244,7 @@ CONTROLS: Tuple[Control, ...] = (
         neutral=1.0,
         help="multiply decay times (T60)",
         function=_decay,
+        slider=Slider(0.1, 10, 48, "x", is_logarithmic=True),
         argument="factor",
         metavar="FACTOR",
         method="with_decay",
@@ -232,6 +258,7 @@ CONTROLS: Tuple[Control, ...] = (
         neutral=0.0,
         help="tilt the spectrum, in dB per octave about 1 kHz",
         function=_brightness,
+        slider=Slider(-12, 12, 0.1, "dB/oct"),
         argument="slope",
         metavar="DB",
         method="with_brightness",
@@ -245,6 +272,7 @@ CONTROLS: Tuple[Control, ...] = (
         neutral=1.0,
         help="amount of transient; 0 for none",
         function=_attack,
+        slider=Slider(0, 4, 0.05, "x"),
         argument="amount",
         metavar="X",
         method="with_attack",
@@ -258,6 +286,7 @@ CONTROLS: Tuple[Control, ...] = (
         neutral=None,
         help="small variations of everything; 1 is usual",
         function=_humanize,
+        slider=Slider(0, 4, 0.05, "x"),
         argument="amount",
         metavar="X",
         method="with_variation",
