@@ -4,6 +4,7 @@ This module only parses arguments. The work is done in :mod:`drumblender.kits`.
 """
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
@@ -148,8 +149,11 @@ def _kit(argv: List[str]) -> None:
         print(printable(str(path)))
     if built.failed:
         total = len(built.failed) + len(built.kit.drums)
+        lines = ["Failed:", *(f"  {reason}" for reason in built.failed)]
+        print("\n".join(lines), file=sys.stderr)
         raise DrumblenderError(
-            f"{out} lacks {len(built.failed)} of {total} drums: {' '.join(built.failed)}"
+            f"{out} lacks {len(built.failed)} of {total} drums, for the reasons listed above; mend "
+            "or remove them, and run the same command with --force."
         )
 
 

@@ -8,8 +8,6 @@ a hidden folder beside the kit, read back, and moved into place at the end.
 import functools
 import itertools
 import math
-import re
-import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple, Union
@@ -25,7 +23,7 @@ from drumblender.files.text import printable
 from drumblender.files.writing import write_take
 from drumblender.jobs.request import reason
 from drumblender.kits import forms
-from drumblender.kits.kit import Drum, Hit, Kit, Layer
+from drumblender.kits.kit import Drum, Hit, Kit, Layer, plain
 from drumblender.kits.layers import Samples, samples_of, take_apart
 from drumblender.kits.notes import with_notes
 from drumblender.kits.pairs import Partner, combine, level_apart, pair_drums
@@ -119,8 +117,7 @@ def build_kit(
     late = [source.drums[m.index].name for m in made if not m.decayed]
     if late:
         notes.append(
-            f"Faded at the end, because the recording is over before it has decayed: "
-            f"{', '.join(map(printable, late))}."
+            f"Cut off before they have decayed, and faded there: {', '.join(map(printable, late))}."
         )
     kit = kit.with_files({file: out / file.relative_to(folder) for file in kit.files})
     moved = tuple(out / file.relative_to(folder) for file in files)
@@ -260,9 +257,7 @@ def _file_name(drum: Drum, high: int, layers: int, turn: int, turns: int) -> str
     '36 Bass Drum 1 v064 rr2'
     """
     assert drum.note is not None
-    plain = unicodedata.normalize("NFKD", drum.name).encode("ascii", "ignore").decode()
-    plain = re.sub(r"[^A-Za-z0-9]+", " ", plain).strip()[:40].strip()
-    stem = f"{drum.note:02d} {general_midi_name(drum.note) or plain or 'Drum'}"
+    stem = f"{drum.note:02d} {general_midi_name(drum.note) or plain(drum.name) or 'Drum'}"
     stem += f" v{high:03d}" if layers > 1 else ""
     return stem + (f" rr{turn + 1}" if turns > 1 else "")
 

@@ -40,9 +40,8 @@ def check_out(out: Path, inputs: Sequence[Path], force: bool) -> None:
             f"{out} names a file, but a kit is a folder; name it {out.with_suffix('')}."
         )
     for path in inputs:
-        inside = place in path.resolve().parents
-        if path.resolve() == place or inside:
-            raise UsageError(f"{out} holds {path}, which is to be read; give another folder.")
+        if place in (path.resolve(), *path.resolve().parents):
+            raise UsageError(f"{out} is or holds {path}, which is read; give another folder.")
     if out.is_dir() and not any(out.iterdir()):
         return
     if out.exists() and not force:

@@ -27,7 +27,7 @@ from drumblender.files import archives
 from drumblender.files.listing import files_below
 from drumblender.files.paths import joined
 from drumblender.files.text import printable
-from drumblender.kits.kit import HIGHEST, Drum, Hit, Kit, Layer, Zone, layers_of
+from drumblender.kits.kit import HIGHEST, Drum, Hit, Kit, Layer, Zone, layers_of, plain
 
 # Hydrogen 1.2 loads no more layers of an instrument than this, unless its settings say so.
 MOST_LAYERS = 16
@@ -192,22 +192,24 @@ def fitted(kit: Kit) -> Kit:
 def write(path: Path, kit: Kit) -> None:
     """Write a kit as an archive, which holds its files.
 
-    The archive has the same bytes for the same kit. Hydrogen knows one group of drums that end each
-    other, so drums that are ended and drums that end them share it.
+    The archive has the same bytes for the same kit. Names in it are plain letters, because Hydrogen
+    unpacks no others unless the system is set to UTF-8. Hydrogen knows one group of drums that end
+    each other, so drums that are ended and drums that end them share it.
     """
     names = {file: file.name for file in kit.files}
+    folder = plain(kit.name) or "Kit"
     with (
         path.open("wb") as raw,
         gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w:", format=tarfile.PAX_FORMAT) as tar,
+        tarfile.open(fileobj=packed, mode="w:", format=tarfile.GNU_FORMAT) as tar,
     ):
         text = ElementTree.tostring(_description(kit, names), encoding="utf-8")
         declared = b'<?xml version="1.0" encoding="UTF-8"?>\n' + text + b"\n"
-        info = tarfile.TarInfo(f"{kit.name}/{DESCRIPTION}")
+        info = tarfile.TarInfo(f"{folder}/{DESCRIPTION}")
         info.size, info.mode = len(declared), 0o644
         tar.addfile(info, io.BytesIO(declared))
         for file, name in names.items():
-            info = tarfile.TarInfo(f"{kit.name}/{name}")
+            info = tarfile.TarInfo(f"{folder}/{name}")
             info.size, info.mode = file.stat().st_size, 0o644
             with file.open("rb") as content:
                 tar.addfile(info, content)

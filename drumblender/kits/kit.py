@@ -5,6 +5,8 @@ played. Levels are those at the highest velocity of a layer, because samplers pl
 below it and each of them by another law.
 """
 
+import re
+import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
@@ -178,3 +180,13 @@ def even_layers(count: int) -> List[Tuple[int, int]]:
     """
     ends = [round(HIGHEST * index / count) for index in range(count + 1)]
     return [(low + 1, high) for low, high in zip(ends, ends[1:])]
+
+
+def plain(name: str) -> str:
+    """Return a name of letters, digits and spaces that every system takes, 40 at most.
+
+    >>> plain("Große Trommel #1 (für Élise)")
+    'Groe Trommel 1 fur Elise'
+    """
+    ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9]+", " ", ascii_only).strip()[:40].strip()

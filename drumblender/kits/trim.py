@@ -8,6 +8,7 @@ USUAL_TAIL = -60.0  # dB below the loudest moment
 _BEGUN = -50.0  # dB below the peak; what is softer in front counts as silence
 _BEFORE_S = 0.002
 _FRAME_S = 0.01
+_DECAYED = -40.0
 _FADE, _SHORTEST_FADE_S, _LONGEST_FADE_S = 0.1, 0.005, 0.1
 
 
@@ -40,7 +41,7 @@ def trimmed(
         tail: level below that of the loudest 10 ms, in dB.
 
     Returns:
-        The sound, and whether it had decayed before the recording ended.
+        The sound, and whether it was softer than -40 dB in the end, as if nothing was cut off.
 
     Shape:
         - samples: (N,) or (N, channels)
@@ -59,7 +60,8 @@ def trimmed(
     power = np.square(padded).reshape(count, frame, -1).mean(1).max(1)
     loud = np.flatnonzero(power > 10 ** (tail / 10) * power.max())
     end = min(len(kept), (int(loud[-1]) + 2) * frame if len(loud) else frame)
-    decayed = bool(len(loud)) and int(loud[-1]) + 2 <= len(kept) / frame
+    ending = power[-2:].min() if count > 1 else power[-1]  # the last frame may be a sample long
+    decayed = bool(ending < 10 ** (_DECAYED / 10) * power.max())
     kept = kept[:end].copy()
     length = round(
         min(max(_FADE * end, _SHORTEST_FADE_S * sample_rate), _LONGEST_FADE_S * sample_rate)

@@ -27,7 +27,7 @@ def level(velocity: float, range_db: float = USUAL_RANGE) -> float:
         range_db: level of velocity 127 beside that of velocity 1, in dB.
 
     >>> [round(level(velocity), 1) for velocity in (1, 32, 64, 96, 127)]
-    [-40.0, -19.6, -10.4, -4.4, 0.0]
+    [-40.0, -19.7, -10.4, -4.3, 0.0]
     """
     softest = 10 ** (-range_db / 40)
     share = (velocity - LOWEST) / (HIGHEST - LOWEST)

@@ -25,6 +25,7 @@ def loudness(audio: Tensor, sample_rate: int) -> float:
     Shape:
         - audio: (C, N)
 
+    >>> import torch
     >>> from drumblender.signal import sine
     >>> tone = sine(997.0, 48_000, 48_000)[None]
     >>> round(loudness(tone, 48_000)), round(loudness(tone.expand(2, -1), 48_000))
