@@ -1,6 +1,6 @@
 """Small pure functions on tensors of samples, which all other packages may use."""
 
-from drumblender.signal.loudness import loudness
+from drumblender.signal.bs1770 import loudness
 from drumblender.signal.precision import at_least_float32, exact_products, full_precision
 from drumblender.signal.resample import resample
 from drumblender.signal.samples import fit_length, mix, sine, trim_leading_silence
