@@ -41,7 +41,7 @@ def check_out(out: Path, inputs: Sequence[Path], force: bool) -> None:
         )
     for path in inputs:
         if place in (path.resolve(), *path.resolve().parents):
-            raise UsageError(f"{out} is or holds {path}, which is read; give another folder.")
+            raise UsageError(f"{out} holds what is read ({path}); give another folder.")
     if out.is_dir() and not any(out.iterdir()):
         return
     if out.exists() and not force:
