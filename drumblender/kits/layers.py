@@ -167,8 +167,11 @@ def stroke_at(
         sounds = tuple(softer(sound, change) for sound in above.sounds)
         return Stroke(velocity, sounds), levels[above.velocity] + change
     amount = (velocity - below.velocity) / (above.velocity - below.velocity)
-    pairs = zip(below.sounds, above.sounds)
-    sounds = tuple(blend(soft, hard, amount) for soft, hard in pairs)
+    soft, hard = below.sounds, above.sounds
+    sounds = tuple(
+        blend(soft[i % len(soft)], hard[i % len(hard)], amount)
+        for i in range(max(len(soft), len(hard)))
+    )
     softest, loudest = levels[below.velocity], levels[above.velocity]
     return Stroke(velocity, sounds), softest + amount * (loudest - softest)
 
