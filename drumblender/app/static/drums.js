@@ -144,12 +144,12 @@ export class Drums {
       for (const part of [card.hear, card.remove, card.name, card.facts, card.weight])
         part.hidden = !drum;
       card.choose.hidden = Boolean(drum);
-      if (!drum) return;
-      card.name.textContent = drum.name;
-      card.name.title = drum.name;
+      if (!drum) return card.root.removeAttribute("title");
+      card.name.textContent = drum.name.replace(/\.[^.]{1,5}$/, "");
       const channels = ["", "mono", "stereo"][drum.channels] ?? `${drum.channels} channels`;
-      const rate = `${Math.round(drum.sample_rate / 100) / 10} kHz`;
-      card.facts.textContent = `${duration(drum.seconds)} · ${channels} · ${rate}`;
+      const strokes = drum.strokes > 1 ? ` · ${drum.strokes} strokes` : "";
+      card.facts.textContent = `${duration(drum.seconds)} · ${channels}${strokes}`;
+      card.root.title = `${drum.name}, ${drum.sample_rate} Hz`;
       card.weight.textContent = slots.length > 1 ? `${Math.round(100 * weights[slot])} %` : "";
       card.root.style.setProperty("--weight", weights[slot]);
       card.hear.replaceChildren(icon(playingSlot === slot ? "stop" : "play"));

@@ -39,6 +39,7 @@ export class Model {
 
   // Set values of the recipe, and make the sound anew. isDone: whether the person has let go.
   change(values, { isDone = true, isHeard = isDone } = {}) {
+    showError("");
     this.recipe = { ...this.recipe, ...values };
     if (isDone) this.remember();
     this.isDone ||= isHeard;

@@ -41,7 +41,7 @@ export class Parts {
       const control = controls.find((one) => one.is_gain_of === name);
       const root = element(
         "div",
-        { class: "strip", role: "group", "aria-label": name, style: null },
+        { class: "strip", role: "group", "aria-label": name },
         element("span", { class: "name" }, name),
         mute,
         solo,

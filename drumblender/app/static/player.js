@@ -8,17 +8,22 @@ export class Player {
     this.onChange = onChange;
     this.playing = null;
     this.isLooping = false;
+    this.turn = 0;
   }
 
   decode(data) {
     return this.context.decodeAudioData(data);
   }
 
-  // Play buffers by name together, from a moment on.
-  //   label: says what plays; id: name of what plays; gains: linear gain by name.
+  // Play buffers by name together, from a moment on. id: names what plays; gains: linear, by name.
   async play(id, buffers, gains, offset = 0) {
     this.stop();
-    await this.context.resume();
+    const turn = ++this.turn;
+    if (this.context.state !== "running") {
+      // A browser is silent until a person has clicked somewhere; a sound then would be too late.
+      await Promise.race([this.context.resume(), new Promise((done) => setTimeout(done, 1000))]);
+      if (this.context.state !== "running" || turn !== this.turn) return;
+    }
     const output = this.context.createGain();
     output.connect(this.context.destination);
     const started = this.context.currentTime + 0.02;

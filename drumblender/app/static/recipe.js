@@ -66,12 +66,17 @@ export function summary(recipe, drums, parts) {
   for (const [name, value] of Object.entries(recipe.changes))
     words.push(
       typeof value === "number"
-        ? `${name.replaceAll("_", " ")} ${Math.round(100 * value) / 100}`
+        ? `${name.replaceAll("_", " ")} ${signed(Math.round(100 * value) / 100)}`
         : name.replaceAll("_", " "),
     );
   const silent = silentParts(recipe, parts);
   if (silent.length) words.push(`no ${silent.join(", no ")}`);
   return words.join(" · ");
+}
+
+// A number with a true minus.
+export function signed(value) {
+  return String(value).replace("-", "\u2212");
 }
 
 export function fileName(drums, recipe) {

@@ -1,11 +1,12 @@
 // Sliders, made from the table of controls that the server sends.
 
 import { element, iconButton } from "./dom.js";
+import { signed } from "./recipe.js";
 
 const title = (name) => name.replaceAll("_", " ");
 
 // A number as short as it can be.
-const short = (value) => String(Math.round(value * 1000) / 1000).replace("-", "−");
+const short = (value) => signed(Math.round(value * 1000) / 1000);
 
 export class Sliders {
   // get() returns the changes; set(changes, isDone) takes others; say(sentence) tells of an error.
