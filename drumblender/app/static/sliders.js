@@ -1,6 +1,6 @@
 // Sliders, made from the table of controls that the server sends.
 
-import { element, iconButton } from "./dom.js";
+import { element, icon, iconButton } from "./dom.js";
 import { signed } from "./recipe.js";
 
 const title = (name) => name.replaceAll("_", " ");
@@ -88,7 +88,19 @@ export class Sliders {
     this.shown.push(show);
     const extra = control.switches.map((one) => this.makeSwitch(control, one));
     if (control.is_random)
-      extra.push(iconButton("dice", `Draw ${label} anew`, this.reroll));
+      extra.push(
+        element(
+          "button",
+          {
+            type: "button",
+            class: "small",
+            "aria-label": `Draw ${label} anew`,
+            onclick: this.reroll,
+          },
+          icon("dice"),
+          "Draw anew",
+        ),
+      );
     return element(
       "div",
       { class: "slider", title: control.help },
