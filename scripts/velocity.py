@@ -23,6 +23,7 @@ from drumblender.signal import loudness
 
 OCTAVES = 62.5 * 2.0 ** np.arange(9)  # lower ends of bands, up to 32 kHz
 LEAST_DB = 3.0  # layers that are closer than this say nothing
+COPY_DB = 0.5  # a layer whose spectrum differs by less is the same recording, played softer
 AUDIBLE_DB = -40.0  # bands that are softer than the loudest one by more than this do not count
 
 
@@ -59,8 +60,9 @@ def compare(drum, voice):
     level, bands, transient = heard[-1]
     for its_level, its_bands, its_transient in heard[:-1]:
         change = its_level - level
-        if change < -LEAST_DB:
-            counts = bands > bands.max() + AUDIBLE_DB
+        counts = bands > bands.max() + AUDIBLE_DB
+        is_copy = np.ptp((its_bands - bands)[counts]) < COPY_DB
+        if change < -LEAST_DB and not is_copy:
             octave = np.arange(len(bands))[counts]
             tilt = np.polyfit(octave, (its_bands - bands)[counts], 1)[0] if len(octave) > 2 else 0
             yield tilt / change, (its_transient - transient) / change

@@ -34,10 +34,12 @@ class Stroke:
     Attributes:
         velocity: the velocity that plays it as it is.
         sounds: sounds that are alike, as of several hits.
+        instrument: instrument of the drum, which says how a softer hit sounds.
     """
 
     velocity: int
     sounds: Tuple[Sound, ...]
+    instrument: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def take_apart(drum: Drum, voice: Voice, seed: Optional[int] = None) -> Tuple[St
         DrumblenderError: if a recording cannot be read, is too long, or is silent.
     """
     return tuple(
-        Stroke(layer.high, tuple(_sound(hit, voice, seed) for hit in layer.hits))
+        Stroke(layer.high, tuple(_sound(hit, voice, seed) for hit in layer.hits), drum.instrument)
         for layer in drum.layers
     )
 
@@ -164,8 +166,8 @@ def stroke_at(
         return above, levels[velocity]
     if below is None or below is above:
         change = level(velocity, range_db) - level(above.velocity, range_db)
-        sounds = tuple(softer(sound, change) for sound in above.sounds)
-        return Stroke(velocity, sounds), levels[above.velocity] + change
+        sounds = tuple(softer(sound, change, above.instrument) for sound in above.sounds)
+        return Stroke(velocity, sounds, above.instrument), levels[above.velocity] + change
     amount = (velocity - below.velocity) / (above.velocity - below.velocity)
     soft, hard = below.sounds, above.sounds
     sounds = tuple(
@@ -173,7 +175,7 @@ def stroke_at(
         for i in range(max(len(soft), len(hard)))
     )
     softest, loudest = levels[below.velocity], levels[above.velocity]
-    return Stroke(velocity, sounds), softest + amount * (loudest - softest)
+    return Stroke(velocity, sounds, above.instrument), softest + amount * (loudest - softest)
 
 
 def _takes(

@@ -134,7 +134,7 @@ def combine(
             _together(mine[i % len(mine)], theirs[i % len(theirs)], other.amount)
             for i in range(max(len(mine), len(theirs)))
         ]
-        made.append(Stroke(velocity, _scaled(sounds, goal)))
+        made.append(Stroke(velocity, _scaled(sounds, goal), strokes[0].instrument))
     return tuple(made)
 
 

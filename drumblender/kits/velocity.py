@@ -7,7 +7,7 @@ much was measured on free kits with layers (``scripts/velocity.py``).
 """
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Dict, Tuple
 
 from drumblender.kits.kit import HIGHEST, LOWEST
 
@@ -15,8 +15,16 @@ if TYPE_CHECKING:
     from drumblender.sound.sound import Sound
 
 USUAL_RANGE = 40.0  # dB between the softest and the loudest velocity
-# Per dB of level: a tilt in dB per octave, and the level of the transient beside the rest in dB.
-TILT, ATTACK = 0.06, 0.1
+# What follows the level, for each dB of it: the tilt of the spectrum in dB per octave, and the
+# level of the transient beside the rest in dB. The last row is for what is not named.
+FOLLOWING: Dict[str, Tuple[float, float]] = {
+    "kick": (0.08, 0.0),
+    "snare": (0.03, 0.1),
+    "tom": (0.12, 0.3),
+    "cymbals": (0.04, 0.0),
+    "hihat": (0.03, 0.0),
+    "": (0.04, 0.1),
+}
 
 
 def level(velocity: float, range_db: float = USUAL_RANGE) -> float:
@@ -34,16 +42,18 @@ def level(velocity: float, range_db: float = USUAL_RANGE) -> float:
     return 40 * math.log10(softest + (1 - softest) * share)
 
 
-def softer(sound: "Sound", decibels: float) -> "Sound":
+def softer(sound: "Sound", decibels: float, instrument: str = "") -> "Sound":
     """Let a drum sound as if it was hit softer, but as loud as it is.
 
     Args:
         sound: the drum.
         decibels: level of the softer hit beside this one, in dB, below 0; above 0 it is harder.
+        instrument: instrument of the drum, of ``FOLLOWING``.
     """
     if not decibels:
         return sound
-    sound = sound.with_brightness(TILT * decibels)
-    if "transient" in sound.gains:
-        sound = sound.with_attack(10 ** (ATTACK * decibels / 20))
+    tilt, attack = FOLLOWING.get(instrument, FOLLOWING[""])
+    sound = sound.with_brightness(tilt * decibels)
+    if attack and "transient" in sound.gains:
+        sound = sound.with_attack(10 ** (attack * decibels / 20))
     return sound
