@@ -8,6 +8,8 @@ a hidden folder beside the kit, read back, and moved into place at the end.
 import functools
 import itertools
 import math
+import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple, Union
@@ -103,7 +105,9 @@ def build_kit(
             except BaseException:
                 workers.abandon()
                 raise
-        failed = tuple(printable(m.error) for m in made if m.error is not None)
+        # What was unpacked is known by its name in the archive.
+        unpacked = re.compile(re.escape(f"{scratch}{os.sep}") + r"(?:\w+/)+\d+ ")
+        failed = tuple(printable(unpacked.sub("", m.error)) for m in made if m.error is not None)
         made = [m for m in made if m.error is None]
         if not made:
             raise DrumblenderError(

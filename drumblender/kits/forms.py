@@ -34,6 +34,8 @@ def check_out(out: Path, inputs: Sequence[Path], force: bool) -> None:
     Raises:
         UsageError: if not.
     """
+    if out.name in ("", ".."):
+        raise UsageError(f"{out} gives a kit no name; name a folder for it.")
     place = out.resolve()
     if out.suffix.lower() in (*_SUFFIXES.values(), ".wav", ".flac"):
         raise UsageError(

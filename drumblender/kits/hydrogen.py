@@ -26,7 +26,7 @@ from drumblender.errors import DrumblenderError
 from drumblender.files import archives
 from drumblender.files.listing import files_below
 from drumblender.files.paths import joined
-from drumblender.files.text import printable
+from drumblender.files.text import fitting, printable
 from drumblender.kits.kit import HIGHEST, Drum, Hit, Kit, Layer, Zone, layers_of, plain
 
 # Hydrogen 1.2 loads no more layers of an instrument than this, unless its settings say so.
@@ -58,7 +58,7 @@ def read(path: Path, scratch: Path) -> Kit:
 
 
 def _read_archive(path: Path, scratch: Path) -> Kit:
-    """Read a kit in an archive, whose files are unpacked under numbers."""
+    """Read a kit in an archive, whose files are unpacked under their names behind numbers."""
     members: List[PurePosixPath] = []
     descriptions: Dict[PurePosixPath, bytes] = {}
     for member, content in archives.read_some(path, _is_description, {}):
@@ -80,7 +80,10 @@ def _read_archive(path: Path, scratch: Path) -> Kit:
         kit, wanted = _kit(xml, path.stem, Names(relative))
     except (ValueError, SyntaxError) as error:
         raise _unreadable(path, error) from error
-    targets = {name: scratch / str(number) for number, name in enumerate(wanted)}
+    targets = {
+        name: scratch / fitting(f"{number} {PurePosixPath(name).stem}", PurePosixPath(name).suffix)
+        for number, name in enumerate(wanted)
+    }
     if targets:
         archives.extract_some(path, {relative[name]: target for name, target in targets.items()})
     return _placed(kit, targets)

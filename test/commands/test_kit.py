@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 
 import numpy as np
 import pytest
@@ -81,6 +82,20 @@ def test_drums_that_fail_are_listed_and_the_others_become_a_kit(drums, tmp_path,
     assert len(files(tmp_path / "kit")) == 8 + 4
 
 
+def test_a_drum_of_an_archive_that_fails_is_called_by_its_name_in_it(drums, tmp_path, capsys):
+    assert main(["drums", "kit", "--format", "hydrogen", *QUICK]) == 0
+    archive = next((tmp_path / "kit").glob("*.h2drumkit"))
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path / "unpacked")
+    (broken,) = (tmp_path / "unpacked").rglob("42*v127 rr1.wav")
+    broken.write_text("no audio")
+    with tarfile.open(tmp_path / "broken.h2drumkit", "w:gz") as tar:
+        tar.add(tmp_path / "unpacked" / "kit", "kit")
+    assert main(["broken.h2drumkit", "again", *QUICK]) == 1
+    failed = capsys.readouterr().err.split("Failed:")[1].strip()
+    assert failed.startswith("42 Closed Hi-Hat v127 rr1.wav is broken or no audio")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
@@ -93,6 +108,7 @@ def test_drums_that_fail_are_listed_and_the_others_become_a_kit(drums, tmp_path,
         (["drums", "there", "--force"], 2, "there holds mine.txt, which is no part of a kit"),
         (["drums", "file"], 2, "file exists"),
         (["drums", "file", "--force"], 2, "file is a file and no kit"),
+        (["drums", "."], 2, ". gives a kit no name; name a folder for it."),
         (["drums", "kit.sfz"], 2, "kit.sfz names a file, but a kit is a folder; name it kit."),
         (["drums", "kit", "--layers", "0"], 2, "--layers is 0; give 1 to 127."),
         (["drums", "kit", "--round_robins", "99"], 2, "--round_robins is 99; give 1 to 64."),
