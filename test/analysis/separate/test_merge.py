@@ -51,6 +51,21 @@ def test_partials_and_tones_that_beat_stay_apart():
         assert torch.equal(made, given)
 
 
+def test_two_modes_that_wander_without_beating_become_one():
+    # Their phases drift apart by more than half a turn while both sound.
+    two = modes((60.0, 8.0, 1.0, 0.0), (54.0, 4.0, 0.03, 1.0))
+    merged = merge_modes(*two, FRAME, RATE)
+    assert merged[1].any(1).sum() == 1
+    before, after = play(*two), play(*merged)
+    assert (before - after).square().sum() < 1e-2 * before.square().sum()
+
+
+def test_a_partial_that_is_little_higher_stays_apart():
+    two = modes((60.0, 12.0, 1.0, 0.0), (95.0, 20.0, 0.3, 0.5))
+    merged = merge_modes(*two, FRAME, RATE)
+    assert merged[1].any(1).all()
+
+
 def test_silence_stays_silent():
     merged = merge_modes(*modes((100.0, 5.0, 0.0, 0.0), (101.0, 5.0, 0.0, 0.0)), FRAME, RATE)
     assert not merged[1].any()
