@@ -5,6 +5,7 @@ A thin server over :class:`~drumblender.sound.Sound`, :class:`~drumblender.sound
 
 - :mod:`~drumblender.app.serving` opens the port and the browser.
 - :mod:`~drumblender.app.pages` answers requests.
+- :mod:`~drumblender.app.incoming` reads what a browser sends.
 - :mod:`~drumblender.app.guard` refuses requests that are not of the page.
 - :mod:`~drumblender.app.sessions` keeps what one person has on the page, in memory only.
 - :mod:`~drumblender.app.recipe` says how a sound is made of the drums of a session.

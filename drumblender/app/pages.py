@@ -6,12 +6,11 @@ read in a temporary folder that is removed at once.
 
 import asyncio
 import contextlib
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, AsyncIterator, Callable, Dict, List, Sequence, TypeVar
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import anyio
 from starlette.applications import Starlette
@@ -20,6 +19,16 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from drumblender.app.incoming import (
+    LARGEST_RECORDING,
+    LARGEST_REQUEST,
+    TooLarge,
+    name_of,
+    read,
+    read_json,
+    renamed,
+    save,
+)
 from drumblender.app.recipe import SLOTS, Recipe, describe_controls
 from drumblender.app.result import download, wav_of
 from drumblender.app.sessions import Gone, Session, Sessions
@@ -29,12 +38,7 @@ from drumblender.sound import Changes, Sound, Voice
 
 STATIC = Path(__file__).parent / "static"
 TOKEN = "X-Drumblender-Session"
-NAME = "X-Drumblender-Name"
 NOTES = "X-Drumblender-Notes"
-# Of a file that is dropped on the page, and of what else it sends, in bytes.
-LARGEST_RECORDING, LARGEST_REQUEST = 100 * 2**20, 2**20
-_LONGEST_NAME = 100
-_MOST_BRACKETS = 500
 _CLEANING_S = 5.0
 _SEED = 0
 
@@ -107,17 +111,17 @@ class Page:
 
     async def leave(self, request: Request) -> Response:
         """Let a session end, because its page is closed. The token is the body."""
-        body = await _read(request, LARGEST_REQUEST)
+        body = await read(request, LARGEST_REQUEST)
         self.sessions.leave(body.decode("utf-8", "replace"))
         return Response(status_code=204)
 
     async def put_drum(self, request: Request) -> Response:
         """Take a recording apart, and put it into a slot."""
         session, slot = self._session(request), _slot(request)
-        name = name_of(unquote(request.headers.get(NAME, "")))
+        name = name_of(request)
         with tempfile.TemporaryDirectory(prefix="drumblender-app-") as folder:
             path = Path(folder) / "recording"
-            await _save(request, path, name)
+            await save(request, path, name)
             drum = await self._work(lambda: self._take_apart(path, name))
         session.put(slot, drum)
         return JSONResponse(_describe(drum))
@@ -128,7 +132,7 @@ class Page:
             recording = self.voice.prepare(path, stereo=True, name=name, whole=False)
             return self.voice.decompose_prepared([recording], [_SEED])[0]
         except DrumblenderError as error:
-            raise _renamed(error, path, name) from error
+            raise renamed(error, path, name) from error
 
     async def remove_drum(self, request: Request) -> Response:
         """Take a drum out of its slot."""
@@ -145,7 +149,7 @@ class Page:
 
     async def make(self, request: Request) -> Response:
         """Make a sound by a recipe."""
-        session, recipe = self._session(request), Recipe.of(await _read_json(request))
+        session, recipe = self._session(request), Recipe.of(await read_json(request))
 
         def work() -> Dict[str, Any]:
             """Make it, and say what it is."""
@@ -171,7 +175,7 @@ class Page:
 
     async def keep(self, request: Request) -> Response:
         """Keep a sound as a take, and say how loud it is without the parts that are muted."""
-        session, content = self._session(request), await _read_json(request)
+        session, content = self._session(request), await read_json(request)
         muted = content.get("muted", []) if isinstance(content, dict) else []
         result = session.keep(request.path_params["name"])
         return JSONResponse(await self._work(lambda: result.describe(muted)))
@@ -183,7 +187,7 @@ class Page:
 
     async def download(self, request: Request) -> Response:
         """Send a sound as a WAV file, or with its stems and its preset as a ZIP file."""
-        session, content = self._session(request), await _read_json(request)
+        session, content = self._session(request), await read_json(request)
         recipe = Recipe.of(content.get("recipe") if isinstance(content, dict) else None)
         bits, with_stems = content.get("bits", 24), bool(content.get("stems"))
         if bits not in (16, 24, 32):
@@ -201,7 +205,7 @@ class Page:
     async def write_preset(self, request: Request) -> Response:
         """Send the controls of a recipe as a preset."""
         self._session(request)
-        preset = Recipe.of(await _read_json(request)).preset
+        preset = Recipe.of(await read_json(request)).preset
         with tempfile.TemporaryDirectory(prefix="drumblender-app-") as folder:
             path = Path(folder) / "preset.yaml"
             preset.write(path)
@@ -210,15 +214,15 @@ class Page:
     async def read_preset(self, request: Request) -> Response:
         """Say what a preset holds. The parts that it mutes are listed apart."""
         self._session(request)
-        name = name_of(unquote(request.headers.get(NAME, "")))
-        data = await _read(request, LARGEST_REQUEST)
+        name = name_of(request)
+        data = await read(request, LARGEST_REQUEST)
         with tempfile.TemporaryDirectory(prefix="drumblender-app-") as folder:
             path = Path(folder) / "preset"
             path.write_bytes(data)
             try:
                 changes = Changes.read(path).as_mapping()
             except DrumblenderError as error:
-                raise _renamed(error, path, name) from error
+                raise renamed(error, path, name) from error
         muted = [
             part for part in self.voice.parts if changes.get(f"{part}_gain", 0.0) == -float("inf")
         ]
@@ -283,23 +287,6 @@ async def _say_defect(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": printable(sentence)}, 500)
 
 
-class TooLarge(DrumblenderError):
-    """The error of a file that is larger than the page takes."""
-
-
-def name_of(text: str) -> str:
-    """Return the name of a file that a browser tells, short and without folders.
-
-    >>> name_of("../kits/snare.wav"), name_of("")
-    ('snare.wav', 'recording')
-    """
-    name = text.replace("\\", "/").rpartition("/")[2].strip()
-    name = "".join(letter for letter in name if letter.isprintable())
-    if len(name) > _LONGEST_NAME:
-        name = f"{name[: _LONGEST_NAME - 10]}...{name[-7:]}"
-    return name or "recording"
-
-
 def _describe(drum: Sound) -> Dict[str, Any]:
     """Say what a drum is."""
     return {
@@ -318,43 +305,3 @@ def _slot(request: Request) -> int:
     if slot >= SLOTS:
         raise UsageError(f"There is no slot {slot}; there are {SLOTS}, from 0 on.")
     return slot
-
-
-def _renamed(error: DrumblenderError, path: Path, name: str) -> DrumblenderError:
-    """Let an error speak of the name that a person knows, and not of a temporary file."""
-    return DrumblenderError(str(error).replace(str(path), name))
-
-
-async def _save(request: Request, path: Path, name: str) -> None:
-    """Write what a request brings to a file."""
-    size = 0
-    with path.open("wb") as file:
-        async for chunk in request.stream():
-            size += len(chunk)
-            # Read to its end all the same: a browser takes no answer before.
-            if size <= LARGEST_RECORDING:
-                file.write(chunk)
-    if size > LARGEST_RECORDING:
-        raise TooLarge(f"{name} is larger than {LARGEST_RECORDING >> 20} MB; cut or convert it.")
-
-
-async def _read(request: Request, most: int) -> bytes:
-    """Return what a request brings, if it is not too large."""
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk[: most + 1 - len(data)]
-    if len(data) > most:
-        raise TooLarge(f"This is larger than {most >> 20} MB, too large for what it has to be.")
-    return bytes(data)
-
-
-async def _read_json(request: Request) -> Any:
-    """Return the JSON that a request brings."""
-    data = await _read(request, LARGEST_REQUEST)
-    try:
-        # More than anything here is nested, and less than Python's reader bears.
-        if data.count(b"[") + data.count(b"{") > _MOST_BRACKETS:
-            raise ValueError("too many brackets")
-        return json.loads(data or b"null")
-    except ValueError as error:
-        raise UsageError("The request is no JSON for this page; reload it.") from error

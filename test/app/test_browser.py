@@ -184,7 +184,7 @@ def is_a_variation(before, after, rate):
 
 CHECKS = {
     "modal_gain": ("-6", is_louder("modal", -6)),
-    "noise_gain": ("-60", is_louder("noise", -60)),
+    "noise_gain": ("-12", is_louder("noise", -12)),
     "transient_gain": ("3.5", is_louder("transient", 3.5)),
     "pitch": ("7", has_other_pitch),
     "decay": ("2", has_other_decay),
@@ -196,15 +196,22 @@ CHECKS = {
 
 def test_every_control_moves_what_it_says_and_goes_back(person, paths, sounds):
     assert set(CHECKS) == {control.name for control in CONTROLS}
+    person.find("#play-changes").click()
     person.choose_drums(paths[0])
-    before, rate = person.stems(), sounds[0].sample_rate
+    recorded, rate = person.stems(), sounds[0].sample_rate
+    before, changes = recorded, {}
     for name, (value, check) in CHECKS.items():
         person.set(name, value)
         after = person.stems()
         check(before, after, rate)
-        assert_same(after, by_hand(sounds[0], **{name: float(value)}))
-        person.click(f".slider:has([data-control={name}]) button[aria-label^=Reset]")
-    assert_same(person.stems(), before)
+        changes[name] = float(value)
+        assert_same(after, by_hand(sounds[0], **changes))
+        before = after
+    del changes["pitch"]
+    person.click(".slider:has([data-control=pitch]) button[aria-label^=Reset]")
+    assert_same(person.stems(), by_hand(sounds[0], **changes))
+    person.click("#reset-all")
+    assert_same(person.stems(), recorded)
 
 
 def test_switches_and_the_dice_do_what_they_say(person, paths, sounds):
@@ -473,9 +480,13 @@ return Object.fromEntries(colors);
 """
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_page_is_readable_in_both_themes(person, theme):
-    person.set_window(1280, 900, theme=theme)
+def test_the_page_is_readable_in_both_themes(person):
+    for theme in ("light", "dark"):
+        person.set_window(1280, 900, theme=theme)
+        check_contrast(person, theme)
+
+
+def check_contrast(person, theme):
     light = {name: luminance(color) for name, color in person.run(COLORS).items()}
     assert (light["--panel"] > 0.5) == (theme == "light")
 
@@ -488,20 +499,22 @@ def test_the_page_is_readable_in_both_themes(person, theme):
     assert {pair: contrast(*pair) for pair in pairs if contrast(*pair) < 4.5} == {}
 
 
-@pytest.mark.parametrize("width", [400, 800, 1120, 1280, 1920])
-def test_nothing_lies_outside_of_the_window(person, paths, width):
-    person.set_window(width, 900)
+OUTSIDE = """
+return [...document.querySelectorAll("main button, main input, main select, main canvas")]
+  .filter((one) => one.offsetParent && !one.matches("#views input"))
+  .filter((one) => {
+    const [box, panel] = [one, one.closest(".panel")].map((x) => x.getBoundingClientRect());
+    return box.left < panel.left || box.right > panel.right + 1;
+  })
+  .map((one) => one.outerHTML.slice(0, 100));
+"""
+
+
+def test_nothing_lies_outside_of_the_window(person, paths):
     person.choose_drums(*paths[:2])
     person.press("t")
     person.wait("document.querySelectorAll('.take').length === 2")
-    assert person.run("return document.documentElement.scrollWidth") <= width
-    outside = """
-    return [...document.querySelectorAll("main button, main input, main select, main canvas")]
-      .filter((one) => one.offsetParent && !one.matches("#views input"))
-      .filter((one) => {
-        const [box, panel] = [one, one.closest(".panel")].map((x) => x.getBoundingClientRect());
-        return box.left < panel.left || box.right > panel.right + 1;
-      })
-      .map((one) => one.outerHTML.slice(0, 100));
-    """
-    assert person.run(outside) == []
+    for width in (400, 800, 1120, 1280, 1920):
+        person.set_window(width, 900)
+        assert person.run("return document.documentElement.scrollWidth") <= width
+        assert person.run(OUTSIDE) == [], width

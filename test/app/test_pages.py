@@ -12,7 +12,9 @@ from pages import Visitor, read, serving_page
 from small_models import drum, write_checkpoint
 
 import drumblender
-from drumblender.app.pages import LARGEST_RECORDING, NAME, TOKEN, Changes, name_of
+from drumblender import Changes
+from drumblender.app.incoming import LARGEST_RECORDING, NAME, shorten
+from drumblender.app.pages import TOKEN
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +232,7 @@ def test_a_server_that_others_reach_asks_for_its_password(voice):
 
 
 def test_names_of_files_are_short_and_without_folders():
-    assert name_of("C:\\kits\\snare.wav") == "snare.wav"
-    assert name_of("a\x00b\n.wav") == "ab.wav"
-    assert len(name_of("x" * 500 + ".wav")) <= 100
-    assert name_of("x" * 500 + ".wav").endswith(".wav")
+    assert shorten("C:\\kits\\snare.wav") == "snare.wav"
+    assert shorten("a\x00b\n.wav") == "ab.wav"
+    assert len(shorten("x" * 500 + ".wav")) <= 100
+    assert shorten("x" * 500 + ".wav").endswith(".wav")

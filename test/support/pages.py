@@ -7,7 +7,8 @@ import threading
 import requests
 import soundfile
 
-from drumblender.app.pages import NAME, TOKEN, application
+from drumblender.app.incoming import NAME
+from drumblender.app.pages import TOKEN, application
 from drumblender.app.serving import address_of, listen, server_of
 
 
