@@ -4,22 +4,21 @@ This module only parses arguments. The work is done in :mod:`drumblender.jobs`.
 """
 
 import argparse
+import functools
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, List, Optional, Sequence, Tuple
 
 from drumblender.commands.report import Parser, report_errors
-from drumblender.config import is_configuration
-from drumblender.config.overlays import CHECKPOINTS, CONFIGURATIONS
+from drumblender.commands.words import NORMALIZE, join_values, split, untangle
 from drumblender.errors import UsageError
-from drumblender.files.paths import SUFFIXES
 from drumblender.files.text import printable
-from drumblender.pretrained.names import find_model, may_be_name
 from drumblender.pretrained.table import models_table
 from drumblender.sound.changes import Changes, check_preset_name
 from drumblender.sound.controls import CONTROLS
 from drumblender.sound.controls import KNOWN_PARTS as PARTS
 
-NORMALIZE = ("all", "each")
+if TYPE_CHECKING:
+    from drumblender.jobs import Job, Request
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -33,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="drumblender-synth",
         usage="drumblender-synth [[CONFIG] CHECKPOINT] INPUT [INPUT ...] OUTPUT [options]\n"
         "       drumblender-synth [[CONFIG] CHECKPOINT] OUTPUT --blend A B [options]\n"
+        "       drumblender-synth [[CONFIG] CHECKPOINT] OUTPUT --blend A B C --weights X Y Z\n"
         "       drumblender-synth --model NAME INPUT [INPUT ...] OUTPUT [options]\n"
         "       drumblender-synth --list_models",
         description="Take recordings apart, change and blend them. Without a model, parts are "
@@ -58,11 +58,31 @@ def _parser() -> argparse.ArgumentParser:
         "--stems", metavar="DIR", help="write modal, noise and transient to DIR; they add up"
     )
     for part in PARTS:
-        take.add_argument(f"--{part}", metavar="FILE", help=f"take the {part} part of FILE")
+        take.add_argument(
+            f"--{part}",
+            metavar="FILE",
+            help=f"take the {part} part of FILE; of a folder, that of the file that goes with each",
+        )
     mix = parser.add_argument_group("blending")
-    mix.add_argument("--blend", nargs=2, metavar=("A", "B"), help="a sound between two")
+    mix.add_argument(
+        "--blend",
+        nargs="+",
+        metavar=("A", "B"),
+        help="a sound between two files; or between each file of a folder A and what goes with it "
+        "in a folder B, or the file B; with --weights, between any number of files",
+    )
     mix.add_argument("--amount", type=float, metavar="X", help="0 for A to 1 for B (default: 0.5)")
     mix.add_argument("--steps", type=int, metavar="N", help="write N blends from A to B, numbered")
+    mix.add_argument(
+        "--weights", nargs="+", metavar="X", help="weight of each file of --blend, 0 or more"
+    )
+    mix.add_argument(
+        "--pair",
+        choices=("instrument", "name"),
+        default="instrument",
+        help="which files of two folders go together: those of one name, and then those of one "
+        "instrument in their order; or only those of one name (default: instrument)",
+    )
     controls = parser.add_argument_group("controls")
     for control in CONTROLS:
         controls.add_argument(
@@ -139,16 +159,19 @@ def _parser() -> argparse.ArgumentParser:
 def _synth(argv: List[str]) -> None:
     """Carry out a command line."""
     parser = _parser()
-    options = parser.parse_intermixed_args(_join_values(parser, argv))
+    options = parser.parse_intermixed_args(join_values(parser, argv))
     if options.list_models:
         return print(models_table())
     _check_numbers(options)
-    model, inputs, output = _split(options)
+    untangle(options)
+    model, inputs, output = split(options)
     changes = _changes(options)
 
-    from drumblender.jobs import Request, blend_files, plan, resynthesize
+    from drumblender.jobs import Request, blend_files, plan_blend, resynthesize
 
-    parts = [(part, getattr(options, part)) for part in PARTS]
+    given = [(part, getattr(options, part)) for part in PARTS]
+    parts = [(part, Path(path)) for part, path in given if path]
+    folders = [(part, path) for part, path in parts if path.is_dir()]
     request = Request(
         *model,
         device=options.device,
@@ -156,7 +179,7 @@ def _synth(argv: List[str]) -> None:
         force=options.force,
         seed=options.seed,
         changes=changes,
-        parts=tuple((part, Path(path)) for part, path in parts if path),
+        parts=tuple(part for part in parts if part not in folders),
         variations=options.variations or 0,
         stereo=options.stereo,
         sample_rate=options.sample_rate,
@@ -165,17 +188,49 @@ def _synth(argv: List[str]) -> None:
         stems=options.stems and Path(options.stems),
         plot=options.plot,
     )
-    if options.blend:
-        amount = 0.5 if options.amount is None else options.amount
-        blend_files(request, options.blend, output, amount, options.steps)
+    sources = [Path(path) for path in options.blend or ()]
+    if sources and not (len(sources) == 2 and sources[0].is_dir()):
+        blend_files(request, plan_blend(request, sources, output, _weights(options)))
     else:
-        jobs, notes = plan(inputs, output, request, options.format)
+        jobs, notes = _planned(options, request, inputs or sources, folders, output)
         for note in notes:
             print(printable(note))
         resynthesize(request, jobs, options.num_workers, options.batch_size)
     if options.save_preset:
         changes.write(options.save_preset)
         print(printable(f"{options.save_preset}: the controls as a preset"))
+
+
+def _planned(
+    options: argparse.Namespace,
+    request: "Request",
+    inputs: List[Path],
+    folders: Sequence[Tuple[str, Path]],
+    output: Path,
+) -> Tuple[List["Job"], List[str]]:
+    """Plan the jobs of all inputs, which are two folders of a blend or what is resynthesized."""
+    from drumblender.jobs import plan, plan_blends, plan_parts
+
+    if not options.blend and not folders:
+        return plan(inputs, output, request, options.format)
+
+    from drumblender.kits.pairs import pair_files
+
+    pairing = functools.partial(pair_files, by_name=options.pair == "name")
+    if folders:
+        return plan_parts(request, inputs, folders, output, pairing, options.format)
+    folder, other = inputs
+    return plan_blends(request, folder, other, output, _weights(options), pairing, options.format)
+
+
+def _weights(options: argparse.Namespace) -> List[Sequence[float]]:
+    """Return the weights of the files in each blend that is asked for."""
+    if options.weights is not None:
+        return [options.weights]
+    amounts = [0.5 if options.amount is None else options.amount]
+    if options.steps is not None:
+        amounts = [index / (options.steps - 1) for index in range(options.steps)]
+    return [(1 - amount, amount) for amount in amounts]
 
 
 def _changes(options: argparse.Namespace) -> Changes:
@@ -195,95 +250,6 @@ def _changes(options: argparse.Namespace) -> Changes:
     )
     changes = Changes(tuple(pair for pair in values if pair[1] is not None), tuple(switches))
     return changes.over(Changes.read(options.preset)) if options.preset else changes
-
-
-def _join_values(parser: argparse.ArgumentParser, argv: Sequence[str]) -> List[str]:
-    """Join options and their values where argparse would not see what belongs together.
-
-    It takes -inf for another option, and whatever follows --normalize for its value.
-    """
-    numbers = {
-        name
-        for action in parser._actions
-        if action.type in (int, float)
-        for name in action.option_strings
-    }
-    end = argv.index("--") if "--" in argv else len(argv)
-    joined: List[str] = []
-    for arg in argv[:end]:
-        before = joined[-1] if joined else ""
-        is_negative = before in numbers and arg.startswith("-") and _is_number(arg)
-        if is_negative or (before == "--normalize" and arg in NORMALIZE):
-            joined[-1] += f"={arg}"
-        else:
-            joined.append(arg)
-    joined = [f"{arg}={NORMALIZE[0]}" if arg == "--normalize" else arg for arg in joined]
-    return [*joined, *argv[end:]]
-
-
-def _is_number(text: str) -> bool:
-    """Return whether a word is a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _split(
-    options: argparse.Namespace,
-) -> Tuple[Tuple[Optional[Path], Optional[Path]], List[Path], Path]:
-    """Split the words into the model, the inputs and the output.
-
-    The model is a configuration and a checkpoint, one of them, or none: then parts are measured.
-    """
-    paths = [Path(path) for path in options.paths]
-    models = 0
-    if options.model is not None:
-        if paths and paths[0].suffix.lower() in (*CHECKPOINTS, *CONFIGURATIONS):
-            raise UsageError(
-                f"{paths[0]} is a model, and --model names another one; leave out one of them."
-            )
-    elif paths and not _is_recording(paths[0]):
-        models = 1
-        if is_configuration(paths[0]) and not all(map(_is_recording, paths[1:2])):
-            models = 2
-    config, checkpoint, *_ = [*paths[:models], None, None]
-    rest = paths[models:]
-    given = [getattr(options, part) for part in PARTS]
-    if options.blend:
-        if any(given) or options.variations:
-            raise UsageError("--blend goes with no other recordings or variations; leave them out.")
-        if len(rest) != 1:
-            raise UsageError(
-                "--blend A B needs an OUTPUT, maybe a CHECKPOINT in front of it, and no INPUT "
-                "beside A and B; see --help."
-            )
-        inputs = []
-    else:
-        if options.steps is not None or options.amount is not None:
-            raise UsageError("--amount and --steps are of --blend A B; give that, too.")
-        inputs = rest[:-1]
-        if not inputs and rest and all(given):
-            inputs = [Path(given[0])]  # nothing of any other recording would be heard
-        if not inputs:
-            raise UsageError(
-                "Give INPUT and OUTPUT, and in front of them the CHECKPOINT of a model if you want "
-                "one (and its CONFIG, if it does not carry one); see --help."
-            )
-    if options.model is not None:
-        config = find_model(options.model)
-    elif config is not None and not config.exists() and may_be_name(str(config)):
-        raise UsageError(
-            f"There is no file {config}; check the path, or give --model {config} if that is the "
-            "name of a model."
-        )
-    return (config, checkpoint), inputs, rest[-1]
-
-
-def _is_recording(path: Path) -> bool:
-    """Return whether a path names a recording or a folder of them, and no model."""
-    return path.suffix.lower() in SUFFIXES or path.is_dir()
 
 
 def _check_numbers(options: argparse.Namespace) -> None:

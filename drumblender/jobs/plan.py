@@ -47,25 +47,7 @@ def plan(
         return jobs, []
     if target.is_file() or (target.suffix.lower() in SUFFIXES and not target.exists()):
         raise UsageError(f"{target} names a file, but several recordings need a folder; name one.")
-    apart = [path.resolve() for path in (target, stems) if path is not None]
-    notes, found = [], []
-    for source in sources:
-        if not source.is_dir():
-            found.append((source, Path(source.name)))
-            continue
-        listed = {source / name: problem for name, problem in sorted(files_below(source))}
-        files = [path for path, problem in listed.items() if not problem]
-        notes += [f"{path}: {why}; left out." for path, why in listed.items() if why]
-        if source.resolve() not in apart:  # results of an earlier run are no recordings
-            files = [p for p in files if not any(a in p.resolve().parents for a in apart)]
-        sound = [path for path in files if path.suffix.lower() in SUFFIXES]
-        if not sound:
-            raise DrumblenderError(
-                f"There are no audio files in {source}; give a folder of WAV, FLAC or OGG files."
-            )
-        if len(sound) < len(files):
-            notes.append(f"{source}: {len(files) - len(sound)} files that are no audio left out.")
-        found += [(path, path.relative_to(source)) for path in sound]
+    found, notes = recordings(sources, [path for path in (target, stems) if path is not None])
     taken: Dict[str, int] = {}
     jobs = []
     for path, relative in found:
@@ -89,6 +71,44 @@ def plan(
     if not os.access(target, os.W_OK):
         raise DrumblenderError(f"Folder {target} cannot be written to; name another one.")
     return jobs, notes
+
+
+def recordings(
+    sources: Sequence[Path], results: Sequence[Path] = ()
+) -> Tuple[List[Tuple[Path, Path]], List[str]]:
+    """List the recordings of files and folders.
+
+    Args:
+        sources: audio files and folders.
+        results: folders of results, which are no recordings where they lie in others.
+
+    Returns:
+        The path of each recording, and that relative to the folder it was found in. Then lines that
+        tell the user what is left out.
+
+    Raises:
+        DrumblenderError: if a folder holds no audio files.
+    """
+    apart = [path.resolve() for path in results]
+    notes, found = [], []
+    for source in sources:
+        if not source.is_dir():
+            found.append((source, Path(source.name)))
+            continue
+        listed = {source / name: problem for name, problem in sorted(files_below(source))}
+        files = [path for path, problem in listed.items() if not problem]
+        notes += [f"{path}: {why}; left out." for path, why in listed.items() if why]
+        if source.resolve() not in apart:  # results of an earlier run are no recordings
+            files = [p for p in files if not any(a in p.resolve().parents for a in apart)]
+        sound = [path for path in files if path.suffix.lower() in SUFFIXES]
+        if not sound:
+            raise DrumblenderError(
+                f"There are no audio files in {source}; give a folder of WAV, FLAC or OGG files."
+            )
+        if len(sound) < len(files):
+            notes.append(f"{source}: {len(files) - len(sound)} files that are no audio left out.")
+        found += [(path, path.relative_to(source)) for path in sound]
+    return found, notes
 
 
 def check_overwriting(jobs: Sequence[Job], sources: Sequence[Path], variations: int = 0) -> None:

@@ -60,11 +60,18 @@ class Job:
         source: file of the recording.
         destination: file to write. Variations add numbers to its name.
         stems: folder for files of the parts. None if none shall be written.
+        others: further recordings, which are mixed with it.
+        weights: weights of the recording and of the others in the mix.
+        parts: pairs of the name of a part and the recording to take it from, beside those of the
+            request.
     """
 
     source: Path
     destination: Path
     stems: Optional[Path] = None
+    others: Tuple[Path, ...] = ()
+    weights: Tuple[float, ...] = ()
+    parts: Tuple[Tuple[str, Path], ...] = ()
 
 
 @dataclass(frozen=True)

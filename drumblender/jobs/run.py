@@ -18,7 +18,6 @@ import torch
 
 from drumblender.analysis import AnalysisSettings
 from drumblender.errors import DrumblenderError, UsageError
-from drumblender.files.audio import check_name
 from drumblender.files.parallel import Workers
 from drumblender.files.progress import progress
 from drumblender.files.reading import duration
@@ -26,13 +25,10 @@ from drumblender.files.takes import scratch_folder
 from drumblender.files.text import printable
 from drumblender.files.writing import write_all
 from drumblender.jobs.pictures import draw
-from drumblender.jobs.plan import check_overwriting, numbered
 from drumblender.jobs.request import Job, Report, Request
-from drumblender.jobs.studio import Studio, first_channel
-from drumblender.sound.blending import blend
+from drumblender.jobs.studio import Studio
 from drumblender.sound.controls import KNOWN_PARTS
 from drumblender.sound.recording import Recording, TooLong, prepare
-from drumblender.sound.sound import Sound
 
 PathLike = Union[str, Path]
 # Sounds that go through the model together on a GPU.
@@ -108,54 +104,27 @@ def resynthesize(
         )
 
 
-def blend_files(
-    request: Request,
-    sources: Sequence[PathLike],
-    output: PathLike,
-    amount: float = 0.5,
-    steps: Optional[int] = None,
-) -> None:
-    """Write a blend of two recordings, or a series of blends from the first one to the second.
+def blend_files(request: Request, jobs: Sequence[Job]) -> None:
+    """Write blends of a few recordings, one for each job.
 
     Args:
         request: what else shall happen to each blend.
-        sources: files of the two recordings.
-        output: file to write. A series adds numbers to its name.
-        amount: 0 is the first recording, and 1 is the second.
-        steps: number of blends in a series, in which ``amount`` does not count. None stands for a
-            single blend.
+        jobs: jobs that mix recordings, of :func:`~drumblender.jobs.pairs.plan_blend`.
 
     Raises:
-        UsageError: if the request does not fit the recordings, the output or the model.
+        UsageError: if the request does not fit the recordings or the model.
         DrumblenderError: if a recording cannot be read, or if a blend cannot be made or written.
     """
-    a, b = (Path(source) for source in sources)
-    for path in (a, b):
-        if path.is_dir():
-            raise UsageError(f"--blend takes two recordings, and {path} is a folder; name a file.")
-    output = Path(output)
-    check_name(output, request.bits)
-    blends = [(amount, Job(a, output, request.stems))]
-    if steps:
-        names = [f"{number:0{len(str(steps))}d}" for number in range(1, steps + 1)]
-        blends = [
-            (index / (steps - 1), Job(a, *numbered(output, request.stems, name)))
-            for index, name in enumerate(names)
-        ]
-    check_overwriting([job for _, job in blends], [a, b])
-    with scratch_folder(output.parent, output) as scratch:
+    folder = jobs[0].destination.parent
+    with scratch_folder(folder, jobs[0].destination) as scratch:
         request = replace(request, scratch=scratch)
         studio = Studio(request)
-        one, other = studio.whole(a, "to blend"), studio.whole(b, "to blend")
-        inputs = [(x.name, first_channel(x), x.sample_rate) for x in (one, other)]
         reports: List[Report] = []
         try:
-            for x, job in progress("Blends", len(blends), disable=not steps, iterable=blends):
-                between = blend(one, other, x)
-                made = functools.partial(_as_they_are, [between])
-                reports += studio.produce([job], [between.name], made, inputs)
+            for job in progress("Blends", len(jobs), disable=len(jobs) < 2, iterable=jobs):
+                reports.append(studio.do(job))
         except BaseException:
-            _write_after_a_stop(request, reports, len(blends))
+            _write_after_a_stop(request, reports, len(jobs))
             raise
         reports = _written(request, reports, Workers(1))
     for line in dict.fromkeys(line for report in reports for line in report.notes):
@@ -223,8 +192,10 @@ def _prepared(
 
     Returns:
         The job, and its recording. Instead of it there is None if the recording is longer than one
-        segment, or a report if it cannot be read.
+        segment or goes with others, or a report if it cannot be read.
     """
+    if job.others or job.parts:
+        return job, None
     try:
         return job, prepare(
             job.source, settings, None, request.stereo, whole=False, as_it_is=as_it_is
@@ -263,11 +234,6 @@ def _written(request: Request, reports: Sequence[Report], workers: Workers) -> L
     return [
         report if error is None else report.failed(error) for report, error in zip(reports, errors)
     ]
-
-
-def _as_they_are(sounds: List[Sound]) -> List[Sound]:
-    """Return sounds that are made already, where a studio calls a function to make them."""
-    return sounds
 
 
 def _write_after_a_stop(request: Request, reports: Sequence[Report], total: int) -> None:

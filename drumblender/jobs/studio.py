@@ -1,5 +1,6 @@
 """Studios, each of which does the jobs of one process with a model."""
 
+import functools
 import hashlib
 import math
 import os
@@ -30,6 +31,7 @@ from drumblender.files.writing import stem_files
 from drumblender.jobs.pictures import SHOWN_S
 from drumblender.jobs.plan import numbered
 from drumblender.jobs.request import Job, Report, Request
+from drumblender.sound.blending import mix
 from drumblender.sound.recording import Recording, TooLong
 from drumblender.sound.sound import Sound, render
 from drumblender.sound.voice import load
@@ -91,6 +93,8 @@ class Studio:
                 "--seed does not repeat the noise of this model, because its noise synth takes no "
                 "`generator`.",
             )
+        # One may be needed for several jobs in a row.
+        self._whole = functools.lru_cache(maxsize=4)(self.whole)
         self.others = {p: self.whole(path, "to take a part from") for p, path in request.parts}
 
     @property
@@ -136,6 +140,8 @@ class Studio:
         Raises:
             DrumblenderError: if the recording cannot be read, or is too long for what is asked.
         """
+        if job.others:
+            return self.do_mixed(job)
         seed = derive_seed(self.request.seed, job.source.name)
         stereo = self.request.stereo
         try:
@@ -146,6 +152,18 @@ class Studio:
             )[0]
         except TooLong:
             return self.work_through(job)
+
+    def do_mixed(self, job: Job) -> Report:
+        """Mix a recording with others, change the mix, and keep it in temporary files.
+
+        Raises:
+            UsageError: if the sounds cannot be mixed.
+            DrumblenderError: if a recording cannot be read, or is too long.
+        """
+        sounds = [self._whole(path, "to blend") for path in (job.source, *job.others)]
+        inputs = [(x.name, first_channel(x), x.sample_rate) for x in sounds]
+        mixed = mix(sounds, job.weights)
+        return self.produce([job], [mixed.name], lambda: [mixed], inputs)[0]
 
     def do_prepared(self, jobs: Sequence[Job], recordings: Sequence[Recording]) -> List[Report]:
         """Take recordings apart together, change them, and keep the results in temporary files.
@@ -184,8 +202,7 @@ class Studio:
             for job, sound in zip(jobs, sounds)
         ]
         silent = [sound.is_silent for sound in sounds]
-        for part, other in self.others.items():
-            sounds = [sound.with_part(part, other) for sound in sounds]
+        sounds = [self._with_parts(sound, job) for job, sound in zip(jobs, sounds)]
         edited = [self.changes.apply(sounds[p.index], p.seed) for p in products]
         separate = bool(request.stems or request.plot)
         for product, sound, stems in zip(
@@ -208,6 +225,13 @@ class Studio:
                 reports[product.index] = report.failed(error)
         return reports
 
+    def _with_parts(self, sound: Sound, job: Job) -> Sound:
+        """Give a sound the parts of other recordings."""
+        others = {part: self._whole(path, "to take a part from") for part, path in job.parts}
+        for part, other in {**self.others, **others}.items():
+            sound = sound.with_part(part, other)
+        return sound
+
     def work_through(self, job: Job) -> Report:
         """Do a job whose recording may have any length, segment by segment.
 
@@ -215,7 +239,7 @@ class Studio:
             DrumblenderError: if the request needs the whole recording, or if it cannot be read.
         """
         request = self.request
-        if self.others or request.variations or not self.changes.keeps_time:
+        if self.others or job.parts or request.variations or not self.changes.keeps_time:
             raise DrumblenderError(
                 f"{job.source} is longer than {SEGMENT_S:g} s, too long for --decay, --humanize, "
                 "--variations and parts of other recordings; cut it."

@@ -80,7 +80,8 @@ _PAIRS: Dict[Tuple[int, ...], Tuple[Tuple[str, int], ...]] = {
 }
 # Keys that are ended by others: an open hi-hat by a closed one and by its pedal, and so on.
 _OPEN: Dict[int, Tuple[int, ...]] = {46: (42, 44), 81: (80,), 79: (78,), 87: (86,), 63: (62,)}
-_ALL = range(128)
+KEYS = 128  # of MIDI
+_ALL = range(KEYS)
 _PERCUSSION = 87  # the last key of General MIDI, above which there is room
 
 

@@ -7,16 +7,17 @@ names say which ones: an open hi-hat goes with an open one, and a floor tom with
 import math
 import statistics
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import torch
 
-from drumblender.data.library.names import UNKNOWN
+from drumblender.data.library.names import UNKNOWN, recognize_instrument
 from drumblender.errors import DrumblenderError
 from drumblender.files.reading import read_channels
 from drumblender.kits.kit import Drum
 from drumblender.kits.layers import Stroke, mean_loudness, ranges_of, rising, stroke_at
-from drumblender.kits.notes import named_key, with_notes
+from drumblender.kits.notes import KEYS, named_key, with_notes
 from drumblender.kits.settings import Other, Shape
 from drumblender.signal import loudness
 from drumblender.sound.blending import blend
@@ -53,7 +54,8 @@ def pair_drums(drums: Sequence[Drum], others: Sequence[Drum]) -> List[Optional[i
     >>> pair_drums(*kits)
     [1, 2, 0]
     """
-    kits = (with_notes(drums), with_notes(others))
+    # A folder may hold more drums than there are keys.
+    kits = [with_notes(x) if len(x) <= KEYS else tuple(x) for x in (drums, others)]
     partner: Dict[int, int] = {}
 
     def go_together(key: Callable[[Drum], object]) -> None:
@@ -85,6 +87,48 @@ def pair_drums(drums: Sequence[Drum], others: Sequence[Drum]) -> List[Optional[i
                 indices.sort(key=lambda index: -(kit[index].note or 0))
         partner.update(zip(*free))
     return [partner.get(index) for index in range(len(drums))]
+
+
+def pair_files(
+    files: Sequence[Tuple[Path, str]], others: Sequence[Tuple[Path, str]], by_name: bool = False
+) -> List[Optional[int]]:
+    """Find the recording that belongs to each of some others, as :func:`pair_drums` does.
+
+    Recordings of one path go together first, whatever their suffix.
+
+    Args:
+        files: path of each recording, relative to a folder, and the name of this folder.
+        others: the same of those that partners are found among.
+        by_name: whether only recordings of one path go together.
+
+    >>> kits = [[(Path(name), "kit") for name in names] for names in (("BD.wav", "x.wav"),
+    ...         ("x.flac", "kick.wav"))]
+    >>> pair_files(*kits), pair_files(*kits, by_name=True)
+    ([1, 0], [None, 0])
+    """
+    places = {
+        path.with_suffix("").as_posix().casefold(): index for index, (path, _) in enumerate(others)
+    }
+    found = [places.get(path.with_suffix("").as_posix().casefold()) for path, _ in files]
+    if by_name:
+        return found
+    free = [
+        [index for index in range(len(each)) if index not in taken]
+        for each, taken in (
+            (files, {index for index, other in enumerate(found) if other is not None}),
+            (others, set(found)),
+        )
+    ]
+    drums, its = (
+        [
+            Drum(path.stem, recognize_instrument(path.as_posix(), folder), None, ())
+            for path, folder in (each[index] for index in indices)
+        ]
+        for each, indices in zip((files, others), free)
+    )
+    for index, other in zip(free[0], pair_drums(drums, its)):
+        found[index] = None if other is None else free[1][other]
+    return found
 
 
 def level_apart(pairs: Sequence[Tuple[Drum, Drum]]) -> float:
