@@ -92,11 +92,13 @@ def materials(tmp_path_factory):
     for place in ("models/drums", "my_drums"):
         publish(folder / place, folder / "model.ckpt", "mit")
     time = np.arange(8000) / 16000
-    (folder / "drums").mkdir()
+    folders = [folder / name for name in ("drums", "kit_a", "kit_b", "others")]
+    for place in folders:
+        place.mkdir()
     for name, frequency in (("kick", 80), ("snare", 220), ("tom", 130), ("clap", 900)):
         sound = 0.2 * np.exp(-12 * time) * np.sin(2 * np.pi * frequency * time)
-        for path in (folder / f"{name}.wav", folder / "drums" / f"{name}.wav"):
-            soundfile.write(path, sound, 16000)
+        for place in (folder, *folders):
+            soundfile.write(place / f"{name}.wav", sound, 16000)
     (folder / "modes").mkdir()
     modes = {"frequency": np.full((2, 4), 80.0), "amplitude": np.ones((2, 4))}
     np.savez(folder / "modes" / "kick_modes.npz", **modes)
