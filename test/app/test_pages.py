@@ -107,19 +107,26 @@ def test_a_file_that_is_too_long_is_refused(visitor, tmp_path):
     assert "long.wav is longer than 20 s" in sentence(visitor.drop(0, tmp_path / "long.wav"), 422)
 
 
-def test_a_file_that_is_too_large_is_refused_and_kept_nowhere(visitor):
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The folder for temporary files of this process alone."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    return tmp_path / "temporary"
+
+
+def test_a_file_that_is_too_large_is_refused_and_kept_nowhere(visitor, temporary):
     data = (bytes(2**20) for _ in range(LARGEST_RECORDING // 2**20 + 2))
-    before = set(Path(tempfile.gettempdir()).glob("drumblender-app-*"))
     answer = visitor.ask("PUT", "drums/0", data=data, headers={NAME: "large.wav"})
     assert "large.wav is larger than 100 MB" in sentence(answer, 413)
-    assert set(Path(tempfile.gettempdir()).glob("drumblender-app-*")) <= before
+    assert not list(temporary.iterdir())
 
 
-def test_no_file_of_a_session_stays_on_the_disk(visitor, kick):
-    visitor.drop(0, kick)
+def test_no_file_of_a_session_stays_on_the_disk(visitor, kick, temporary):
+    assert visitor.drop(0, kick).status_code == 200
     visitor.make(changes={"pitch": 1})
     visitor.ask("POST", "download", json={"recipe": {"weights": [1, 0, 0, 0]}, "stems": True})
-    assert not list(Path(tempfile.gettempdir()).glob("drumblender-app-*"))
+    assert not list(temporary.iterdir())
 
 
 @pytest.mark.parametrize(
