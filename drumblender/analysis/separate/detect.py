@@ -23,7 +23,7 @@ THRESHOLD = 17.0
 # other one; those are found when the first has been taken away.
 SKIRT = 12.0
 # Near a mode that is known already, what is this much weaker is its error (power).
-ERROR = 5e-4
+ERROR = 3e-4
 LOWEST = 25.0
 # Samples after the onset in which a click may be, in seconds.
 SKIP = 0.003
