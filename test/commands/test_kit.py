@@ -36,6 +36,7 @@ def test_a_folder_becomes_a_kit_and_the_command_says_what_is_in_it(drums, tmp_pa
     assert sorted(os.listdir(tmp_path)) == ["drums", "kit"]
 
 
+@pytest.mark.slow
 def test_what_is_written_can_be_read_again_as_any_form(drums, tmp_path):
     assert main(["drums", "kit", *QUICK]) == 0
     for name in ("kit", "kit/kit.h2drumkit", "kit/kit.dspreset", "kit/samples"):
@@ -142,6 +143,15 @@ def test_force_replaces_a_kit_and_nothing_of_it_stays(drums, tmp_path):
     (drums / "hat.wav").unlink()
     assert main(["drums", "kit", *QUICK, "--force", "--format", "sfz"]) == 0
     assert len(files(tmp_path / "kit")) == 4 + 1
+
+
+@pytest.mark.slow
+def test_any_number_of_processes_writes_the_same_bytes(drums, tmp_path, monkeypatch):
+    monkeypatch.setattr("drumblender.kits.build._FEW", 1)
+    assert main(["drums", "a/kit", *QUICK]) == 0
+    assert main(["drums", "b/kit", *QUICK, "--num_workers", "2"]) == 0
+    for name in files(tmp_path / "a"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
 
 @pytest.mark.slow
