@@ -660,11 +660,15 @@ def test_a_name_that_is_too_long_fails_alone(model, tmp_path, capsys):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.flac"]
 
 
-def test_blending_folders_is_refused_as_what_it_is(model, tmp_path, capsys):
+def test_folders_are_blended_with_a_model_and_a_folder_with_several_files_is_refused(
+    model, tmp_path, capsys
+):
     drum(tmp_path / "kit/a.wav")
     kit = tmp_path / "kit"
-    assert synth(model, tmp_path / "out", "--blend", kit, kit) == 2
-    assert "is a folder; name a file" in capsys.readouterr().err
+    assert synth(model, tmp_path / "out", "--blend", kit, kit) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.wav"]
+    assert synth(model, tmp_path / "o.wav", "--blend", kit / "a.wav", kit) == 2
+    assert "kit is a folder, but --blend takes files" in capsys.readouterr().err
 
 
 def test_a_pipe_is_refused_at_once(model, tmp_path, capsys):
