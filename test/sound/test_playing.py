@@ -237,7 +237,8 @@ def test_a_blend_begins_between_its_two_sounds(sines):
     a, b = sines.decompose(one, RATE), sines.decompose(other, RATE)
     for amount, expected in ((0.25, 65), (0.5, 90), (0.75, 115)):
         made = drumblender.blend(a, b, amount).render()
-        assert abs(onset(made, np.abs(made).max()) - expected) <= 12
+        # A tone may begin near a zero crossing, so that it is soft at first.
+        assert abs(onset(made, np.abs(made).max(), decibels=-26) - expected) <= 12
 
 
 def test_the_smallest_sounds_and_silence_are_played(hissing, measured):

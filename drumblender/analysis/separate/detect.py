@@ -96,7 +96,7 @@ def candidates(
     step = sample_rate / 2 / _BINS
     power = _significance(white, windows, _BINS)
     if warped is not None:
-        low = round(GLIDING / step)
+        low = min(_BINS, round(GLIDING / step))
         power[..., :low] = _significance(warped.signal, warped.windows, low)
     best = power.amax(1)
     is_peak = torch.zeros_like(best, dtype=torch.bool)

@@ -22,8 +22,8 @@ _NEAR, _NEAR_PART = 2 * math.pi * 60, 0.15
 # Standard deviation of the difference of phases, in radians, below which two modes are one, and
 # below which they are one if they do not beat.
 _APART, _WANDERING = 2.0, 6.0
-# Ratio of the frequencies of modes that wander, at most.
-_RATIO = 1.5
+# Ratio of the frequencies of modes that wander, at most. Partials of a kick may be closer than 1.5.
+_RATIO = 1.25
 # Where the level of a sum of modes rises by less than that after its peak, they do not beat, in dB.
 # What is this much below the peak is not heard.
 _BEATS, _FAINT = 3.0, -30.0
