@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 import torch
+from comparison.building import build
 from comparison.rows import datamodule
-from jsonargparse import ArgumentParser
 from torch import Tensor
 
 from drumblender.config import load_config
@@ -97,16 +97,8 @@ VARIANTS: Dict[str, Callable[[Section], None]] = {
 }
 
 
-def build(section: Section) -> DrumBlender:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(DrumBlender, "model", required=True)
-    torch.manual_seed(0)
-    model: DrumBlender = parser.instantiate_classes(parser.parse_object({"model": section})).model
-    accelerate(model)
-    return model
-
-
 def train(model: DrumBlender, dataset: AudioDataset, steps: int) -> None:
+    accelerate(model)
     optimizer = torch.optim.AdamW(model.parameters(), 0.002)
     schedule = WarmupCosine(optimizer, min(WARMUP, steps // 2), steps)
     chance, order = random.Random(0), []  # type: ignore[var-annotated]

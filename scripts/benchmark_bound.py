@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 import torch
+from comparison.building import build
 from comparison.rows import datamodule
-from jsonargparse import ArgumentParser
 from torch import Tensor, nn
 
 from drumblender.config import load_config
@@ -44,14 +44,6 @@ class Levels(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.values
-
-
-def build(config: Dict[str, Any]) -> DrumBlender:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(DrumBlender, "model", required=True)
-    parsed = parser.parse_object({"model": config["model"]})
-    model: DrumBlender = parser.instantiate_classes(parsed).model
-    return model.requires_grad_(False)
 
 
 def fit(model: DrumBlender, audio: Tensor, params: Tensor, steps: int) -> Tensor:
@@ -113,14 +105,14 @@ def main() -> None:
         "LSD, eps=1e-8 (dB)": LogSpectralDistance(eps=1e-8),
         "onset": SpectralFluxOnsetError(),
     }
-    config = load_config(REPOSITORY / "cfg/07_laptop.yaml")
-    config["model"]["init_args"]["loss_fn"] = load_config(options.loss)
+    section = load_config(REPOSITORY / "cfg/07_laptop.yaml")["model"]
+    section["init_args"]["loss_fn"] = load_config(options.loss)
     chosen = choose(dataset, options.sounds)
     sums = torch.zeros(2, len(metrics))
     for start in range(0, len(chosen), 4):
         items = [dataset[index] for index in chosen[start : start + 4]]
         audio, params = (torch.stack(x) for x in zip(*items))
-        model = build(config)
+        model = build(section).requires_grad_(False)
         with torch.no_grad():
             alone = model.modal_synth(params, audio.shape[-1])
         for row, heard in enumerate((alone, fit(model, audio, params, options.steps))):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Tuple
 
 import torch
-from jsonargparse import ArgumentParser
+from comparison.building import build
 from torch import Tensor
 
 from drumblender.config import load_config
@@ -28,15 +28,6 @@ from drumblender.tasks import DrumBlender
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NUM_SAMPLES, MODES, FRAMES = 96_000, 64, 376
-
-
-def build(path: str) -> DrumBlender:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(DrumBlender, "model", required=True)
-    config = parser.parse_object({"model": load_config(path)["model"]})
-    model: DrumBlender = parser.instantiate_classes(config).model
-    accelerate(model)
-    return model
 
 
 def drums(count: int) -> Tuple[Tensor, Tensor]:
@@ -94,7 +85,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    models = {Path(path).stem: build(path) for path in (options.config, options.other)}
+    paths = (options.config, options.other)
+    models = {Path(path).stem: build(load_config(path)["model"]) for path in paths}
+    for model in models.values():
+        accelerate(model)
     steps = {name: stepper(model, options.batch_size) for name, model in models.items()}
     trained = alternate(steps, options.steps)
     sounds = {name: player(model) for name, model in models.items()}

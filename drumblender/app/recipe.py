@@ -131,7 +131,7 @@ def describe_controls(parts: Tuple[str, ...]) -> List[Dict[str, Any]]:
                 "help": control.help,
                 "unit": control.unit,
                 "range": control.range,
-                "lowest": _finite(control.lowest),
+                "lowest": finite(control.lowest),
                 "highest": control.highest,
                 "neutral": control.neutral,
                 "is_random": control.is_random,
@@ -155,8 +155,8 @@ def describe_controls(parts: Tuple[str, ...]) -> List[Dict[str, Any]]:
     return found
 
 
-def _finite(value: float) -> Optional[float]:
-    """Return a number as JSON can hold it."""
+def finite(value: float) -> Optional[float]:
+    """Return a number as JSON can hold it, which has no infinity: None then."""
     return value if math.isfinite(value) else None
 
 

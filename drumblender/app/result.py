@@ -14,12 +14,13 @@ import numpy as np
 import soundfile
 import torch
 
+from drumblender.app.recipe import finite
 from drumblender.errors import UsageError
 from drumblender.files.takes import record
 from drumblender.files.writing import describe_scales, full_scales, stem_files, write_take
 from drumblender.parameters import Modes
 from drumblender.plotting import DYNAMIC_RANGE, FRAMES, MIN_FREQUENCY, log_frequency_spectrogram
-from drumblender.signal import loudness
+from drumblender.signal import loudness_of
 from drumblender.sound import Changes, Sound
 
 WHOLE = "whole"  # among the signals of a result, the sum of the parts
@@ -89,7 +90,7 @@ class Result:
             "channels": self.sound.channels,
             "parts": list(self.stems),
             "peak": _decibels(float(np.abs(heard).max(initial=0.0))),
-            "loudness": loudness_of(heard, self.sound.sample_rate),
+            "loudness": finite(loudness_of(heard, self.sound.sample_rate)),
         }
 
     def picture(self, name: str) -> Dict[str, Any]:
@@ -100,34 +101,29 @@ class Result:
         Raises:
             UsageError: if there is no such part.
         """
-        samples = self.signal(name)
-        rate = self.sound.sample_rate
-        mono = torch.from_numpy(
-            np.ascontiguousarray(samples if samples.ndim == 1 else samples[:, 0])
-        )
-        hop = min(max(len(mono) // FRAMES, 1), 1024)
-        levels = log_frequency_spectrogram(mono, rate, hop_size=hop)
+        levels = self._levels(name)
         # Shown below the loudest point of the whole, so that parts keep their balance.
-        top = max(self._top if name != WHOLE else float(levels.max()), -120.0)
+        top = max(float((levels if name == WHOLE else self._levels(WHOLE)).max()), -120.0)
         shades = ((levels - top) / DYNAMIC_RANGE + 1).clamp(0, 1).mul(255).round().to(torch.uint8)
         return {
             "bands": shades.shape[0],
             "frames": shades.shape[1],
             "levels": base64.b64encode(shades.numpy().tobytes()).decode(),
-            "seconds": len(mono) / rate,
+            "seconds": self.sound.seconds,
             "lowest": MIN_FREQUENCY,
-            "highest": rate / 2,
+            "highest": self.sound.sample_rate / 2,
             "range": DYNAMIC_RANGE,
             "modes": tracks_of(self.sound) if name in (WHOLE, "modal") else [],
         }
 
-    @cached_property
-    def _top(self) -> float:
-        """Level of the loudest point of the whole sound, in dB."""
-        whole = self.whole if self.whole.ndim == 1 else self.whole[:, 0]
-        samples = torch.from_numpy(np.ascontiguousarray(whole))
-        hop = min(max(len(samples) // FRAMES, 1), 1024)
-        return float(log_frequency_spectrogram(samples, self.sound.sample_rate, hop_size=hop).max())
+    def _levels(self, name: str) -> torch.Tensor:
+        """Compute the levels of a part or of the sum, in dB, (bands, frames)."""
+        samples = self.signal(name)
+        mono = np.ascontiguousarray(samples.reshape(len(samples), -1)[:, 0])
+        hop = min(max(len(mono) // FRAMES, 1), 1024)
+        return log_frequency_spectrogram(
+            torch.from_numpy(mono), self.sound.sample_rate, hop_size=hop
+        )
 
 
 def tracks_of(sound: Sound) -> List[Dict[str, Any]]:
@@ -159,13 +155,6 @@ def tracks_of(sound: Sound) -> List[Dict[str, Any]]:
             }
         )
     return tracks
-
-
-def loudness_of(samples: np.ndarray, sample_rate: int) -> Optional[float]:
-    """Return the loudness of samples (N,) or (N, channels) in LUFS, or None for silence."""
-    channels = torch.from_numpy(np.ascontiguousarray(samples.reshape(len(samples), -1).T))
-    value = loudness(channels, sample_rate)
-    return value if math.isfinite(value) else None
 
 
 def wav_of(samples: np.ndarray, sample_rate: int) -> bytes:

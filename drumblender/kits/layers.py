@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
-import torch
 
 from drumblender.errors import DrumblenderError
 from drumblender.files.reading import read_channels
@@ -20,7 +19,7 @@ from drumblender.kits.kit import Drum, Hit, even_layers
 from drumblender.kits.settings import USUAL_LAYERS, USUAL_ROUND_ROBINS, Shape
 from drumblender.kits.trim import start_of, trimmed
 from drumblender.kits.velocity import level, softer
-from drumblender.signal import loudness
+from drumblender.signal import loudness_of
 from drumblender.sound.blending import blend
 from drumblender.sound.playing import render
 from drumblender.sound.sound import Sound
@@ -116,7 +115,7 @@ def samples_of(
             # Takes of one recording begin at the same moment of it.
             start = starts.setdefault(origin, start_of(samples, sound.sample_rate))
             cut, ended = trimmed(samples, sound.sample_rate, start, shape.tail)
-            gain = loud - _loudness_of(cut, sound.sample_rate)
+            gain = loud - loudness_of(cut, sound.sample_rate)
             if not math.isfinite(gain):
                 raise DrumblenderError(
                     f"{sound.name} is silent with these controls; leave it out, or change them."
@@ -201,15 +200,10 @@ def _takes(
 def mean_loudness(sounds: Sequence[Sound]) -> float:
     """Return the mean loudness of sounds that are alike, in LUFS."""
     heard = [
-        _loudness_of(next(iter(stems.values())), sound.sample_rate)
+        loudness_of(next(iter(stems.values())), sound.sample_rate)
         for sound, stems in zip(sounds, render(sounds, separate=False))
     ]
     return sum(heard) / len(heard)
-
-
-def _loudness_of(samples: np.ndarray, sample_rate: int) -> float:
-    """Return the loudness of samples (N,) or (N, channels), in LUFS."""
-    return loudness(torch.from_numpy(samples.reshape(len(samples), -1).T.copy()), sample_rate)
 
 
 def rising(measured: Dict[int, float], range_db: float) -> Dict[int, float]:

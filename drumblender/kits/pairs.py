@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
-import torch
-
 from drumblender.data.library.names import UNKNOWN, recognize_instrument
 from drumblender.errors import DrumblenderError
 from drumblender.files.reading import read_channels
@@ -19,7 +17,7 @@ from drumblender.kits.kit import Drum
 from drumblender.kits.layers import Stroke, mean_loudness, ranges_of, rising, stroke_at
 from drumblender.kits.notes import KEYS, named_key, with_notes
 from drumblender.kits.settings import Other, Shape
-from drumblender.signal import loudness
+from drumblender.signal import loudness_of
 from drumblender.sound.blending import blend
 from drumblender.sound.sound import Sound
 
@@ -206,4 +204,4 @@ def _level(drum: Drum) -> float:
         samples, rate = read_channels(hit.file)
     except DrumblenderError:
         return math.nan  # that drum will be reported
-    return loudness(torch.from_numpy(samples.T.copy()), rate) + hit.gain
+    return loudness_of(samples, rate) + hit.gain

@@ -1,6 +1,6 @@
 """Small pure functions on tensors of samples, which all other packages may use."""
 
-from drumblender.signal.bs1770 import loudness
+from drumblender.signal.bs1770 import loudness, loudness_of
 from drumblender.signal.precision import at_least_float32, exact_products, full_precision
 from drumblender.signal.resample import resample
 from drumblender.signal.samples import fit_length, mix, sine, trim_leading_silence
@@ -14,6 +14,7 @@ __all__ = [
     "full_precision",
     "hz_to_rad",
     "loudness",
+    "loudness_of",
     "mix",
     "rad_to_hz",
     "resample",

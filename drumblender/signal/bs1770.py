@@ -7,6 +7,8 @@ R 128 calls the maximum of momentary loudness), with silence before and behind t
 
 import math
 
+import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchaudio.functional import highpass_biquad, treble_biquad
@@ -25,7 +27,6 @@ def loudness(audio: Tensor, sample_rate: int) -> float:
     Shape:
         - audio: (C, N)
 
-    >>> import torch
     >>> from drumblender.signal import sine
     >>> tone = sine(997.0, 48_000, 48_000)[None]
     >>> round(loudness(tone, 48_000)), round(loudness(tone.expand(2, -1), 48_000))
@@ -42,6 +43,20 @@ def loudness(audio: Tensor, sample_rate: int) -> float:
     mean = F.pad(energy, (window, window)).cumsum(0)
     loudest = float((mean[window:] - mean[:-window]).max()) / window
     return _OFFSET + 10 * math.log10(loudest) + 20 * math.log10(peak)
+
+
+def loudness_of(samples: np.ndarray, sample_rate: int) -> float:
+    """Measure the :func:`loudness` of samples as files and players have them, in LUFS.
+
+    Args:
+        samples: the sound.
+        sample_rate: in Hz.
+
+    Shape:
+        - samples: (N,) or (N, channels)
+    """
+    channels = np.ascontiguousarray(samples.reshape(len(samples), -1).T)
+    return loudness(torch.from_numpy(channels), sample_rate)
 
 
 def k_weighted(audio: Tensor, sample_rate: int) -> Tensor:

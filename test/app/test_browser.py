@@ -11,8 +11,8 @@ from pages import serving_page
 
 import drumblender
 from drumblender import Changes
-from drumblender.app.result import loudness_of
 from drumblender.app.sessions import LEAVING_S
+from drumblender.signal import loudness_of
 from drumblender.sound.controls import CONTROLS
 
 pytest.importorskip("selenium")
