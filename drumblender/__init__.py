@@ -20,11 +20,22 @@ if TYPE_CHECKING:  # so that type checkers, and editors, know what the names are
     from drumblender.sound.blending import blend, corners, mix
     from drumblender.sound.changes import Changes
     from drumblender.sound.sound import Sound
-    from drumblender.sound.voice import Voice, load
+    from drumblender.sound.voice import Voice, load, open_sound
 
 __version__ = "0.1.0"
 
-__all__ = ["Changes", "Sound", "Voice", "__version__", "blend", "corners", "load", "mix"]
+_OF_SOUND = ("Changes", "Sound", "Voice", "blend", "corners", "load", "mix", "open_sound")
+__all__ = [
+    "Changes",
+    "Sound",
+    "Voice",
+    "__version__",
+    "blend",
+    "corners",
+    "load",
+    "mix",
+    "open_sound",
+]
 
 
 def __dir__() -> List[str]:
@@ -32,6 +43,6 @@ def __dir__() -> List[str]:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("Changes", "Sound", "Voice", "blend", "corners", "load", "mix"):
+    if name not in _OF_SOUND:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("drumblender.sound"), name)

@@ -20,6 +20,7 @@ import soundfile
 import torch
 import yaml
 
+import drumblender
 from drumblender.commands.synth import main as synth
 from drumblender.config import load_config
 from drumblender.sound.controls import CONTROLS
@@ -99,6 +100,7 @@ def materials(tmp_path_factory):
         sound = 0.2 * np.exp(-12 * time) * np.sin(2 * np.pi * frequency * time)
         for place in (folder, *folders):
             soundfile.write(place / f"{name}.wav", sound, 16000)
+    drumblender.load(device="cpu").decompose(folder / "snare.wav").save(folder / "snare.drum")
     (folder / "modes").mkdir()
     modes = {"frequency": np.full((2, 4), 80.0), "amplitude": np.ones((2, 4))}
     np.savez(folder / "modes" / "kick_modes.npz", **modes)
@@ -222,12 +224,18 @@ def synth_commands():
     return found
 
 
+def sounds_in(folder):
+    """Files of sounds, with the times at which they were written."""
+    files = [*folder.rglob("*.wav"), *folder.rglob("*.drum")]
+    return {(path, path.stat().st_mtime_ns) for path in files}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", synth_commands().values(), ids=" ".join)
 def test_a_command_that_makes_sound_makes_it(arguments, workplace):
-    before = set(workplace.rglob("*.wav"))
+    before = sounds_in(workplace)
     assert synth([*arguments, "--num_workers", "1", "--device", "cpu"]) == 0
-    assert set(workplace.rglob("*.wav")) - before
+    assert sounds_in(workplace) - before
 
 
 def lightning_commands():

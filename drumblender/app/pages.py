@@ -6,6 +6,7 @@ read in a temporary folder that is removed at once.
 
 import asyncio
 import contextlib
+import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,7 @@ class Page:
             Route("/api/takes/{name}", self.keep, methods=["POST"]),
             Route("/api/takes/{name}", self.drop, methods=["DELETE"]),
             Route("/api/download", self.download, methods=["POST"]),
+            Route("/api/parts", self.save_parts, methods=["POST"]),
             Route("/api/preset", self.write_preset, methods=["POST"]),
             Route("/api/preset", self.read_preset, methods=["PUT"]),
             Mount("/static", StaticFiles(directory=STATIC)),
@@ -127,10 +129,9 @@ class Page:
         return JSONResponse(_describe(drum))
 
     def _take_apart(self, path: Path, name: str) -> Sound:
-        """Take a recording apart that came under a name."""
+        """Read a file that came under a name."""
         try:
-            recording = self.voice.prepare(path, stereo=True, name=name, whole=False)
-            return self.voice.decompose_prepared([recording], [_SEED])[0]
+            return self.voice.read(path, _SEED, stereo=True, whole=False, name=name)
         except DrumblenderError as error:
             raise renamed(error, path, name) from error
 
@@ -143,9 +144,12 @@ class Page:
         """Send a drum as it was recorded."""
         session, slot = self._session(request), _slot(request)
         drum = session.drums.get(slot)
-        if drum is None or drum.recording is None:
+        if drum is None:
             raise Gone("There is no drum here any more; drop one.")
-        return Response(wav_of(drum.recording, drum.sample_rate), media_type="audio/wav")
+        samples = drum.recording
+        if samples is None:  # it was saved as parts
+            samples = await self._work(drum.render)
+        return Response(wav_of(samples, drum.sample_rate), media_type="audio/wav")
 
     async def make(self, request: Request) -> Response:
         """Make a sound by a recipe."""
@@ -201,6 +205,21 @@ class Page:
         data, notes = await self._work(work)
         kind = "application/zip" if with_stems else "audio/wav"
         return Response(data, media_type=kind, headers={NOTES: quote(" ".join(notes))})
+
+    async def save_parts(self, request: Request) -> Response:
+        """Send a sound as a file of parts."""
+        session, recipe = self._session(request), Recipe.of(await read_json(request))
+
+        def work() -> bytes:
+            """Make the file."""
+            sound = session.make(recipe)[1].sound
+            sound = sound.with_gain(**dict.fromkeys(recipe.muted, -math.inf))
+            with tempfile.TemporaryDirectory(prefix="drumblender-app-") as folder:
+                path = Path(folder) / "sound.drum"
+                sound.save(path)
+                return path.read_bytes()
+
+        return Response(await self._work(work), media_type="application/octet-stream")
 
     async def write_preset(self, request: Request) -> Response:
         """Send the controls of a recipe as a preset."""

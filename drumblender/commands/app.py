@@ -32,7 +32,9 @@ def _parser() -> argparse.ArgumentParser:
         "DRUMS are there from the beginning; others are dropped on the page.",
         epilog="--debug shows where an error comes from.",
     )
-    parser.add_argument("drums", nargs="*", metavar="DRUM", help="recordings to begin with")
+    parser.add_argument(
+        "drums", nargs="*", metavar="DRUM", help="recordings, or .drum files, to begin with"
+    )
     parser.add_argument(
         "--model",
         metavar="NAME",
@@ -94,9 +96,7 @@ def _app(argv: List[str]) -> None:
         keep_memory()
         print("Loading ...", flush=True)
         voice = load(options.model, device=options.device, force=options.force)
-        drums = [
-            voice.decompose(Path(path), seed=0, stereo=True, whole=False) for path in options.drums
-        ]
+        drums = [voice.read(Path(path), 0, stereo=True, whole=False) for path in options.drums]
         model = options.model or "measured"
         serve(
             application(voice, printable(model), drums),

@@ -12,6 +12,7 @@ from drumblender.commands.report import Parser, report_errors
 from drumblender.commands.words import NORMALIZE, join_values, split, untangle
 from drumblender.errors import UsageError
 from drumblender.files.text import printable
+from drumblender.pretrained.names import name_of
 from drumblender.pretrained.table import models_table
 from drumblender.sound.changes import Changes, check_preset_name
 from drumblender.sound.controls import CONTROLS
@@ -40,7 +41,8 @@ def _parser() -> argparse.ArgumentParser:
         "With the CHECKPOINT of a model, or --model, its networks predict them. CONFIG is the "
         "configuration of a model whose checkpoint does not carry it. "
         "INPUT is a file or a folder; several, or a folder, go to a folder OUTPUT, with their "
-        "sub-folders. OUTPUT of one file ends in .wav, .flac or .ogg.",
+        "sub-folders. OUTPUT of one file ends in .wav, .flac or .ogg; or in .drum, which keeps the "
+        "parts, so that it can be INPUT again.",
         epilog="--debug shows where an error comes from.",
     )
     parser.add_argument("paths", nargs="*", metavar="PATH", help=argparse.SUPPRESS)
@@ -118,7 +120,10 @@ def _parser() -> argparse.ArgumentParser:
         "--bits", type=int, choices=(16, 24, 32), default=24, help="32 are floats (default: 24)"
     )
     output.add_argument(
-        "--format", choices=("wav", "flac", "ogg"), default="wav", help="of files in a folder"
+        "--format",
+        choices=("wav", "flac", "ogg", "drum"),
+        default="wav",
+        help="of files in a folder",
     )
     output.add_argument(
         "--normalize",
@@ -171,6 +176,9 @@ def _synth(argv: List[str]) -> None:
 
     given = [(part, getattr(options, part)) for part in PARTS]
     parts = [(part, Path(path)) for part, path in given if path]
+    sources = [Path(path) for path in options.blend or ()]
+    if model == (None, None):
+        model = _model_of([*inputs, *sources, *(path for _, path in parts)])
     folders = [(part, path) for part, path in parts if path.is_dir()]
     request = Request(
         *model,
@@ -188,7 +196,6 @@ def _synth(argv: List[str]) -> None:
         stems=options.stems and Path(options.stems),
         plot=options.plot,
     )
-    sources = [Path(path) for path in options.blend or ()]
     if sources and not (len(sources) == 2 and sources[0].is_dir()):
         blend_files(request, plan_blend(request, sources, output, _weights(options)))
     else:
@@ -221,6 +228,21 @@ def _planned(
         return plan_parts(request, inputs, folders, output, pairing, options.format)
     folder, other = inputs
     return plan_blends(request, folder, other, output, _weights(options), pairing, options.format)
+
+
+def _model_of(paths: Sequence[Path]) -> Tuple[Optional[Path], None]:
+    """Return the model that made those of some files that hold parts, if one made them, and say it.
+
+    Raises:
+        DrumblenderError: if a file cannot be read, or if its model is not here.
+    """
+    from drumblender.files.paths import is_drum
+    from drumblender.sound.storing import model_of
+
+    source, model = model_of([path for path in paths if is_drum(path) and not path.is_dir()])
+    if model is not None:
+        print(printable(f"{source} was made with the model {name_of(model)}, which is taken."))
+    return model, None
 
 
 def _weights(options: argparse.Namespace) -> List[Sequence[float]]:

@@ -7,7 +7,7 @@ from typing import List, Optional, Sequence, Tuple
 from drumblender.config import is_configuration
 from drumblender.config.overlays import CHECKPOINTS, CONFIGURATIONS
 from drumblender.errors import UsageError
-from drumblender.files.paths import SUFFIXES
+from drumblender.files.paths import SUFFIXES, is_drum
 from drumblender.pretrained.names import find_model, may_be_name
 from drumblender.sound.controls import KNOWN_PARTS as PARTS
 
@@ -118,7 +118,7 @@ def split(
 
 def _is_recording(path: Path) -> bool:
     """Return whether a path names a recording or a folder of them, and no model."""
-    return path.suffix.lower() in SUFFIXES or path.is_dir()
+    return path.suffix.lower() in SUFFIXES or is_drum(path) or path.is_dir()
 
 
 def _is_number(text: str) -> bool:

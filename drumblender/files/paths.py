@@ -10,6 +10,17 @@ PathLike = Union[str, Path]
 SUFFIXES = tuple(
     ".aif .aifc .aiff .au .caf .flac .mp3 .oga .ogg .opus .rf64 .snd .voc .w64 .wav".split()
 )
+# Ending of sounds that are taken apart already (drumblender.sound.drum_file).
+DRUM = ".drum"
+
+
+def is_drum(path: PathLike) -> bool:
+    """Return whether a name is one of a sound that is taken apart already.
+
+    >>> is_drum("kits/Snare.DRUM"), is_drum("snare.wav")
+    (True, False)
+    """
+    return Path(path).suffix.lower() == DRUM
 
 
 def leads_outside(name: str) -> bool:

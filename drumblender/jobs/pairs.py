@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from drumblender.errors import UsageError
-from drumblender.files.audio import check_name
-from drumblender.jobs.plan import check_overwriting, numbered, plan, recordings
+from drumblender.jobs.plan import check_output, check_overwriting, numbered, plan, recordings
 from drumblender.jobs.request import Job, Request
 
 # The path of a recording relative to the folder that was given, and the name of this folder.
@@ -36,7 +35,7 @@ def plan_blend(
                 f"{path} is a folder, but --blend takes files, or first a folder and then a folder "
                 "or a file; give these."
             )
-    check_name(output, request.bits)
+    check_output(output, request)
     jobs = _series(Job(sources[0], output, request.stems), tuple(sources[1:]), weights)
     check_overwriting(jobs, sources)
     return jobs

@@ -1,10 +1,19 @@
 """Pictures of the sounds that are written."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Sequence, Tuple
+
 import numpy as np
 import torch
 
+from drumblender.files.atomic import disk_errors
 from drumblender.files.takes import Take
 from drumblender.signal import resample
+from drumblender.sound.sound import Sound
+
+# A signal with a label and its sample rate, to be drawn above what is written.
+Input = Tuple[str, np.ndarray, int]
 
 # A picture shows no more than this much of a recording.
 SHOWN_S = 60.0
@@ -38,3 +47,20 @@ def draw(take: Take, full_scale: float) -> None:
     if take.length > length:
         title += f", the first {SHOWN_S:g} s"
     save_figure(plot_parts(signals, rate, title), path.with_suffix(".png"))
+
+
+def first_channel(sound: Sound) -> np.ndarray:
+    """Return the first channel (N,) of what a sound was made from, or of itself."""
+    samples = sound.render() if sound.recording is None else sound.recording
+    return samples if samples.ndim == 1 else samples[:, 0]
+
+
+def with_inputs(take: Take, inputs: Sequence[Input], prefix: Path) -> Take:
+    """Give a take signals that its picture shows above it, in temporary files."""
+    kept = []
+    with disk_errors(take.destination):
+        for index, (label, samples, rate) in enumerate(inputs):
+            path = Path(f"{prefix}-input-{index}.f32")
+            np.ascontiguousarray(samples, np.float32).tofile(path)
+            kept.append((label, path, rate))
+    return replace(take, inputs=tuple(kept))

@@ -7,7 +7,7 @@ from typing import Dict, List, Optional, Sequence, Tuple, Union
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.audio import check_name
 from drumblender.files.listing import files_below
-from drumblender.files.paths import SUFFIXES
+from drumblender.files.paths import DRUM, SUFFIXES, is_drum
 from drumblender.files.writing import add_up, stem_files
 from drumblender.jobs.request import Job, Request
 from drumblender.sound.controls import KNOWN_PARTS
@@ -25,7 +25,7 @@ def plan(
     name, one of them gets a number.
 
     Args:
-        inputs: audio files and folders.
+        inputs: audio files, files of parts and folders.
         output: a file or a folder.
         request: what shall happen to the recordings.
         suffix: suffix of files in a folder, without a dot.
@@ -41,13 +41,15 @@ def plan(
     sources, target, stems = [Path(x) for x in inputs], Path(output), request.stems
     others = [path for _, path in request.parts]
     if len(sources) == 1 and not sources[0].is_dir() and not target.is_dir():
-        check_name(target, request.bits)
+        check_output(target, request)
         jobs = [Job(sources[0], target, stems)]
         check_overwriting(jobs, [*sources, *others], request.variations)
         return jobs, []
-    if target.is_file() or (target.suffix.lower() in SUFFIXES and not target.exists()):
+    names_file = target.suffix.lower() in (*SUFFIXES, DRUM) and not target.exists()
+    if target.is_file() or names_file:
         raise UsageError(f"{target} names a file, but several recordings need a folder; name one.")
     found, notes = recordings(sources, [path for path in (target, stems) if path is not None])
+    check_output(Path(f"sound.{suffix}"), request)
     taken: Dict[str, int] = {}
     jobs = []
     for path, relative in found:
@@ -71,6 +73,27 @@ def plan(
     if not os.access(target, os.W_OK):
         raise DrumblenderError(f"Folder {target} cannot be written to; name another one.")
     return jobs, notes
+
+
+def check_output(path: Path, request: Request) -> None:
+    """Check that a file to write has a known format, which can hold what is asked for.
+
+    Raises:
+        UsageError: if it has none, or if the format cannot hold it.
+    """
+    if not is_drum(path):
+        return check_name(path, request.bits)
+    options = {
+        "--stems": request.stems is not None,
+        "--plot": request.plot,
+        "--normalize": request.normalize != "no",
+    }
+    for option, is_given in options.items():
+        if is_given:
+            raise UsageError(
+                f"{option} is of sounds that are played, and {DRUM} files hold parts; leave it "
+                "out, or write a WAV file."
+            )
 
 
 def recordings(
@@ -100,15 +123,29 @@ def recordings(
         notes += [f"{path}: {why}; left out." for path, why in listed.items() if why]
         if source.resolve() not in apart:  # results of an earlier run are no recordings
             files = [p for p in files if not any(a in p.resolve().parents for a in apart)]
-        sound = [path for path in files if path.suffix.lower() in SUFFIXES]
+        sound = [path for path in files if path.suffix.lower() in (*SUFFIXES, DRUM)]
         if not sound:
             raise DrumblenderError(
                 f"There are no audio files in {source}; give a folder of WAV, FLAC or OGG files."
             )
         if len(sound) < len(files):
             notes.append(f"{source}: {len(files) - len(sound)} files that are no audio left out.")
+        sound, twice = _without_doubles(sound)
+        notes += twice
         found += [(path, path.relative_to(source)) for path in sound]
     return found, notes
+
+
+def _without_doubles(files: Sequence[Path]) -> Tuple[List[Path], List[str]]:
+    """Leave out files of parts beside the recordings that they were made of, by their names."""
+    recorded = {path.with_suffix(""): path for path in files if not is_drum(path)}
+    doubles = {
+        path: recorded[path.with_suffix("")]
+        for path in files
+        if is_drum(path) and path.with_suffix("") in recorded
+    }
+    notes = [f"{path} is left out, because {other} is there." for path, other in doubles.items()]
+    return [path for path in files if path not in doubles], notes
 
 
 def check_overwriting(jobs: Sequence[Job], sources: Sequence[Path], variations: int = 0) -> None:

@@ -83,12 +83,14 @@ class Report:
         takes: sounds to be written.
         notes: lines that tell the user something about them.
         error: a sentence that says why the job failed. None if it did not.
+        saved: lines that say which files of parts were written.
     """
 
     job: Job
     takes: Tuple[Take, ...] = ()
     notes: Tuple[str, ...] = ()
     error: Optional[str] = None
+    saved: Tuple[str, ...] = ()
 
     def failed(self, error: Exception) -> "Report":
         """Return this report with a sentence that says why the job failed.

@@ -19,6 +19,7 @@ import torch
 from drumblender.analysis import AnalysisSettings
 from drumblender.errors import DrumblenderError, UsageError
 from drumblender.files.parallel import Workers
+from drumblender.files.paths import is_drum
 from drumblender.files.progress import progress
 from drumblender.files.reading import duration
 from drumblender.files.takes import scratch_folder
@@ -29,6 +30,7 @@ from drumblender.jobs.request import Job, Report, Request
 from drumblender.jobs.studio import Studio
 from drumblender.sound.controls import KNOWN_PARTS
 from drumblender.sound.recording import Recording, TooLong, prepare
+from drumblender.sound.storing import seconds_of
 
 PathLike = Union[str, Path]
 # Sounds that go through the model together on a GPU.
@@ -59,7 +61,7 @@ def resynthesize(
     many = len(jobs) > 1
     # The longest first: neighbors are then of one length, for which the analysis keeps its filters
     # and a GPU its batches, and no long one is left to a single process at the end.
-    seconds = {job: duration(job.source) if many else 0.0 for job in jobs}
+    seconds = {job: _seconds(job.source) if many else 0.0 for job in jobs}
     jobs = sorted(jobs, key=lambda job: -seconds[job])
     reports: List[Report] = []
     said: Set[str] = set()
@@ -192,9 +194,9 @@ def _prepared(
 
     Returns:
         The job, and its recording. Instead of it there is None if the recording is longer than one
-        segment or goes with others, or a report if it cannot be read.
+        segment, goes with others or is a file of parts, or a report if it cannot be read.
     """
-    if job.others or job.parts:
+    if job.others or job.parts or is_drum(job.source):
         return job, None
     try:
         return job, prepare(
@@ -251,3 +253,10 @@ def _print_written(report: Report) -> None:
     for take in report.takes if report.error is None else ():
         info = f"{take.length / take.sample_rate:.2f} s at {take.sample_rate} Hz"
         print(printable(f"{take.destination}: {info}"))
+    for line in report.saved if report.error is None else ():
+        print(printable(line))
+
+
+def _seconds(path: Path) -> float:
+    """Return how long a recording or the sound of a file of parts is, in seconds; 0 if unknown."""
+    return seconds_of(path) if is_drum(path) else duration(path)

@@ -22,13 +22,13 @@ from typing import (
 import numpy as np
 
 from drumblender.errors import DrumblenderError, UsageError
-from drumblender.files.atomic import disk_errors
 from drumblender.files.audio import check_rate
 from drumblender.files.memory import keep_memory
+from drumblender.files.paths import is_drum
 from drumblender.files.segments import SEGMENT_S, segment_lengths, segments
-from drumblender.files.takes import Take, record
+from drumblender.files.takes import record
 from drumblender.files.writing import stem_files
-from drumblender.jobs.pictures import SHOWN_S
+from drumblender.jobs.pictures import SHOWN_S, Input, first_channel, with_inputs
 from drumblender.jobs.plan import numbered
 from drumblender.jobs.request import Job, Report, Request
 from drumblender.sound.blending import mix
@@ -36,8 +36,6 @@ from drumblender.sound.recording import Recording, TooLong
 from drumblender.sound.sound import Sound, render
 from drumblender.sound.voice import load
 
-# A signal with a label and its sample rate, to be drawn above what is written.
-Input = Tuple[str, np.ndarray, int]
 T = TypeVar("T")
 
 
@@ -126,7 +124,7 @@ class Studio:
         """
         seed = derive_seed(self.request.seed, path.name)
         try:
-            return self.voice.decompose(path, None, seed, self.request.stereo, whole=False)
+            return self.voice.read(path, seed, self.request.stereo, whole=False)
         except TooLong:
             raise DrumblenderError(
                 f"{path} is longer than {SEGMENT_S:g} s, too long {purpose}; cut it."
@@ -148,7 +146,7 @@ class Studio:
             return self.produce(
                 [job],
                 [job.source.name],
-                lambda: [self.voice.decompose(job.source, None, seed, stereo, whole=False)],
+                lambda: [self.voice.read(job.source, seed, stereo, whole=False)],
             )[0]
         except TooLong:
             return self.work_through(job)
@@ -196,33 +194,41 @@ class Studio:
         """
         request = self.request
         products = self._products(jobs, names)
-        sounds = make()
+        originals = make()
         reports = [
             Report(job, notes=(*self.notes, *_strokes(job, len(sound.timeline.onsets))))
-            for job, sound in zip(jobs, sounds)
+            for job, sound in zip(jobs, originals)
         ]
-        silent = [sound.is_silent for sound in sounds]
-        sounds = [self._with_parts(sound, job) for job, sound in zip(jobs, sounds)]
+        silent = [sound.is_silent for sound in originals]
+        sounds = [self._with_parts(sound, job) for job, sound in zip(jobs, originals)]
         edited = [self.changes.apply(sounds[p.index], p.seed) for p in products]
         separate = bool(request.stems or request.plot)
-        for product, sound, stems in zip(
-            products, edited, render(edited, request.sample_rate, separate)
-        ):
+        played: List[Dict[str, np.ndarray]] = [{} for _ in edited]
+        if not all(is_drum(product.path) for product in products):
+            played = render(edited, request.sample_rate, separate)
+        for product, sound, stems in zip(products, edited, played):
             report = reports[product.index]
             try:
-                rate = request.sample_rate or sound.sample_rate
-                check_rate(product.path, rate)
-                take = record([(0, stems)], product.path, product.stems, rate, product.prefix)
-                notes = report.notes
                 if silent[product.index]:
                     source = report.job.source
-                    notes += (f"{product.path}: is silent, as {source} {self._silence}.",)
-                if request.plot:
-                    shown = inputs or [("Input", first_channel(sound), sound.sample_rate)]
-                    take = _with_inputs(take, shown, product.prefix)
-                reports[product.index] = replace(report, takes=(*report.takes, take), notes=notes)
+                    note = f"{product.path}: is silent, as {source} {self._silence}."
+                    report = replace(report, notes=(*report.notes, note))
+                rate = request.sample_rate or sound.sample_rate
+                if is_drum(product.path):
+                    replace(sound, sample_rate=rate).save(product.path)
+                    line = f"{product.path}: {sound.seconds:.2f} s at {rate} Hz, as parts"
+                    report = replace(report, saved=(*report.saved, line))
+                else:
+                    check_rate(product.path, rate)
+                    take = record([(0, stems)], product.path, product.stems, rate, product.prefix)
+                    if request.plot:
+                        original = first_channel(originals[product.index])
+                        shown = inputs or [("Input", original, sound.sample_rate)]
+                        take = with_inputs(take, shown, product.prefix)
+                    report = replace(report, takes=(*report.takes, take))
             except DrumblenderError as error:
-                reports[product.index] = report.failed(error)
+                report = report.failed(error)
+            reports[product.index] = report
         return reports
 
     def _with_parts(self, sound: Sound, job: Job) -> Sound:
@@ -239,6 +245,11 @@ class Studio:
             DrumblenderError: if the request needs the whole recording, or if it cannot be read.
         """
         request = self.request
+        if is_drum(job.destination):
+            raise DrumblenderError(
+                f"{job.source} is longer than {SEGMENT_S:g} s, too long for a file of parts; cut "
+                "it."
+            )
         if self.others or job.parts or request.variations or not self.changes.keeps_time:
             raise DrumblenderError(
                 f"{job.source} is longer than {SEGMENT_S:g} s, too long for --decay, --humanize, "
@@ -276,7 +287,7 @@ class Studio:
         take = replace(take, sample_rate=request.sample_rate or its_rate)
         if request.plot:
             recorded = np.concatenate(shown)[: round(SHOWN_S * its_rate)]
-            take = _with_inputs(take, [("Input", recorded, its_rate)], product.prefix)
+            take = with_inputs(take, [("Input", recorded, its_rate)], product.prefix)
         note = f"made in {count} segments of {SEGMENT_S:g} s, faded into each other."
         notes = (*self.notes, *_strokes(job, strokes), f"{job.destination}: {note}")
         return Report(job, (take,), notes)
@@ -330,19 +341,3 @@ def _strokes(job: Job, count: int) -> Tuple[str, ...]:
     if count < 2:
         return ()
     return (f"{job.source}: {count} strokes, each with modes and a transient of its own.",)
-
-
-def first_channel(sound: Sound) -> np.ndarray:
-    """Return the first channel (N,) of the recording of a sound. It is empty if there is none."""
-    return np.zeros(0, np.float32) if sound.recording is None else sound.recording[:, 0]
-
-
-def _with_inputs(take: Take, inputs: Sequence[Input], prefix: Path) -> Take:
-    """Give a take signals that its picture shows above it, in temporary files."""
-    kept = []
-    with disk_errors(take.destination):
-        for index, (label, samples, rate) in enumerate(inputs):
-            path = Path(f"{prefix}-input-{index}.f32")
-            np.ascontiguousarray(samples, np.float32).tofile(path)
-            kept.append((label, path, rate))
-    return replace(take, inputs=tuple(kept))

@@ -106,6 +106,28 @@ def find_model(model: PathLike) -> Path:
     return fetch(name, revision or None, MODEL_FILE)
 
 
+def name_of(model: PathLike) -> str:
+    """Return a name by which others may find a model, without the folders of this machine.
+
+    That is its name where it was given one or lies under one in a known place, else the name of the
+    folder that was published, and else that of the file.
+
+    Args:
+        model: as in :func:`find_model`.
+
+    >>> name_of("owner/drums@v2"), name_of("folder/my.ckpt"), name_of("my/model.safetensors")
+    ('owner/drums@v2', 'my.ckpt', 'my')
+    """
+    known = known_models()
+    path = Path(model).expanduser()
+    if isinstance(model, str) and may_be_name(model):
+        if any(one.name == model for one in known) or not path.exists():
+            return model
+    path = (path / MODEL_FILE if path.is_dir() else path).resolve()
+    own = path.parent.name if path.name == MODEL_FILE else path.name
+    return next((one.name for one in known if one.path.resolve() == path), own)
+
+
 def may_be_name(text: str) -> bool:
     """Return whether a text may be the name of a model, and not only a path.
 

@@ -32,10 +32,22 @@ _HOMES = {
     "corners": "blending",
     "load": "voice",
     "mix": "blending",
+    "open_sound": "voice",
     "prepare": "recording",
 }
 
-__all__ = ["Changes", "Recording", "Sound", "Voice", "blend", "corners", "load", "mix", "prepare"]
+__all__ = [
+    "Changes",
+    "Recording",
+    "Sound",
+    "Voice",
+    "blend",
+    "corners",
+    "load",
+    "mix",
+    "open_sound",
+    "prepare",
+]
 
 
 def __getattr__(name: str) -> Any:

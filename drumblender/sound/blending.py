@@ -93,6 +93,7 @@ def mix(sounds: Sequence[Sound], weights: Sequence[float]) -> Sound:
         seed=given[0].seed,
         name=", ".join(f"{x.name} {100 * share:.3g} %" for x, share in zip(heard, shares)),
         recording=None,
+        edits=(),
     )
 
 

@@ -145,7 +145,8 @@ class Control:
             sound.need(part)
         if self.is_neutral(value):
             return sound
-        return self.function(sound, value, **more)
+        edit = {"control": self.name, "value": value, **{k: v for k, v in more.items() if v}}
+        return replace(self.function(sound, value, **more), edits=(*sound.edits, edit))
 
 
 def _gain(part: str) -> Control:

@@ -1,7 +1,9 @@
 """The engine that runs a model's networks and synthesizers on batches of sounds."""
 
 import functools
+import hashlib
 import itertools
+import json
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import torch
@@ -11,7 +13,7 @@ from drumblender.analysis import AnalysisSettings
 from drumblender.errors import UsageError
 from drumblender.parameters import map_tensors, signature_of, tensors_of
 from drumblender.sound.recording import Recording
-from drumblender.tasks.blender import Stems
+from drumblender.tasks.blender import MEASURES, Stems
 from drumblender.tasks.checkpoint import TrainedModel
 from drumblender.tasks.parts import Part
 
@@ -55,6 +57,24 @@ class Engine:
         self.parts: Dict[str, Part] = {part.name: part for part in model.network.parts}
         # Samples that go through the model at once: on a CPU, more only take memory.
         self._limit = self.sample_rate * (4 if device == "cpu" else 60)
+
+    @functools.cached_property
+    def identity(self) -> Dict[str, str]:
+        """What tells the model of this engine apart, as files of sounds keep it.
+
+        ``kind`` is "measured" where all parts are measured, and "model" otherwise. A model also has
+        its ``name``, and the ``sha256`` of the names, types, shapes and bytes of its weights.
+        """
+        if self.is_measured:
+            return {"kind": "measured"}
+        digest = hashlib.sha256()
+        for name, weight in sorted(self.model.network.state_dict().items()):
+            if not name.startswith(MEASURES):
+                array = weight.detach().cpu().contiguous()
+                described = [name, str(array.dtype), list(array.shape)]
+                digest.update(json.dumps(described).encode())
+                digest.update(array.flatten().view(torch.uint8).numpy().tobytes())
+        return {"kind": "model", "name": self.model.name, "sha256": digest.hexdigest()}
 
     def encode(self, recordings: Sequence[Recording]) -> List[Dict[str, Any]]:
         """Compute the parameters of recordings. Those of one length go through the model together.

@@ -14,6 +14,7 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
+    Tuple,
     Union,
 )
 
@@ -54,6 +55,9 @@ class Sound:
         name: name for messages and titles.
         recording: samples (N, C) that the sound was made from. None if there are none, as for a
             blend.
+        analysis: method and version of the analysis that measured it. Empty if it is that of the
+            engine.
+        edits: controls that were applied to it, in their order. This is a note only.
     """
 
     engine: Engine
@@ -65,6 +69,8 @@ class Sound:
     brightness: float = 0.0
     name: str = "sound"
     recording: Optional[np.ndarray] = field(default=None)
+    analysis: str = ""
+    edits: Tuple[Mapping[str, Any], ...] = ()
 
     if TYPE_CHECKING:
 
@@ -148,6 +154,22 @@ class Sound:
                 f"{-20 * math.log10(peak) - 0.01:.2f}) of the sound, or bits=32 and a WAV file."
             )
         write_samples(path, samples, rate, bits)
+
+    def save(self, path: PathLike) -> None:
+        """Save the parts of the sound, so that it can be opened and changed later.
+
+        :meth:`Voice.open <drumblender.sound.voice.Voice.open>` reads it again.
+
+        Args:
+            path: file to write. Its name ends in ``.drum``.
+
+        Raises:
+            UsageError: if the name ends in anything else.
+            DrumblenderError: if the file cannot be written.
+        """
+        from drumblender.sound.storing import save_sound
+
+        save_sound(self, path)
 
     def with_gain(self, gain: float = 0.0, **parts: float) -> "Sound":
         """Make the sound or its parts louder or softer.

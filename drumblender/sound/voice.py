@@ -1,6 +1,8 @@
 """Voices, which are models that are ready to take recordings apart."""
 
+import functools
 import secrets
+from dataclasses import replace
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple, Union
 
@@ -10,7 +12,8 @@ from torch import Tensor
 
 from drumblender.analysis import AnalysisSettings
 from drumblender.errors import UsageError
-from drumblender.pretrained.names import find_model
+from drumblender.files.paths import is_drum
+from drumblender.pretrained.names import find_model, name_of
 from drumblender.sound.engine import PRECISIONS, Engine
 from drumblender.sound.recording import Recording, prepare
 from drumblender.sound.sound import Sound
@@ -50,6 +53,7 @@ def load(
         DrumblenderError: if the checkpoint is missing, is broken or does not fit, or if the hub
             does not give the model.
     """
+    name = "" if config is None else name_of(checkpoint or config)
     if config is not None and checkpoint is None:
         config = find_model(config)
     if device == "auto":
@@ -58,7 +62,33 @@ def load(
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise UsageError(f"There is no device {device} here; take cpu, or auto.") from None
-    return Voice(load_model(config, checkpoint, device), device, precision, force)
+    model = replace(load_model(config, checkpoint, device), name=name)
+    return Voice(model, device, precision, force)
+
+
+def open_sound(path: PathLike, device: str = "auto") -> Sound:
+    """Open a file of parts (``.drum``) with the voice that made it.
+
+    Sounds that are opened here belong to one voice if it is the same one, so that they can be
+    blended. :meth:`Voice.open` opens a file for a voice that is there already.
+
+    Args:
+        path: the file.
+        device: as in :func:`load`.
+
+    Raises:
+        UsageError: if the sound needs a model that is not on this machine.
+        DrumblenderError: if the file is missing or damaged, or of another kind.
+    """
+    from drumblender.sound.storing import model_of
+
+    return _voice(model_of([Path(path)])[1], device).open(path)
+
+
+@functools.lru_cache(maxsize=4)
+def _voice(model: Optional[Path], device: str) -> "Voice":
+    """Return a voice, which is kept for sounds that are opened later."""
+    return load(model, device=device)
 
 
 class Voice:
@@ -148,6 +178,49 @@ class Voice:
         """
         recording = self.prepare(source, sample_rate, stereo, whole=whole)
         return self.decompose_prepared([recording], [seed])[0]
+
+    def open(self, path: PathLike, name: Optional[str] = None) -> Sound:
+        """Open a file of parts (``.drum``), which :meth:`Sound.save` wrote.
+
+        Args:
+            path: the file.
+            name: name for messages and titles. By default it is the one in the file.
+
+        Raises:
+            DrumblenderError: if the file is missing, is damaged, is another kind of file or of a
+                newer format, or if another voice has made the sound.
+        """
+        from drumblender.sound.storing import open_sound
+
+        return open_sound(path, self.engine, name)
+
+    def read(
+        self,
+        path: PathLike,
+        seed: Optional[int] = None,
+        stereo: bool = False,
+        whole: bool = True,
+        name: Optional[str] = None,
+    ) -> Sound:
+        """Open a file of parts (``.drum``), or take the recording in any other file apart.
+
+        Args:
+            path: the file.
+            seed: seed of the noise. None stands for another one each time, and for that of a file
+                of parts.
+            stereo: as in :meth:`decompose`. A file of parts always keeps its channels.
+            whole: as in :meth:`decompose`.
+            name: name for messages and titles. By default it is that of the file.
+
+        Raises:
+            DrumblenderError: as in :meth:`decompose` and :meth:`open`.
+        """
+        named = Path(name or path)
+        if not is_drum(named):
+            recording = self.prepare(path, None, stereo, named.name, whole)
+            return self.decompose_prepared([recording], [seed])[0]
+        opened = self.open(path, named.name)
+        return opened if seed is None else opened.with_seed(seed)
 
     def decompose_prepared(
         self, recordings: Sequence[Recording], seeds: Sequence[Optional[int]]

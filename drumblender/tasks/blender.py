@@ -30,6 +30,8 @@ from drumblender.tasks.wiring import Wiring, published_wiring
 
 # What each part contributes to a sound, (B, 1, N) by name. The sound is the sum.
 Stems = Dict[str, Tensor]
+# Beginnings of the names of what only training and tests have among the weights.
+MEASURES = ("loss_fn.", "part_losses.", "test_metrics.")
 
 
 class Blender(nn.Module):
@@ -275,6 +277,5 @@ class Blender(nn.Module):
 
         A checkpoint can thus be tested with other metrics than those of its training.
         """
-        measures = ("loss_fn.", "part_losses.", "test_metrics.")
-        own = {k: v for k, v in self.state_dict().items() if k.startswith(measures)}
-        return {**{k: v for k, v in state_dict.items() if not k.startswith(measures)}, **own}
+        own = {k: v for k, v in self.state_dict().items() if k.startswith(MEASURES)}
+        return {**{k: v for k, v in state_dict.items() if not k.startswith(MEASURES)}, **own}

@@ -31,12 +31,14 @@ class TrainedModel:
         num_samples: number of samples of the sounds that it was trained on.
         recording: the only recording that it was trained on. None if there were several, or if the
             checkpoint does not say it.
+        name: name by which the model was asked for, or that of its file.
     """
 
     network: Blender
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     num_samples: int = 96_000
     recording: Optional[OneRecording] = None
+    name: str = ""
 
 
 def load_model(

@@ -180,6 +180,23 @@ def test_a_preset_that_is_none_is_refused_by_its_name(visitor, text):
     assert tempfile.gettempdir() not in said
 
 
+def test_parts_go_out_and_come_back_to_be_changed_again(visitor, kick, tmp_path):
+    visitor.drop(0, kick)
+    recipe = {"weights": [1, 0, 0, 0], "changes": {"pitch": -2}, "muted": ["noise"]}
+    (tmp_path / "x.drum").write_bytes(visitor.ask("POST", "parts", json=recipe).content)
+    made = visitor.make(changes={"pitch": -2, "noise_gain": -100})
+    expected = visitor.samples(made["name"])
+    told = visitor.drop(1, tmp_path / "x.drum", "my kick.drum").json()
+    assert (told["name"], told["channels"]) == ("my kick.drum", 2)
+    opened = visitor.samples(visitor.make((0, 1, 0, 0))["name"])
+    np.testing.assert_allclose(opened, expected, atol=1e-5)
+    heard = read(visitor.ask("GET", "drums/1/recording.wav").content)
+    np.testing.assert_array_equal(heard, opened)
+    (tmp_path / "x.drum").write_bytes(b"no parts")
+    said = sentence(visitor.drop(2, tmp_path / "x.drum", "my kick.drum"), 422)
+    assert said.startswith("my kick.drum holds no sound that is taken apart")
+
+
 def test_a_take_is_kept_and_told_how_loud_it_is(visitor, kick):
     visitor.drop(0, kick)
     name = visitor.make()["name"]

@@ -173,3 +173,70 @@ def test_a_preset_that_cannot_be_is_refused_before_the_work(
     assert words in error
     assert "Traceback" not in error
     assert not (tmp_path / "out.wav").exists()
+
+
+def test_a_file_of_parts_goes_wherever_a_recording_goes(snare, repository, tmp_path, capsys):
+    parts, other = tmp_path / "snare.drum", repository / "audio/one-shots" / BUNDLED[1]
+    assert synth(snare, parts, "--seed", 1) == 0
+    assert f"{parts}: 0.44 s at 44100 Hz, as parts" in capsys.readouterr().out
+    # Parts keep the seed that was drawn for them, and --seed draws another one for each name.
+    for ending, source, seed in (("drum", parts, ()), ("wav", snare, ("--seed", 1))):
+        names = [tmp_path / f"{x}_{ending}.wav" for x in ("changed", "blend", "noise")]
+        assert synth(source, names[0], "--pitch", -2, "--decay", 1.5, *seed) == 0
+        assert synth(names[1], "--blend", source, other, *seed) == 0
+        assert synth(source, names[2], "--noise", other, *seed) == 0
+    for name in ("changed", "blend", "noise"):
+        one, same = (tmp_path / f"{name}_{ending}.wav" for ending in ("drum", "wav"))
+        assert one.read_bytes() == same.read_bytes(), name
+    pictured = synth(parts, tmp_path / "x.wav", "--plot", "--stems", tmp_path / "stems")
+    assert pictured == 0
+    assert (tmp_path / "x.png").exists()
+
+
+def test_in_folders_files_of_parts_count_once(snare, tmp_path, capsys):
+    kit = tmp_path / "kit"
+    kit.mkdir()
+    for name in ("a", "b"):
+        shutil.copy(snare, kit / f"{name}.flac")
+    assert synth(kit, kit, "--format", "drum", "--seed", 1) == 0
+    (kit / "b.drum").rename(kit / "c.drum")
+    capsys.readouterr()
+    assert synth(kit, tmp_path / "out", "--seed", 1) == 0
+    said = capsys.readouterr().out
+    assert f"{kit / 'a.drum'} is left out, because {kit / 'a.flac'} is there." in said
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.wav", "b.wav", "c.wav"}
+    assert (tmp_path / "out/b.wav").read_bytes() == (tmp_path / "out/c.wav").read_bytes()
+
+
+def test_the_model_that_made_parts_is_taken_by_itself(snare, tmp_path, capsys):
+    assert synth("--model", "drums", snare, tmp_path / "x.drum", "--seed", 1) == 0
+    assert synth(tmp_path / "x.drum", tmp_path / "a.wav", "--pitch", 3) == 0
+    said = capsys.readouterr().out
+    assert f"{tmp_path / 'x.drum'} was made with the model drums, which is taken." in said
+    assert synth("--model", "drums", snare, tmp_path / "b.wav", "--pitch", 3, "--seed", 1) == 0
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["x.wav", "out.drum", "--stems", "stems"], 2, "--stems is of sounds that are played"),
+        (["x.wav", "out.drum", "--plot"], 2, "--plot is of sounds that are played"),
+        (["x.wav", "x.wav", "out", "--format", "drum", "--normalize"], 2, "--normalize is of"),
+        (["x.wav", "out.drum"], 1, "x.wav is longer than 20 s, too long for a file of parts"),
+        (["bad.drum", "out.wav"], 1, "bad.drum holds no sound that is taken apart; give a file"),
+        (["bad.drum", "bad.drum"], 1, "bad.drum holds no sound that is taken apart"),
+        (["none.drum", "out.wav"], 1, "none.drum does not exist; check the path."),
+        (["out.wav", "--blend", "x.wav", "none.drum"], 1, "none.drum does not exist"),
+    ],
+)
+def test_what_parts_cannot_be_is_one_sentence(args, code, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("x.wav", np.zeros(21 * 8000), 8000)
+    (tmp_path / "bad.drum").write_text("no parts at all")
+    assert synth(*args) == code
+    error = capsys.readouterr().err
+    assert words in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "out.drum").exists()
+    assert not (tmp_path / "out.wav").exists()

@@ -98,6 +98,11 @@ export class Files {
     return this.save("api/preset", this.model.forServer, ".yaml");
   }
 
+  // Save the sound as a file of parts, which can be dropped on the page again.
+  saveParts() {
+    return this.save("api/parts", this.model.forServer, ".drum", "Writing the file");
+  }
+
   // Save the sound, or with it its stems and its preset.
   saveSound(stems) {
     const bits = Number(byId("bits").value);

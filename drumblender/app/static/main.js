@@ -125,7 +125,8 @@ function show() {
 
 async function showResult(isNew) {
   const { result } = model;
-  for (const id of ["play-all", "keep", "save-sound", "save-stems"]) byId(id).disabled = !result;
+  for (const id of ["play-all", "keep", "save-sound", "save-stems", "save-parts"])
+    byId(id).disabled = !result;
   takes.now = result && { ...result, summary: model.summary };
   takes.show();
   showFacts(result);
@@ -250,6 +251,7 @@ function listen() {
   click("save-preset", () => files.savePreset());
   click("save-sound", () => files.saveSound(false));
   click("save-stems", () => files.saveSound(true));
+  click("save-parts", () => files.saveParts());
   byId("error").querySelector("button").addEventListener("click", () => showError(""));
   byId("equal").addEventListener("change", () => takes.show());
   byId("show-modes").addEventListener("change", ({ target }) => display.showModes(target.checked));
