@@ -103,7 +103,8 @@ def test_pitch_moves_the_noise_only_on_request():
         frequency, power = welch(s.stems()["noise"], RATE, nperseg=512)
         return (power**2 * frequency).sum() / (power**2).sum()
 
-    assert center(sound.with_pitch(12)) == center(sound)
+    # The gain at the onset depends on the sum of all parts, so that it may differ in its rounding.
+    assert center(sound.with_pitch(12)) == pytest.approx(center(sound), rel=1e-6)
     assert center(sound.with_pitch(12, noise=True)) == pytest.approx(2 * center(sound), rel=0.02)
 
 
