@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The sounds and the picture of the documentation, made with the voice that needs no training.
 
-    python scripts/examples.py          # docs/audio/*.mp3 and docs/images/snare_parts.png
+    python scripts/examples.py          # docs/audio/*.mp3, docs/images/snare_parts.png and
+                                        # docs/player/tom.drum
     python scripts/examples.py FOLDER   # the same in another folder
 
 All sounds get one gain, so that their levels can be compared.
@@ -39,6 +40,8 @@ def main() -> None:
     tom, snare = (voice.decompose(path, seed=1) for path in (TOM, SNARE))
     write_players(folder / "audio", tom, snare)
     draw_parts(folder / "images/snare_parts.png", snare)
+    (folder / "player").mkdir(exist_ok=True)
+    tom.save(folder / "player/tom.drum")
 
 
 def write_players(folder: Path, tom: Sound, snare: Sound) -> None:

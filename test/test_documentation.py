@@ -362,7 +362,14 @@ def test_the_sounds_and_the_picture_of_the_pages_are_what_the_voice_makes(tmp_pa
             soundfile.read(folder / "audio" / name)[0] for folder in (REPOSITORY / "docs", tmp_path)
         )
         assert np.corrcoef(kept, made)[0, 1] > 0.9, f"{name}: run scripts/examples.py"
+    kept, made = (
+        drumblender.open_sound(folder / "player/tom.drum", device="cpu").with_pitch(3).stems()
+        for folder in (REPOSITORY / "docs", tmp_path)
+    )
+    for name, stem in kept.items():
+        assert np.corrcoef(stem, made[name])[0, 1] > 0.9, f"{name}: run scripts/examples.py"
     for folder in (REPOSITORY / "docs", tmp_path):
+        assert (folder / "player/tom.drum").stat().st_size < 300_000
         assert (folder / "images/snare_parts.png").stat().st_size < 300_000
 
 
@@ -398,7 +405,7 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert "--humanize" in commands
     players = 0
     for page in tmp_path.rglob("*.html"):
-        for source in re.findall(r'<audio [^>]*src="([^":]+)"', page.read_text()):
+        for source in re.findall(r'<(?:audio|iframe) [^>]*src="([^":]+)"', page.read_text()):
             assert (page.parent / source).is_file(), f"{page}: {source}"
             players += 1
     assert players >= 8

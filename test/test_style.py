@@ -90,8 +90,8 @@ def test_what_waits_by_the_clock_is_found(code):
 
 # Tests of what no single module does.
 OF_MANY = set(
-    "test_distributed test_documentation test_golden test_skips test_style test_windows "
-    "analysis/separate/test_loops app/test_browser commands/test_laptop "
+    "test_distributed test_documentation test_golden test_player test_skips test_style "
+    "test_windows analysis/separate/test_loops app/test_browser commands/test_laptop "
     "commands/test_synth_measured "
     "data/test_stops fast/test_models sound/test_edits sound/test_measured".split()
 )
