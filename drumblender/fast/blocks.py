@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
 from drumblender.fast import rows
+from drumblender.fast.causal import Layer, Network, through
 from drumblender.fast.convolution import conv
 from drumblender.fast.elu import elu_unit
 from drumblender.fast.film import film_block
 from drumblender.models.components import FiLM, Pad
 from drumblender.models.soundstream import ResidualUnit
-from drumblender.models.tcn import TCNBlock
+from drumblender.models.tcn import TCN, TCNBlock
 from drumblender.signal import at_least_float32, full_precision
 
 if TYPE_CHECKING:
@@ -166,6 +167,29 @@ class FastTCNBlock(TCNBlock):
             _track(norm, own_mean, own_variance, y.shape[0] * y.shape[2])
         return y
 
+    def layer(self, embedding: Tensor) -> Optional[Layer]:
+        """Return the block as a layer of products with one embedding (1, E), if it is causal."""
+        layers = self._layers()
+        if layers is None or layers[0].padding[1]:
+            return None
+        _, convolution, film = layers
+        if film.norm is not None and film.norm.training:
+            return None
+        gamma, beta = (x[0] for x in film.coefficients(at_least_float32(embedding)))
+        if film.norm is not None:
+            mean, variance = (values[:, None] for values in _statistics(film.norm))
+            gamma = gamma * (variance + film.norm.eps).rsqrt()
+            beta = beta - gamma * mean
+        weight, bias = _parameters(convolution)
+        mix, mix_bias = _parameters(self.residual)
+        return Layer(
+            taps=(weight * gamma[..., None]).permute(2, 1, 0).contiguous(),
+            shift=torch.addcmul(beta, bias[:, None], gamma).squeeze(-1),
+            dilation=convolution.dilation[0],
+            mix=mix.squeeze(-1).t().contiguous(),
+            mix_bias=mix_bias,
+        )
+
     def _layers(self) -> Optional[Tuple[Pad, nn.Conv1d, FiLM]]:
         """Return the layers behind each other if they are those that the operation computes."""
         start, film = _padded_conv(self.net), self.film
@@ -188,11 +212,48 @@ class FastTCNBlock(TCNBlock):
         return None
 
 
+class FastTCN(TCN):
+    """A causal TCN as matrix products if no gradient is needed (:mod:`drumblender.fast.causal`)."""
+
+    def forward(self, x: Tensor, embedding: Optional[Tensor] = None) -> Tensor:
+        """Filter a signal, (B, C_in, T) to (B, C_out, T)."""
+        exact = rows.are_apt(x) and _dtype(x) == x.dtype and not torch.compiler.is_compiling()
+        if x.ndim == 3 and x.numel() and embedding is not None and exact:
+            networks = [self.network(row) for row in embedding.split(1)]
+            known = [network for network in networks if network is not None]
+            if len(known) == len(x):
+                return torch.stack([through(*pair) for pair in zip(known, x)])
+        return super().forward(x, embedding)
+
+    def network(self, embedding: Tensor) -> Optional[Network]:
+        """Return what the TCN computes with an embedding (1, E), or None if it cannot be blocks.
+
+        It has to be causal and in eval mode, and its blocks have to be those that are known.
+        """
+        first, last = self.in_projection, self.out_projection
+        layers = [
+            block.layer(embedding) if type(block) is FastTCNBlock else None for block in self.net
+        ]
+        known = [layer for layer in layers if layer is not None]
+        if not (
+            len(known) == len(layers)
+            and _is_usual(first, 1)
+            and _is_usual(last, 1)
+            and first.bias is not None
+            and last.bias is not None
+            and _is_free(first, last, self.net, *self.net)
+        ):
+            return None
+        ends = [(x.weight.squeeze(-1).t().contiguous(), _parameters(x)[1]) for x in (first, last)]
+        return Network(ends[0], known, ends[1])
+
+
 FAST = {
     nn.Conv1d: PointwiseConv,
     nn.Sequential: PaddedConv,
     ResidualUnit: FastResidualUnit,
     TCNBlock: FastTCNBlock,
+    TCN: FastTCN,
 }
 
 
