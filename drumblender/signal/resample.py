@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 from functools import lru_cache
+from typing import Optional
 
 import torch
 import torchaudio
@@ -35,8 +36,9 @@ def resample(audio: Tensor, rate: int, new_rate: int) -> Tensor:
     ratio = Fraction(new_rate, rate)
     if ratio == 1:
         return audio
-    if max(ratio.numerator, ratio.denominator) <= _LONGEST_FILTER_BANK:
-        return _resampler(ratio.denominator, ratio.numerator)(audio)
+    filters = resampler(rate, new_rate)
+    if filters is not None:
+        return filters(audio)
     # A length that is a whole number of samples at both rates, with zeros against wrapping around.
     periods = -(-(audio.shape[-1] + rate // 100) // ratio.denominator)
     spectrum = torch.fft.rfft(audio.double(), periods * ratio.denominator)
@@ -44,6 +46,14 @@ def resample(audio: Tensor, rate: int, new_rate: int) -> Tensor:
     kept = min(spectrum.shape[-1], new_length // 2 + 1)
     resampled = torch.fft.irfft(spectrum[..., :kept], new_length) * float(ratio)
     return resampled[..., : math.ceil(audio.shape[-1] * ratio)].float()
+
+
+def resampler(rate: int, new_rate: int) -> Optional[torchaudio.transforms.Resample]:
+    """Return what converts one rate to another, or None if their ratio is no simple fraction."""
+    ratio = Fraction(new_rate, rate)
+    if max(ratio.numerator, ratio.denominator) > _LONGEST_FILTER_BANK:
+        return None
+    return _resampler(ratio.denominator, ratio.numerator)
 
 
 @lru_cache(maxsize=8)

@@ -24,8 +24,29 @@ def tilt_filter(audio: Tensor, sample_rate: float, slope: float) -> Tensor:
     """
     if slope == 0:
         return audio
-    # Twice the length and some: a falling slope rings long, and must not wrap around.
-    size = 2 ** (2 * audio.shape[-1] + 8192).bit_length()
+    size = _size(audio.shape[-1])
+    response = _spectrum(size, sample_rate, slope).to(audio.device)
+    spectrum = torch.fft.rfft(audio.double(), size) * response
+    return torch.fft.irfft(spectrum, size)[..., : audio.shape[-1]].to(audio.dtype)
+
+
+def tilt_response(num_samples: int, sample_rate: float, slope: float) -> Tensor:
+    """Return the impulse response with which :func:`tilt_filter` filters so many samples, float64.
+
+    >>> tilt_response(100, 48_000, 0.0)[:2].abs().round(decimals=6).tolist()
+    [1.0, 0.0]
+    """
+    size = _size(num_samples)
+    return torch.fft.irfft(_spectrum(size, sample_rate, slope), size)
+
+
+def _size(num_samples: int) -> int:
+    """Return twice the length and some: a falling slope rings long, and must not wrap around."""
+    return int(2 ** (2 * num_samples + 8192).bit_length())
+
+
+def _spectrum(size: int, sample_rate: float, slope: float) -> Tensor:
+    """Return the spectrum of the filter on ``size // 2 + 1`` frequencies."""
     frequency = torch.fft.rfftfreq(size, 1 / sample_rate, dtype=torch.float64)
     octaves = torch.log2(frequency.clamp(20.0, min(20_000.0, sample_rate / 2)) / 1000)
     log_gain = octaves * (slope * torch.log(torch.tensor(10.0, dtype=torch.float64)) / 20)
@@ -33,6 +54,4 @@ def tilt_filter(audio: Tensor, sample_rate: float, slope: float) -> Tensor:
     cepstrum = torch.fft.irfft(log_gain, size)
     cepstrum[1 : size // 2] *= 2
     cepstrum[size // 2 + 1 :] = 0
-    response = torch.exp(torch.fft.rfft(cepstrum)).to(audio.device)
-    spectrum = torch.fft.rfft(audio.double(), size) * response
-    return torch.fft.irfft(spectrum, size)[..., : audio.shape[-1]].to(audio.dtype)
+    return torch.exp(torch.fft.rfft(cepstrum))

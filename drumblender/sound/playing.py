@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
 
 import numpy as np
 import torch.nn.functional as F
+from torch import Tensor
 
 from drumblender.parameters import Timeline
 from drumblender.signal import fit_length, mix, resample, tilt_filter
@@ -89,9 +90,19 @@ def begun_and_ended(stems: Stems, time: Timeline) -> Stems:
         - each output: (C, 1, at most N), up to the end of the sound
     """
     stems = {name: stem[..., : time.recorded] for name, stem in stems.items()}
+    gain = outline_gain(stems, time)
+    return stems if gain is None else {name: stem * gain for name, stem in stems.items()}
+
+
+def outline_gain(stems: Stems, time: Timeline) -> Optional[Tensor]:
+    """Compute the gain by which :func:`begun_and_ended` multiplies stems, or None if it does not.
+
+    Shape:
+        - each stem: (C, 1, N), up to the end of the sound
+        - Output: (C, 1, N)
+    """
     if time.outline is None:
-        return stems
+        return None
     total = mix(stems)[:, 0]
     gain = time.outline.gain(total)
-    gain = gain * time.outline.fade(total * gain)
-    return {name: stem * gain[:, None] for name, stem in stems.items()}
+    return (gain * time.outline.fade(total * gain))[:, None]

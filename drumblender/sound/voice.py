@@ -17,6 +17,7 @@ from drumblender.pretrained.names import find_model, name_of
 from drumblender.sound.engine import PRECISIONS, Engine
 from drumblender.sound.recording import Recording, prepare
 from drumblender.sound.sound import Sound
+from drumblender.sound.streaming import Prepared, Stream
 from drumblender.tasks.checkpoint import TrainedModel, load_model
 
 PathLike = Union[str, Path]
@@ -251,6 +252,31 @@ class Voice:
             )
             for recording, parameters, seed in zip(recordings, described, seeds)
         ]
+
+    def stream(
+        self,
+        sound: Sound,
+        block_size: int = 128,
+        sample_rate: Optional[int] = None,
+        toward: Optional[Sound] = None,
+    ) -> Stream:
+        """Open a stream, which plays a sound block by block while its controls move.
+
+        Args:
+            sound: a sound of this voice.
+            block_size: number of samples in a block.
+            sample_rate: sample rate of the blocks, in Hz. None stands for that of the parts, which
+                is ``sound.timeline.sample_rate``.
+            toward: another sound of this voice, to which the stream can morph.
+
+        Raises:
+            UsageError: if the voice is not on a CPU or computes in 16 bits, if a sound is of
+                another voice, or if there is no such block size or sample rate.
+            DrumblenderError: if one sound has neither one channel nor as many as the other one.
+        """
+        if sound.engine is not self.engine:
+            raise UsageError(f"{sound.name} is of another voice; stream it with that one.")
+        return Stream(Prepared.of(sound, toward), block_size, sample_rate)
 
     def _refuse_other(self, recording: Recording) -> None:
         """Refuse a recording that is not the only one that the model was trained on."""

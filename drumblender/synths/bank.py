@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
-from typing import Any, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
@@ -48,12 +48,12 @@ def bank(freqs: Tensor, amps: Tensor, phase: Optional[Tensor], num_samples: int)
     torch.Size([2, 2560])
     """
     with full_precision(freqs), exact_products():
-        grid = _grid(num_samples, freqs.shape[-1], freqs.device)
-        angles, envelopes = _angles(freqs, phase, grid, amps.dtype), _envelopes(amps, grid)
+        cells = cells_of(freqs, amps, phase, num_samples)
+        angles, steps = cells.angles, cells.grid.steps.to(amps.dtype)
         y = _engine(angles).forward(
-            angles.flatten(0, 2), envelopes.flatten(0, 2), grid.steps.to(amps.dtype), _mute(freqs)
+            angles.flatten(0, 2), cells.envelopes.flatten(0, 2), steps, reaches_nyquist(freqs)
         )
-        return y.view(len(amps), -1)[:, grid.index]
+        return y.view(len(amps), -1)[:, cells.grid.index]
 
 
 @torch.library.register_fake("drumblender::bank")
@@ -96,7 +96,7 @@ def bank_backward(
             angles.flatten(0, 2),
             envelopes.flatten(0, 2),
             grid.steps.to(amps.dtype),
-            _mute(freqs),
+            reaches_nyquist(freqs),
             (needs_angles, needs_amps),
         )
         of_amps = _envelopes_backward(of_envelopes.view_as(envelopes), grid)
@@ -153,7 +153,7 @@ torch.library.register_autograd("drumblender::bank_backward", _refuse)
 
 
 @dataclass(frozen=True)
-class _Grid:
+class Grid:
     """Positions of frames, of segments between them and of blocks within those on the time axis.
 
     Segment 0 reaches from the first sample to the center of the first frame, segments 1 to F - 1
@@ -179,9 +179,33 @@ class _Grid:
     index: Tensor
 
 
+class Cells(NamedTuple):
+    """A bank of sinusoids, cut into the blocks of its grid.
+
+    Attributes:
+        grid: the grid.
+        angles: phase in each block, c0 + c1 r + c2 r^2 at r samples from its middle.
+        envelopes: amplitude in each block, a0 + a1 r.
+
+    Shape:
+        - angles: (B, F + 1, blocks, M, 3)
+        - envelopes: (B, F + 1, blocks, 2, M)
+    """
+
+    grid: Grid
+    angles: Tensor
+    envelopes: Tensor
+
+
+def cells_of(freqs: Tensor, amps: Tensor, phase: Optional[Tensor], num_samples: int) -> Cells:
+    """Cut a bank into blocks. The arguments are those of :func:`bank`."""
+    grid = _grid(num_samples, freqs.shape[-1], freqs.device)
+    return Cells(grid, _angles(freqs, phase, grid, amps.dtype), _envelopes(amps, grid))
+
+
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)  # What validation asks for first, training uses, too.
-def _grid(num_samples: int, num_frames: int, device: torch.device) -> _Grid:
+def _grid(num_samples: int, num_frames: int, device: torch.device) -> Grid:
     """Make the grid of N samples and F frames. The last few grids are kept."""
     segment = np.arange(num_frames + 2)
     # First sample n with (n + 0.5) F / N - 0.5 >= s - 1, in integers.
@@ -200,7 +224,7 @@ def _grid(num_samples: int, num_frames: int, device: torch.device) -> _Grid:
         """Move an array to the device."""
         return torch.from_numpy(np.ascontiguousarray(values)).to(device)
 
-    return _Grid(
+    return Grid(
         slope=slope,
         count=tensor(count[:, None].astype(float)),
         offset=tensor(offset[:, None]),
@@ -218,13 +242,17 @@ def _ends(frames: Tensor) -> Tuple[Tensor, Tensor]:
     )
 
 
-def _angles(freqs: Tensor, phase: Optional[Tensor], grid: _Grid, dtype: torch.dtype) -> Tensor:
-    """Compute the phase in each block, c0 + c1 r + c2 r^2 at r samples from its middle.
+def turns(freqs: Tensor, phase: Optional[Tensor], grid: Grid) -> Tuple[Tensor, Tensor, Tensor]:
+    """Compute how modes turn in each segment.
+
+    Returns:
+        How much more they turn from sample to sample, how far they turn at the first sample, and
+        their phase before it, in radians and float64.
 
     Shape:
         - freqs: (B, M, F)
         - phase: (B, M, 1)
-        - Output: (B, F + 1, blocks, M, 3), with c0 within [-pi, pi]
+        - each output: (B, F + 1, M)
     """
     # Modes last: they are summed over.
     left, right = _ends(freqs.transpose(1, 2).double())
@@ -234,7 +262,18 @@ def _angles(freqs: Tensor, phase: Optional[Tensor], grid: _Grid, dtype: torch.dt
     count = grid.count
     total = count * first + 0.5 * count * (count - 1) * bend
     # Reduced in the end only: float64 resolves 1e-11 rad after an hour.
-    before = start + total.cumsum(1) - total
+    return bend, first, start + total.cumsum(1) - total
+
+
+def _angles(freqs: Tensor, phase: Optional[Tensor], grid: Grid, dtype: torch.dtype) -> Tensor:
+    """Compute the phase in each block, c0 + c1 r + c2 r^2 at r samples from its middle.
+
+    Shape:
+        - freqs: (B, M, F)
+        - phase: (B, M, 1)
+        - Output: (B, F + 1, blocks, M, 3), with c0 within [-pi, pi]
+    """
+    bend, first, before = turns(freqs, phase, grid)
     bend, first, before = bend.unsqueeze(2), first.unsqueeze(2), before.unsqueeze(2)
     middle = grid.middle
     c0 = torch.addcmul(before, middle + 1, first)
@@ -247,7 +286,7 @@ def _angles(freqs: Tensor, phase: Optional[Tensor], grid: _Grid, dtype: torch.dt
     return angles
 
 
-def _angles_backward(grad: Tensor, grid: _Grid) -> Tuple[Tensor, Tensor]:
+def _angles_backward(grad: Tensor, grid: Grid) -> Tuple[Tensor, Tensor]:
     """Compute the gradients of frequencies and phases from that of :func:`_angles`."""
     c0, c1, c2 = grad.double().unbind(-1)
     middle, count = grid.middle, grid.count
@@ -263,7 +302,7 @@ def _angles_backward(grad: Tensor, grid: _Grid) -> Tuple[Tensor, Tensor]:
     return _ends_backward(first - right, right), start.transpose(1, 2).contiguous()
 
 
-def _envelopes(amps: Tensor, grid: _Grid) -> Tensor:
+def _envelopes(amps: Tensor, grid: Grid) -> Tensor:
     """Compute the amplitude in each block, a0 + a1 r at r samples from its middle.
 
     Shape:
@@ -275,14 +314,14 @@ def _envelopes(amps: Tensor, grid: _Grid) -> Tensor:
     return torch.stack([middle, ((right - left) * grid.slope).expand_as(middle)], dim=3)
 
 
-def _envelopes_backward(grad: Tensor, grid: _Grid) -> Tensor:
+def _envelopes_backward(grad: Tensor, grid: Grid) -> Tensor:
     """Compute the gradient of amplitudes from that of :func:`_envelopes`."""
     a0, a1 = grad.unbind(3)
     right = (_places(grid, grad.dtype) * a0 + grid.slope * a1).sum(2)
     return _ends_backward(a0.sum(2) - right, right)
 
 
-def _places(grid: _Grid, dtype: torch.dtype) -> Tensor:
+def _places(grid: Grid, dtype: torch.dtype) -> Tensor:
     """Return where the middles of blocks lie between the ends of a segment, (F + 1, blocks, 1)."""
     return (grid.offset.unsqueeze(1) + grid.middle * grid.slope).to(dtype)
 
@@ -295,7 +334,7 @@ def _ends_backward(left: Tensor, right: Tensor) -> Tensor:
     return grad.transpose(1, 2).contiguous()
 
 
-def _mute(freqs: Tensor) -> bool:
+def reaches_nyquist(freqs: Tensor) -> bool:
     """Return whether any mode may reach Nyquist.
 
     For a GPU the answer is yes, because asking would make the host wait for it.

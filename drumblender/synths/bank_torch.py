@@ -28,16 +28,33 @@ def forward(angles: Tensor, envelopes: Tensor, steps: Tensor, mute: bool) -> Ten
         - Output: (blocks, length)
     """
     y = steps.new_zeros(len(angles), len(steps))
-    powers = torch.stack([torch.ones_like(steps), steps, steps.square()])
+    powers = powers_of(steps)
     work = _workspace(angles, steps)
-    for part in _chunks(angles, steps):
-        modes = _sounding(envelopes[part])
+    for part in chunks(angles, steps):
+        modes = sounding(envelopes[part])
         if len(modes):
             turning, lines = angles[part][:, modes], envelopes[part][:, :, modes]
-            waves = _waves(turning, powers, mute, work)
-            lines = torch.bmm(lines, waves)
-            torch.addcmul(lines[:, 0], lines[:, 1], steps, out=y[part])
+            y[part] = evaluate(turning, lines, powers, mute, work)
     return y
+
+
+def powers_of(steps: Tensor) -> Tensor:
+    """Return the powers 0, 1 and 2 of r, (3, length)."""
+    return torch.stack([torch.ones_like(steps), steps, steps.square()])
+
+
+def evaluate(angles: Tensor, envelopes: Tensor, powers: Tensor, mute: bool, work: Tensor) -> Tensor:
+    """Compute what :func:`forward` does, for all of these blocks and modes at once.
+
+    Args:
+        angles: c0, c1 and c2 of each mode.
+        envelopes: a0 and a1 of each mode.
+        powers: powers of r, from :func:`powers_of`.
+        mute: whether any mode may reach Nyquist.
+        work: memory for blocks x modes x length values.
+    """
+    lines = torch.bmm(envelopes, _waves(angles, powers, mute, work))
+    return torch.addcmul(lines[:, 0], lines[:, 1], powers[1])
 
 
 def backward(
@@ -66,12 +83,12 @@ def backward(
     grad_angles, grad_envelopes = torch.zeros_like(angles), torch.zeros_like(envelopes)
     powers = torch.stack([steps**k for k in range(4)])
     work = _workspace(angles, steps)
-    for part in _chunks(angles, steps):
+    for part in chunks(angles, steps):
         moments = grad[part].unsqueeze(1) * powers
         if needed[1]:
             waves = _waves(angles[part], powers[:3], mute, work)
             torch.bmm(moments[:, :2], waves.transpose(1, 2), out=grad_envelopes[part])
-        modes = _sounding(envelopes[part])
+        modes = sounding(envelopes[part])
         if needed[0] and len(modes):
             waves = _waves(angles[part][:, modes], powers[:3], mute, work, cosine=True)
             k = torch.bmm(moments, waves.transpose(1, 2))
@@ -81,7 +98,7 @@ def backward(
     return grad_angles, grad_envelopes
 
 
-def _chunks(angles: Tensor, steps: Tensor) -> Iterator[slice]:
+def chunks(angles: Tensor, steps: Tensor) -> Iterator[slice]:
     """Yield the blocks that are evaluated at once."""
     size = CHUNK_GPU if angles.is_cuda else CHUNK_CPU
     blocks = max(1, size // (angles.shape[1] * len(steps)))
@@ -91,11 +108,11 @@ def _chunks(angles: Tensor, steps: Tensor) -> Iterator[slice]:
 
 def _workspace(angles: Tensor, steps: Tensor) -> Tensor:
     """Reserve memory for the sinusoids of as many blocks as are evaluated at once."""
-    part = next(_chunks(angles, steps))
+    part = next(chunks(angles, steps))
     return angles.new_empty(min(part.stop, len(angles)) * angles.shape[1] * len(steps))
 
 
-def _sounding(envelopes: Tensor) -> Tensor:
+def sounding(envelopes: Tensor) -> Tensor:
     """Return the indices of the modes that sound in any block; most drums end before their file.
 
     On a GPU these are all modes, because asking would make the host wait.

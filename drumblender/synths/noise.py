@@ -13,6 +13,10 @@ from torch import Tensor, nn
 from drumblender.errors import UsageError
 from drumblender.signal import at_least_float32, fit_length, full_precision
 
+# Frames are filtered in groups of so many. Complex products that do not fill the vectors of a
+# processor are rounded in another way, so that a sound in blocks would not be that of the whole.
+GROUP = 16
+
 
 def band_impulse_responses(bands: Tensor, window_size: int) -> Tensor:
     """Compute zero-phase impulse responses whose magnitude follows band amplitudes.
@@ -37,6 +41,11 @@ def band_impulse_responses(bands: Tensor, window_size: int) -> Tensor:
     window = torch.hann_window(length, dtype=ir.dtype, device=ir.device)
     ir = torch.roll(ir, length // 2, -1) * window
     return torch.roll(fit_length(ir, window_size), -(length // 2), -1)
+
+
+def in_groups(frames: Tensor) -> Tensor:
+    """Append silent frames (B, K, window) until their number is a multiple of ``GROUP``."""
+    return F.pad(frames, (0, 0, 0, -frames.shape[1] % GROUP))
 
 
 def overlap_add(frames: Tensor, hop_length: int) -> Tensor:
@@ -83,6 +92,8 @@ class NoiseGenerator(nn.Module):
     >>> NoiseGenerator(256)(torch.rand(2, 10, 128), 1280).shape
     torch.Size([2, 1, 1280])
     """
+
+    window: Tensor
 
     def __init__(self, window_size: int):
         super().__init__()
@@ -138,7 +149,8 @@ class NoiseGenerator(nn.Module):
         device = bands.device if generator is None else generator.device
         shape = (*bands.shape[:2], size)
         noise = torch.rand(shape, generator=generator, device=device, dtype=responses.dtype)
-        noise = noise.to(bands.device) * 2 - 1
+        noise = in_groups(noise.to(bands.device) * 2 - 1)
+        responses = in_groups(responses)
         spectrum = torch.fft.rfft(noise, 2 * size) * torch.fft.rfft(responses, 2 * size)
         frames = torch.fft.irfft(spectrum, 2 * size)[..., :size] * self.window.to(responses.dtype)
         return fit_length(overlap_add(frames, size // 2), num_samples).unsqueeze(1)

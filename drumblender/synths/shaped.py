@@ -45,12 +45,7 @@ def shaped_noise(
     >>> round(noise.square().mean().sqrt().item(), 2)
     0.1
     """
-    bins = window_size // 2 + 1
-    if gains.shape[-1] != bins:
-        gains = F.interpolate(gains, size=bins, mode="linear", align_corners=True)
-    count = num_samples // hop_length + 1
-    gains = torch.cat([gains[:, :1], gains], dim=1)[:, :count]
-    gains = F.pad(gains, (0, 0, 0, count - gains.shape[1]))
+    gains = gains_of_frames(gains, num_samples // hop_length + 1, window_size)
     # The generator decides the device, so that a seed means the same noise on CPU and GPU.
     device = gains.device if generator is None else generator.device
     shape = (len(gains), num_samples)
@@ -66,6 +61,20 @@ def shaped_noise(
     )
     spectrum = spectrum * gains.transpose(1, 2)
     return torch.istft(spectrum, window_size, hop_length, window=window, length=num_samples)
+
+
+def gains_of_frames(gains: Tensor, count: int, window_size: int) -> Tensor:
+    """Bring gains to the frames and bins of the short spectra that :func:`shaped_noise` shapes.
+
+    Shape:
+        - gains: (B, K, n_bands)
+        - Output: (B, count, window_size / 2 + 1)
+    """
+    bins = window_size // 2 + 1
+    if gains.shape[-1] != bins:
+        gains = F.interpolate(gains, size=bins, mode="linear", align_corners=True)
+    gains = torch.cat([gains[:, :1], gains], dim=1)[:, :count]
+    return F.pad(gains, (0, 0, 0, count - gains.shape[1]))
 
 
 class ShapedNoise(nn.Module):

@@ -60,7 +60,7 @@ class TransientTCN(nn.Module):
         transient_conditioning_length: int = 24000,
     ):
         super().__init__()
-        self.transient_conditioning = None
+        self.transient_conditioning: Optional[nn.Parameter] = None
         if transient_conditioning:
             shape = (1, transient_conditioning_channels, transient_conditioning_length)
             self.transient_conditioning = nn.Parameter(torch.randn(shape))

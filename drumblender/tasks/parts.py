@@ -23,6 +23,11 @@ from drumblender.parameters.between import mix_modes
 from drumblender.parameters.modes import align_modes
 from drumblender.parameters.time_maps import TimeMap
 from drumblender.signal import fit_length
+from drumblender.streaming.base import Blocks
+from drumblender.streaming.network import blocks_of_network
+from drumblender.streaming.noise import blocks_of_noise
+from drumblender.streaming.sinusoids import Sinusoids
+from drumblender.synths import ModalSynth
 from drumblender.tasks.heard import Heard, output_of, predict
 
 # What noise is drawn from: one generator, one for each item of the batch, or the global one.
@@ -70,6 +75,25 @@ class Part(ABC):
             - signal: (B, 1, N)
             - Output: (B, 1, N)
         """
+
+    def blocks(
+        self,
+        values: Sequence[Any],
+        knots: Sequence[float],
+        num_samples: int,
+        generators: Sequence[torch.Generator],
+    ) -> Optional[Blocks]:
+        """Return what plays in blocks, with the same samples as :meth:`play` gives.
+
+        None stands for a part that is played as a whole before its first block is heard.
+
+        Args:
+            values: parameters of the sounds between which the sound may move, all of one length.
+            knots: place of each sound, from 0 to 1. There is one sound if it does not move.
+            num_samples: number of samples.
+            generators: source of what is drawn by chance for each channel.
+        """
+        return None
 
     @property
     def is_repeatable(self) -> bool:
@@ -177,6 +201,18 @@ class ModalPart(Part):
     ) -> Tensor:
         return self.synth(parameters.values, parameters.num_samples)[..., :num_samples]
 
+    def blocks(
+        self,
+        values: Sequence[Modes],
+        knots: Sequence[float],
+        num_samples: int,
+        generators: Sequence[torch.Generator],
+    ) -> Optional[Blocks]:
+        if type(self.synth) is not ModalSynth or not values[0].values.shape[2]:
+            return None
+        rounded = self.play(values[0], num_samples) if self.synth.round_phase else None
+        return Sinusoids(values, knots, num_samples, rounded)
+
     def peak(self, parameters: Modes) -> Optional[float]:
         return parameters.peak()
 
@@ -259,6 +295,16 @@ class NoisePart(Part):
         rows = zip(bands.split(1), generator)
         return torch.cat([self._draw(row, num_samples, own) for row, own in rows])
 
+    def blocks(
+        self,
+        values: Sequence[Bands],
+        knots: Sequence[float],
+        num_samples: int,
+        generators: Sequence[torch.Generator],
+    ) -> Optional[Blocks]:
+        bands = [x.amplitudes for x in values]
+        return blocks_of_noise(self.synth, bands, knots, num_samples, generators)
+
     def _draw(
         self, bands: Tensor, num_samples: int, generator: Optional[torch.Generator]
     ) -> Tensor:
@@ -314,6 +360,15 @@ class TransientPart(Part):
         signal: Optional[Tensor] = None,
     ) -> Tensor:
         return self.synth(signal, parameters)
+
+    def blocks(
+        self,
+        values: Sequence[Optional[Tensor]],
+        knots: Sequence[float],
+        num_samples: int,
+        generators: Sequence[torch.Generator],
+    ) -> Optional[Blocks]:
+        return blocks_of_network(self.synth, values, knots)
 
 
 @dataclass(frozen=True, eq=False)
