@@ -25,6 +25,11 @@ _MOST_MODES, _MOST_BANDS = 2**16, 2**12
 _MOST_SILENT = 2**10
 
 
+def _tensor_of(array: np.ndarray) -> Tensor:
+    """Copy an array to where PyTorch itself would put it, so that sums are rounded alike."""
+    return torch.from_numpy(array).clone()
+
+
 def stored_outline(outline: Outline) -> Tuple[Facts, Arrays]:
     """Describe an outline by the samples at which its levels change."""
     levels = outline.levels.numpy()
@@ -48,8 +53,8 @@ def opened_outline(content: Content, entries: Entries, channels: int, rate: int)
     lengths: np.ndarray = np.diff(np.append(begin.astype(np.int64), count))
     if len(end) not in (1, channels) or (lengths <= 0).any() or lengths.sum() != count:
         raise Damaged(content.path, "has an outline that does not fit its length")
-    levels = torch.from_numpy(np.repeat(level, lengths, axis=1))
-    return Outline(levels, torch.from_numpy(end)[:, None], rate)
+    levels = _tensor_of(np.repeat(level, lengths, axis=1))
+    return Outline(levels, _tensor_of(end)[:, None], rate)
 
 
 class _Kind(NamedTuple):
@@ -123,7 +128,7 @@ def _opened_modes(content: Content, name: str, entries: Entries, channels: int) 
         length = 1 if content.tensors[f"{name}.phase"].shape[-1:] == (1,) else frames
         phase = content.tensor(f"{name}.phase", (channels, stored, length))
         values.append(np.broadcast_to(phase, shape))
-    whole = torch.from_numpy(np.stack(values, 1))
+    whole = _tensor_of(np.stack(values, 1))
     whole = F.pad(whole, (0, 0, 0, rows - stored))
     return Modes(whole, samples, entries.number("sample_rate", 1e-3, 1e9))
 
@@ -142,7 +147,7 @@ def _opened_bands(content: Content, name: str, entries: Entries, channels: int) 
     """Read bands of noise."""
     hop = entries.content.get("hop_length")
     return Bands(
-        torch.from_numpy(content.tensor(f"{name}.amplitudes", (channels, None, None))),
+        _tensor_of(content.tensor(f"{name}.amplitudes", (channels, None, None))),
         entries.integer("num_samples", 1, LONGEST),
         None if hop is None else entries.integer("hop_length", 1, 2**20),
         entries.number("sample_rate", 1e-3, 1e9),
@@ -168,7 +173,7 @@ def _opened_noise(content: Content, name: str, entries: Entries, channels: int) 
     levels = content.tensor(f"{name}.levels", (channels, None, count // level_hop(rate) + 1))
     if not 1 < levels.shape[1] <= _MOST_BANDS:
         raise Damaged(content.path, f"has an impossible number of bands in {name}")
-    return RecordedNoise(waveform, rate, torch.from_numpy(levels))
+    return RecordedNoise(waveform, rate, _tensor_of(levels))
 
 
 def _stored_tensor(value: Tensor) -> Tuple[Facts, Arrays]:
@@ -196,7 +201,7 @@ def _lengthened(content: Content, name: str, shape: Sequence[int]) -> Tensor:
     missing = shape[-1] - array.shape[-1]
     if missing < 0:
         raise Damaged(content.path, f"holds more of {name} than it says")
-    return F.pad(torch.from_numpy(array), (0, missing))
+    return F.pad(_tensor_of(array), (0, missing))
 
 
 def _opened_nothing(content: Content, name: str, entries: Entries, channels: int) -> None:

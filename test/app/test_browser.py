@@ -296,7 +296,7 @@ def saved(downloads, ending):
     )
 
 
-def test_what_is_heard_is_saved(person, paths, sounds, downloads, tmp_path):
+def test_what_is_heard_is_saved(person, paths, sounds, downloads, voice):
     person.choose_drums(paths[0])
     person.set("pitch", "-5")
     person.click("button[aria-label='Mute noise']")
@@ -311,6 +311,10 @@ def test_what_is_heard_is_saved(person, paths, sounds, downloads, tmp_path):
     with zipfile.ZipFile(saved(downloads, ".zip")) as archive:
         names = {"sound.wav", "modal.wav", "transient.wav", "preset.yaml"}
         assert set(archive.namelist()) == names
+    person.click("#save-parts")
+    opened = voice.open(saved(downloads, "elec_snare.drum")).stems()
+    assert not opened.pop("noise").any()
+    assert_same(opened, {name: expected[name] for name in opened})
     person.click("#save-preset")
     preset = saved(downloads, ".yaml")
     assert Changes.read(preset).as_mapping() == {"noise_gain": -math.inf, "pitch": -5.0}

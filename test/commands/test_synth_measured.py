@@ -175,6 +175,7 @@ def test_a_preset_that_cannot_be_is_refused_before_the_work(
     assert not (tmp_path / "out.wav").exists()
 
 
+@pytest.mark.slow
 def test_a_file_of_parts_goes_wherever_a_recording_goes(snare, repository, tmp_path, capsys):
     parts, other = tmp_path / "snare.drum", repository / "audio/one-shots" / BUNDLED[1]
     assert synth(snare, parts, "--seed", 1) == 0
