@@ -40,7 +40,7 @@ def test_what_is_heavy_or_optional_is_imported_where_it_is_used_only(repository)
 
 def test_command_lines_import_no_torch_before_they_need_it(repository):
     code = (
-        "import sys; from drumblender.commands import analyze, dataset, kit, synth, train;"
+        "import sys; from drumblender.commands import analyze, dataset, kit, play, synth, train;"
         "assert 'torch' not in sys.modules, 'torch'"
     )
     run([sys.executable, "-c", code], repository)

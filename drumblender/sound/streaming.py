@@ -182,6 +182,7 @@ class Stream:
         """Let controls move to other values. Those that are not given go on as they do.
 
         They begin to move ``control_latency`` samples later at most, and arrive after 20 ms more.
+        Before the first block, they are there at once.
 
         Args:
             pitch: transposition of the sinusoids, in semitones.
@@ -237,6 +238,8 @@ class Stream:
 
     def _toward(self, ramp: Ramp, value: float) -> Ramp:
         """Let a control move to a value from the next samples on that nothing has computed."""
+        if self._at == 0:  # Nothing has been heard.
+            return Ramp.still(float(value))
         length = max(1, round(RAMP_S * self.prepared.sample_rate))
         return ramp.since(self._at).toward(value, self._at + PIECE, length)
 
