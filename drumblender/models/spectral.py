@@ -17,8 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drumblender.parameters.time_maps import interpolate
-from drumblender.signal import at_least_float32, full_precision, rad_to_hz
+from drumblender.signal import at_least_float32, fit_length, full_precision, rad_to_hz
 from drumblender.signal.auditory import band_places, band_shares
+from drumblender.signal.plain import is_plain
+from drumblender.signal.spectra import hann_window, short_spectra
 
 # Power below which a level does not fall: -120 dB.
 _FLOOR = 1e-12
@@ -80,7 +82,7 @@ class SpectralEncoder(nn.Module):
     def forward(self, audio: Tensor, sinusoids: Tensor) -> Tensor:
         """Find features and levels of recordings."""
         # Silence around the recording: features at its ends then do not depend on its length.
-        frames = -(-audio.shape[-1] // self.hop_length)
+        frames = (audio.shape[-1] + self.hop_length - 1) // self.hop_length
         around = _CONTEXT * self.hop_length
         with torch.no_grad(), full_precision(audio):
             padded = (F.pad(at_least_float32(x), (around, around)) for x in (audio, sinusoids))
@@ -99,27 +101,31 @@ class SpectralEncoder(nn.Module):
             - Output: (B, 3, num_bands, ceil(N / hop_length)), in nepers
         """
         hop = self.hop_length
-        frames = -(-audio.shape[-1] // hop)
+        frames = (audio.shape[-1] + hop - 1) // hop
         both = torch.cat([audio, sinusoids], dim=1)
         both = F.pad(both, (0, frames * hop - audio.shape[-1]))
-        window = torch.hann_window(self.window_size, device=both.device, dtype=both.dtype)
         # Padded in time, so that there are bins in the lowest bands.
         size = 4 * self.window_size
-        spectrum = torch.stft(
-            both.flatten(0, 1),
-            size,
-            hop,
-            self.window_size,
-            window,
-            pad_mode="constant",
-            return_complex=True,
-        )
-        first, second = spectrum.unflatten(0, (-1, 2)).unbind(1)
-        three = torch.stack([first, second, first - second], dim=1)[..., 1:]
-        power = three.real.square() + three.imag.square()
+        real, imaginary = short_spectra(both.flatten(0, 1), size, hop, self.window_size)
+        power = _three(real).square() + _three(imaginary).square()
         shares = band_shares(size // 2 + 1, self.sample_rate, self.num_bands).to(power)
-        shares = shares / (shares.sum(1, keepdim=True) * window.square().sum())
-        return 0.5 * (shares @ power + _FLOOR).log()
+        energy = hann_window(self.window_size, both).square().sum()
+        shares = shares / (shares.sum(1, keepdim=True) * energy)
+        power = shares @ power
+        if is_plain():  # optimizers of ONNX take a number as small as this for zero
+            return 0.5 * ((power / _FLOOR + 1).log() + math.log(_FLOOR))
+        return 0.5 * (power + _FLOOR).log()
+
+
+def _three(spectra: Tensor) -> Tensor:
+    """Put the difference of two sounds behind their spectra, and leave out the first frame.
+
+    Shape:
+        - spectra: (2 B, bins, K + 1)
+        - Output: (B, 3, bins, K)
+    """
+    first, second = spectra.unflatten(0, (-1, 2)).unbind(1)
+    return torch.stack([first, second, first - second], dim=1)[..., 1:]
 
 
 def _normalized(x: Tensor, norm: nn.Module) -> Tensor:
@@ -307,7 +313,7 @@ class AttackHead(nn.Module):
 
     def forward(self, embedding: Tensor) -> Tensor:
         """Describe attacks."""
-        features = embedding[:, : self.channels, : self.num_frames]
+        features = fit_length(embedding[:, : self.channels], self.num_frames)
         features = F.gelu(self.reduce(_normalized(features, self.norm)))
-        features = F.pad(features, (0, self.num_frames - features.shape[-1]))
-        return self.out(features.flatten(1))
+        frames = torch.arange(self.num_frames, device=features.device)
+        return self.out((features * (frames < embedding.shape[-1])).flatten(1))

@@ -17,7 +17,7 @@ from drumblender.parameters.between import (
 )
 from drumblender.parameters.structure import map_tensors
 from drumblender.parameters.time_maps import TimeMap, interpolate
-from drumblender.signal import resample
+from drumblender.signal import fit_length, resample
 from drumblender.signal.auditory import (
     band_positions,
     band_width,
@@ -26,6 +26,7 @@ from drumblender.signal.auditory import (
     noise_of_levels,
     shape_noise,
 )
+from drumblender.signal.plain import is_plain
 
 # Recorded noise is amplified by this factor at most (20 dB). What lacks then is drawn.
 LOUDER = 10.0
@@ -94,18 +95,23 @@ class RecordedNoise:
         """Levels that the noise shall have."""
         return self.own_levels if self.levels is None else self.levels
 
-    def play(self, generator: Optional[torch.Generator] = None) -> Tensor:
+    def play(
+        self, generator: Optional[torch.Generator] = None, white: Optional[Tensor] = None
+    ) -> Tensor:
         """Make the noise, (B, N).
 
         Args:
             generator: source of the noise that is drawn.
+            white: normal white noise of variance 1 (B, N), which is taken instead of drawing it.
         """
         if self.levels is None:
             return self.waveform
         shaped, missing = self._shaped(self.levels)
-        if not missing.any():
+        if not is_plain() and not missing.any():  # a program cannot ask
             return shaped
-        return shaped + noise_of_levels(missing, self.num_samples, self.sample_rate, generator)
+        return shaped + noise_of_levels(
+            missing, self.num_samples, self.sample_rate, generator, white
+        )
 
     def peak(self) -> Optional[float]:
         """Find the sample at which the energy peaks, or return None if there is no energy."""
@@ -219,6 +225,7 @@ class RecordedNoise:
     def _shaped(self, levels: Tensor) -> Tuple[Tensor, Tensor]:
         """Give the recorded noise other levels, and return it with the levels of what it lacks."""
         own = self.own_levels
+        levels = fit_length(levels, own.shape[-1])
         ratio = levels / own.clamp(min=_TINY)
         gains = ratio.clamp(max=LOUDER)
         lacking = (levels.square() - (gains * own).square()).clamp(min=0).sqrt()

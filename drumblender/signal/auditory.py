@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from drumblender.signal.spectra import filter_spectra, hann_window, short_spectra
+
 # Number of bands in which noise is described.
 NUM_BANDS = 32
 # Distance of the spectra in seconds, rounded to a power of two of samples; each is four times as
@@ -132,13 +134,14 @@ def noise_powers(
     noise: Tensor, sample_rate: int, count: int = NUM_BANDS, smooth: int = 0
 ) -> Tensor:
     """Measure the squares of levels as :func:`noise_levels` does, with a gradient at silence."""
-    spectrum = _spectrum(noise, sample_rate)
-    size = 2 * (spectrum.shape[1] - 1)
-    power = spectrum.real.square() + spectrum.imag.square()
-    power[:, 1:-1] *= 2
+    hop = level_hop(sample_rate)
+    size = 4 * hop
+    real, imaginary = short_spectra(noise, size, hop)
+    power = real.square() + imaginary.square()
+    power = torch.cat([power[:, :1], 2 * power[:, 1:-1], power[:, -1:]], dim=1)
     power = band_shares(size // 2 + 1, sample_rate, count).to(noise.device) @ power
     power = average_powers(power, smooth)
-    return power / (_window(size, noise).square().sum() * size)
+    return power / (hann_window(size, noise).square().sum() * size)
 
 
 def average_powers(power: Tensor, smooth: int) -> Tensor:
@@ -155,7 +158,7 @@ def average_powers(power: Tensor, smooth: int) -> Tensor:
     """
     if not smooth:
         return power
-    weight = torch.hann_window(2 * smooth + 3, periodic=False, device=power.device)[1:-1]
+    weight = hann_window(2 * smooth + 3, power, periodic=False)[1:-1]
     flat = power.reshape(-1, 1, power.shape[-1])
     weight = weight / weight.sum()
     return F.conv1d(flat, weight[None, None], padding=smooth).view_as(power)
@@ -169,10 +172,9 @@ def shape_noise(noise: Tensor, gains: Tensor, sample_rate: int) -> Tensor:
         - gains: (B, count, N // level_hop + 1), linear
         - Output: (B, N)
     """
-    spectrum = _spectrum(noise, sample_rate)
-    bins = spectrum.shape[1]
-    shares = band_shares(bins, sample_rate, gains.shape[1]).to(noise.device)
-    return _signal(spectrum * (shares.T @ gains), noise.shape[-1], sample_rate)
+    hop = level_hop(sample_rate)
+    shares = band_shares(2 * hop + 1, sample_rate, gains.shape[1]).to(noise.device)
+    return filter_spectra(noise, shares.T @ gains, 4 * hop, hop)
 
 
 def noise_of_levels(
@@ -180,6 +182,7 @@ def noise_of_levels(
     num_samples: int,
     sample_rate: int,
     generator: Optional[torch.Generator] = None,
+    white: Optional[Tensor] = None,
 ) -> Tensor:
     """Draw noise that has given levels.
 
@@ -188,19 +191,21 @@ def noise_of_levels(
         num_samples: length N of the noise.
         sample_rate: in Hz.
         generator: source of the noise. None stands for PyTorch's global one.
+        white: normal white noise of variance 1. None if it is to be drawn.
 
     Shape:
         - levels: (B, count, N // level_hop + 1)
+        - white: (B, N)
         - Output: (B, N)
     """
-    device = levels.device if generator is None else generator.device
-    white = torch.randn(len(levels), num_samples, generator=generator, device=device)
-    spectrum = _spectrum(white.to(levels.device), sample_rate)
-    bins = spectrum.shape[1]
-    shares = band_shares(bins, sample_rate, levels.shape[1]).to(levels.device)
-    # White noise of variance 1 has the power 1 / (bins - 1) in each bin.
-    density = shares.T @ (levels.square() / shares.sum(1, keepdim=True)) * (bins - 1)
-    return _signal(spectrum * density.sqrt(), num_samples, sample_rate)
+    if white is None:
+        device = levels.device if generator is None else generator.device
+        white = torch.randn(len(levels), num_samples, generator=generator, device=device)
+    hop = level_hop(sample_rate)
+    shares = band_shares(2 * hop + 1, sample_rate, levels.shape[1]).to(levels.device)
+    # White noise of variance 1 has the power 1 / (2 hop) in each bin.
+    density = shares.T @ (levels.square() / shares.sum(1, keepdim=True)) * (2 * hop)
+    return filter_spectra(white.to(levels.device), density.sqrt(), 4 * hop, hop)
 
 
 def _erb(hz: Tensor) -> Tensor:
@@ -217,23 +222,3 @@ def _place(hz: Tensor, sample_rate: int, count: int) -> Tensor:
 def _ends(sample_rate: int) -> Tensor:
     """Return the ends of the scale, which are those of 20 Hz and Nyquist."""
     return _erb(torch.tensor([20.0, sample_rate / 2], dtype=torch.float64))
-
-
-def _window(size: int, like: Tensor) -> Tensor:
-    """Make a Hann window on the device of a tensor."""
-    return torch.hann_window(size, device=like.device)
-
-
-def _spectrum(x: Tensor, sample_rate: int) -> Tensor:
-    """Compute short spectra (B, bins, frames) of signals (B, N)."""
-    hop = level_hop(sample_rate)
-    window = _window(4 * hop, x)
-    return torch.stft(x, 4 * hop, hop, window=window, pad_mode="constant", return_complex=True)
-
-
-def _signal(spectrum: Tensor, num_samples: int, sample_rate: int) -> Tensor:
-    """Compute the signal of short spectra."""
-    hop = level_hop(sample_rate)
-    return torch.istft(
-        spectrum, 4 * hop, hop, window=_window(4 * hop, spectrum.real), length=num_samples
-    )

@@ -1,10 +1,12 @@
 """Keeps the precision of a computation, whatever precision training runs in."""
 
 import contextlib
-from typing import Iterator
+from typing import Any, ContextManager, Iterator
 
 import torch
 from torch import Tensor
+
+from drumblender.signal.plain import is_plain
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -16,11 +18,14 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def full_precision(x: Tensor) -> torch.autocast:
+def full_precision(x: Tensor) -> ContextManager[Any]:
     """Return a context in which autocast does nothing on the device of ``x``.
 
-    Phases, spectra and losses need it.
+    Phases, spectra and losses need it. Plain operations (:mod:`drumblender.signal.plain`) never run
+    under autocast.
     """
+    if is_plain():
+        return contextlib.nullcontext()
     return torch.autocast(x.device.type, enabled=False)
 
 

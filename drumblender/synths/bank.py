@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ from drumblender.synths import bank_torch
 # Samples per block at most: the phase turns by no more than 32 pi to either side of the middle,
 # which float32 resolves to 4e-6.
 BLOCK = 64
+# As a tensor, because exporters write numbers in float32.
+_TURN = torch.tensor(2 * math.pi, dtype=torch.float64)
 
 
 @operation
@@ -171,7 +173,7 @@ class Grid:
         index: place of each sample among segments x blocks x length, int64 (N,).
     """
 
-    slope: float
+    slope: Union[float, Tensor]
     count: Tensor
     offset: Tensor
     middle: Tensor
@@ -214,7 +216,8 @@ def _grid(num_samples: int, num_frames: int, device: torch.device) -> Grid:
     first = first.clip(0, num_samples)
     count = np.diff(first)
     blocks = max(1, math.ceil(count.max() / BLOCK))
-    length = math.ceil(count.max() / blocks)
+    # Blocks of one length, as in the plain form, so that both round phases alike.
+    length = int(count.max()) if blocks == 1 else BLOCK
     slope = num_frames / num_samples
     offset = (first[:-1] + 0.5) * slope + 0.5 - segment[:-1]
     which = np.repeat(np.arange(num_frames + 1), count)
@@ -278,12 +281,10 @@ def _angles(freqs: Tensor, phase: Optional[Tensor], grid: Grid, dtype: torch.dty
     middle = grid.middle
     c0 = torch.addcmul(before, middle + 1, first)
     c0.addcmul_(0.5 * (middle + 1) * middle, bend)
-    c0.sub_((c0 * (0.5 / math.pi)).round_(), alpha=2 * math.pi)
-    angles = torch.empty(*c0.shape, 3, dtype=dtype, device=c0.device)
-    angles[..., 0] = c0
-    angles[..., 1] = torch.addcmul(first, middle + 0.5, bend, out=c0)
-    angles[..., 2] = 0.5 * bend
-    return angles
+    c0.sub_((c0 / _TURN).round_() * _TURN)
+    c1 = torch.addcmul(first, middle + 0.5, bend).to(dtype)
+    c2 = (0.5 * bend).to(dtype).expand_as(c0)
+    return torch.stack([c0.to(dtype), c1, c2], dim=-1)
 
 
 def _angles_backward(grad: Tensor, grid: Grid) -> Tuple[Tensor, Tensor]:
@@ -311,7 +312,8 @@ def _envelopes(amps: Tensor, grid: Grid) -> Tensor:
     """
     left, right = (end.unsqueeze(2) for end in _ends(amps.transpose(1, 2)))
     middle = torch.lerp(left, right, _places(grid, amps.dtype))
-    return torch.stack([middle, ((right - left) * grid.slope).expand_as(middle)], dim=3)
+    bend = ((right - left) * grid.slope).to(amps.dtype)
+    return torch.stack([middle, bend.expand_as(middle)], dim=3)
 
 
 def _envelopes_backward(grad: Tensor, grid: Grid) -> Tensor:

@@ -13,7 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drumblender.signal import at_least_float32, full_precision
+from drumblender.signal.plain import is_plain
 from drumblender.synths.bank import bank
+from drumblender.synths.bank_plain import plain_bank
 
 
 def modal_synth(
@@ -51,7 +53,8 @@ def modal_synth(
     if round_phase:
         with full_precision(freqs):
             return _rounded(freqs, amps, num_samples, phase)
-    return bank(freqs, amps, phase, num_samples).unsqueeze(1)
+    play = plain_bank if is_plain() else bank
+    return play(freqs, amps, phase, num_samples).unsqueeze(1)
 
 
 def _rounded(freqs: Tensor, amps: Tensor, num_samples: int, phase: Optional[Tensor]) -> Tensor:

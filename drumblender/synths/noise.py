@@ -4,7 +4,8 @@ The idea is that of the noise part of DDSP (Engel et al., "DDSP: Differentiable 
 Processing", ICLR 2020). The conventions are those of the published drum models.
 """
 
-from typing import Optional
+from functools import lru_cache
+from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from drumblender.errors import UsageError
 from drumblender.signal import at_least_float32, fit_length, full_precision
+from drumblender.signal.plain import is_plain
+from drumblender.synths.white import WhiteNoise
 
 # Frames are filtered in groups of so many. Complex products that do not fill the vectors of a
 # processor are rounded in another way, so that a sound in blocks would not be that of the whole.
@@ -53,7 +56,8 @@ def overlap_add(frames: Tensor, hop_length: int) -> Tensor:
 
     Args:
         frames: the frames, in the order of time.
-        hop_length: distance between the beginnings of two frames, in samples.
+        hop_length: distance between the beginnings of two frames, in samples. In the plain form
+            (:mod:`drumblender.signal.plain`), the window is a multiple of it.
 
     Shape:
         - frames: (B, n_frames, window)
@@ -63,9 +67,14 @@ def overlap_add(frames: Tensor, hop_length: int) -> Tensor:
     [[1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0]]
     """
     _, n_frames, window = frames.shape
-    length = (n_frames - 1) * hop_length + window
-    y = F.fold(frames.transpose(1, 2), (1, length), (1, window), stride=(1, hop_length))
-    return y[:, 0, 0]
+    if not is_plain():
+        length = (n_frames - 1) * hop_length + window
+        y = F.fold(frames.transpose(1, 2), (1, length), (1, window), stride=(1, hop_length))
+        return y[:, 0, 0]
+    pieces = frames.unflatten(-1, (-1, hop_length)).unbind(2)
+    last = len(pieces) - 1
+    moved = [F.pad(x, (0, 0, i, last - i)) for i, x in enumerate(pieces)]
+    return torch.stack(moved).sum(0).flatten(1)
 
 
 class NoiseGenerator(nn.Module):
@@ -94,6 +103,7 @@ class NoiseGenerator(nn.Module):
     """
 
     window: Tensor
+    white = WhiteNoise(rows=2, distribution="uniform")
 
     def __init__(self, window_size: int):
         super().__init__()
@@ -113,7 +123,11 @@ class NoiseGenerator(nn.Module):
         return self.window_size // 2
 
     def forward(
-        self, bands: Tensor, num_samples: int, generator: Optional[torch.Generator] = None
+        self,
+        bands: Tensor,
+        num_samples: int,
+        generator: Optional[torch.Generator] = None,
+        white: Optional[Tensor] = None,
     ) -> Tensor:
         """Draw noise and filter it.
 
@@ -121,9 +135,12 @@ class NoiseGenerator(nn.Module):
             bands: linear band amplitudes.
             num_samples: length of the output.
             generator: source of the noise, on any device. None stands for PyTorch's global one.
+            white: noise to filter instead, uniform in [-1, 1). Frames 0, 2, 4, ... take the first
+                row, and the others take the second. None if noise is to be drawn.
 
         Shape:
             - bands: (B, n_frames, n_bands)
+            - white: (B, 2, num_samples)
             - Output: (B, 1, num_samples)
 
         Raises:
@@ -137,20 +154,75 @@ class NoiseGenerator(nn.Module):
             )
         bands = at_least_float32(bands)
         with full_precision(bands):
-            return self._filtered(bands, num_samples, generator)
+            if white is None:
+                noise = self._drawn(bands, generator)
+            else:
+                noise = _frames_of(white.to(bands.device), bands.shape[1], self.hop_length)
+            frames = _convolve(noise, bands) * self.window.to(bands.dtype)
+            return fit_length(overlap_add(frames, self.hop_length), num_samples).unsqueeze(1)
 
-    def _filtered(
-        self, bands: Tensor, num_samples: int, generator: Optional[torch.Generator]
-    ) -> Tensor:
-        """Draw noise and filter it, in float32 or wider."""
-        size = self.window_size
-        responses = band_impulse_responses(bands, size)
+    def _drawn(self, bands: Tensor, generator: Optional[torch.Generator]) -> Tensor:
+        """Draw the noise of each frame, (B, n_frames, window)."""
         # The generator decides the device, so that a seed means the same noise on CPU and GPU.
         device = bands.device if generator is None else generator.device
-        shape = (*bands.shape[:2], size)
-        noise = torch.rand(shape, generator=generator, device=device, dtype=responses.dtype)
-        noise = in_groups(noise.to(bands.device) * 2 - 1)
-        responses = in_groups(responses)
+        shape = (*bands.shape[:2], self.window_size)
+        noise = torch.rand(shape, generator=generator, device=device, dtype=bands.dtype)
+        return noise.to(bands.device) * 2 - 1
+
+
+def _frames_of(white: Tensor, n_frames: int, hop_length: int) -> Tensor:
+    """Cut two rows of noise into frames that overlap by half and share no sample.
+
+    Shape:
+        - white: (B, 2, N)
+        - Output: (B, n_frames, 2 hop_length)
+    """
+    pieces = fit_length(white, (n_frames + 1) * hop_length).unflatten(-1, (-1, hop_length))
+    even, odd = torch.cat([pieces[:, :, :-1], pieces[:, :, 1:]], dim=-1).unbind(1)
+    is_odd = torch.arange(n_frames, device=white.device)[:, None] % 2 == 1
+    return torch.where(is_odd, odd, even)
+
+
+def _convolve(noise: Tensor, bands: Tensor) -> Tensor:
+    """Convolve frames of noise with the impulse responses of their bands, as far as frames reach.
+
+    Shape:
+        - noise: (B, n_frames, window)
+        - bands: (B, n_frames, n_bands)
+        - Output: (B, n_frames or more, window), with silence in those that are more
+    """
+    size = noise.shape[-1]
+    if not is_plain():
+        responses = in_groups(band_impulse_responses(bands, size))
+        noise = in_groups(noise)
         spectrum = torch.fft.rfft(noise, 2 * size) * torch.fft.rfft(responses, 2 * size)
-        frames = torch.fft.irfft(spectrum, 2 * size)[..., :size] * self.window.to(responses.dtype)
-        return fit_length(overlap_add(frames, size // 2), num_samples).unsqueeze(1)
+        return torch.fft.irfft(spectrum, 2 * size)[..., :size]
+    matrices = _matrices(bands.shape[-1], size, noise.dtype)
+    forward, responses, inverse = (x.to(noise.device) for x in matrices)
+    (a, b), (c, d) = (x.chunk(2, dim=-1) for x in (noise @ forward, bands @ responses))
+    return torch.cat([a * c - b * d, a * d + b * c], dim=-1) @ inverse
+
+
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)
+def _matrices(n_bands: int, size: int, dtype: torch.dtype) -> Tuple[Tensor, Tensor, Tensor]:
+    """Make the matrices of the transforms in a convolution of frames.
+
+    Complex numbers are real parts, and imaginary parts behind them.
+
+    Shape:
+        - Output: from samples (size, 2 (size + 1)), from bands (n_bands, 2 (size + 1)), and to
+          samples (2 (size + 1), size)
+    """
+
+    def spectra(x: Tensor) -> Tensor:
+        """Transform rows of samples."""
+        spectrum = torch.fft.rfft(x, 2 * size)
+        return torch.cat([spectrum.real, spectrum.imag], dim=-1)
+
+    responses = band_impulse_responses(torch.eye(n_bands, dtype=torch.float64), size)
+    one = torch.eye(size + 1, dtype=torch.complex128)
+    inverse = torch.cat([torch.fft.irfft(x, 2 * size) for x in (one, 1j * one)])[:, :size]
+    made = spectra(torch.eye(size, dtype=torch.float64)), spectra(responses), inverse
+    forward, responses, inverse = (x.to(dtype) for x in made)
+    return forward, responses, inverse

@@ -13,7 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drumblender.errors import UsageError
-from drumblender.signal import at_least_float32, full_precision
+from drumblender.signal import at_least_float32, fit_length, full_precision
+from drumblender.signal.plain import is_plain
+from drumblender.signal.spectra import filter_spectra
+from drumblender.synths.white import WhiteNoise
 
 
 def shaped_noise(
@@ -22,6 +25,7 @@ def shaped_noise(
     window_size: int,
     hop_length: int,
     generator: Optional[torch.Generator] = None,
+    white: Optional[Tensor] = None,
 ) -> Tensor:
     """Draw white noise of variance 1, and multiply its short spectra by gains.
 
@@ -35,9 +39,11 @@ def shaped_noise(
         window_size: length of the Hann window, in samples.
         hop_length: distance between frames, in samples.
         generator: source of the noise, on any device. None stands for PyTorch's global one.
+        white: normal white noise of variance 1 to shape. None if it is to be drawn.
 
     Shape:
         - gains: (B, K, n_bands)
+        - white: (B, N)
         - Output: (B, N)
 
     >>> gains = torch.full((1, 750, 9), 0.1)
@@ -46,21 +52,12 @@ def shaped_noise(
     0.1
     """
     gains = gains_of_frames(gains, num_samples // hop_length + 1, window_size)
-    # The generator decides the device, so that a seed means the same noise on CPU and GPU.
-    device = gains.device if generator is None else generator.device
-    shape = (len(gains), num_samples)
-    noise = torch.randn(shape, generator=generator, device=device, dtype=gains.dtype)
-    window = torch.hann_window(window_size, device=gains.device, dtype=gains.dtype)
-    spectrum = torch.stft(
-        noise.to(gains.device),
-        window_size,
-        hop_length,
-        window=window,
-        pad_mode="constant",
-        return_complex=True,
-    )
-    spectrum = spectrum * gains.transpose(1, 2)
-    return torch.istft(spectrum, window_size, hop_length, window=window, length=num_samples)
+    if white is None:
+        # The generator decides the device, so that a seed means the same noise on CPU and GPU.
+        device = gains.device if generator is None else generator.device
+        shape = (len(gains), num_samples)
+        white = torch.randn(shape, generator=generator, device=device, dtype=gains.dtype)
+    return filter_spectra(white.to(gains.device), gains.transpose(1, 2), window_size, hop_length)
 
 
 def gains_of_frames(gains: Tensor, count: int, window_size: int) -> Tensor:
@@ -73,7 +70,10 @@ def gains_of_frames(gains: Tensor, count: int, window_size: int) -> Tensor:
     bins = window_size // 2 + 1
     if gains.shape[-1] != bins:
         gains = F.interpolate(gains, size=bins, mode="linear", align_corners=True)
-    gains = torch.cat([gains[:, :1], gains], dim=1)[:, :count]
+    gains = torch.cat([gains[:, :1], gains], dim=1)
+    if is_plain():
+        return fit_length(gains.transpose(1, 2), count).transpose(1, 2)
+    gains = gains[:, :count]
     return F.pad(gains, (0, 0, 0, count - gains.shape[1]))
 
 
@@ -96,6 +96,8 @@ class ShapedNoise(nn.Module):
     torch.Size([2, 1, 1280])
     """
 
+    white = WhiteNoise()
+
     def __init__(self, window_size: int = 512, hop_length: int = 128):
         super().__init__()
         if not 0 < 2 * hop_length <= window_size:
@@ -107,7 +109,11 @@ class ShapedNoise(nn.Module):
         self.hop_length = hop_length
 
     def forward(
-        self, bands: Tensor, num_samples: int, generator: Optional[torch.Generator] = None
+        self,
+        bands: Tensor,
+        num_samples: int,
+        generator: Optional[torch.Generator] = None,
+        white: Optional[Tensor] = None,
     ) -> Tensor:
         """Draw noise and shape it, (B, K, n_bands) to (B, 1, num_samples).
 
@@ -115,8 +121,21 @@ class ShapedNoise(nn.Module):
             bands: linear band amplitudes.
             num_samples: length of the output.
             generator: source of the noise. None stands for PyTorch's global one.
+            white: normal white noise of variance 1 to shape. None if it is to be drawn.
+
+        Shape:
+            - bands: (B, K, n_bands)
+            - white: (B, 1, num_samples)
+            - Output: (B, 1, num_samples)
         """
         bands = at_least_float32(bands)
         with full_precision(bands):
-            noise = shaped_noise(bands, num_samples, self.window_size, self.hop_length, generator)
+            noise = shaped_noise(
+                bands,
+                num_samples,
+                self.window_size,
+                self.hop_length,
+                generator,
+                None if white is None else white[:, 0],
+            )
         return noise.unsqueeze(1)

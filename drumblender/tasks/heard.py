@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Any, Optional
 
+import torch
 from torch import Tensor, nn
 
 from drumblender.parameters import Modes, Rest
 from drumblender.signal import fit_length
+from drumblender.signal.plain import is_plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +36,9 @@ class Heard:
         A network may have a method ``forward_padded(audio, num_samples)``. It gives the same
         without computing what the network makes of silence again and again.
         """
+        if is_plain():
+            length = torch.sym_max(self.audio.shape[-1], self.padded_to)
+            return output_of(network(fit_length(self.audio, length), *more))
         if self.audio.shape[-1] >= self.padded_to:
             return output_of(network(self.audio, *more))
         if not more and _has_shortcut(network):

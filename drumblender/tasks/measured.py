@@ -15,6 +15,7 @@ from drumblender.parameters import RecordedNoise, Rest, mix_noise, weighted_sum
 from drumblender.parameters.time_maps import TimeMap
 from drumblender.signal import fit_length, resample
 from drumblender.synths import ModalSynth
+from drumblender.synths.white import WhiteNoise
 from drumblender.tasks.heard import Heard
 from drumblender.tasks.parts import Generators, ModalPart, Part
 
@@ -44,6 +45,7 @@ class MeasuredNoise(Part):
 
     name = "noise"
     is_measured = True
+    white = WhiteNoise()
 
     def encode(self, heard: Heard) -> RecordedNoise:
         """Take the noise that the analysis measured.
@@ -61,7 +63,9 @@ class MeasuredNoise(Part):
         signal: Optional[Tensor] = None,
     ) -> Tensor:
         """Play noise for a number of samples, (B, 1, num_samples)."""
-        if generator is None or isinstance(generator, torch.Generator):
+        if isinstance(generator, Tensor):
+            noise = parameters.play(white=generator[:, 0])
+        elif generator is None or isinstance(generator, torch.Generator):
             noise = parameters.play(generator)
         else:
             rows = range(len(parameters.waveform))

@@ -28,10 +28,12 @@ from drumblender.streaming.network import blocks_of_network
 from drumblender.streaming.noise import blocks_of_noise
 from drumblender.streaming.sinusoids import Sinusoids
 from drumblender.synths import ModalSynth
+from drumblender.synths.white import WhiteNoise
 from drumblender.tasks.heard import Heard, output_of, predict
 
-# What noise is drawn from: one generator, one for each item of the batch, or the global one.
-Generators = Union[torch.Generator, Sequence[torch.Generator], None]
+# What noise comes from: one generator, one for each item of the batch, the global one, or white
+# noise (B, R, N) of the kind that a part's ``white`` says.
+Generators = Union[torch.Generator, Sequence[torch.Generator], Tensor, None]
 
 
 class Part(ABC):
@@ -44,12 +46,15 @@ class Part(ABC):
         is_measured: whether it is measured, and needs no training. If all parts of a model are
             measured, it takes recordings as they are, at any sample rate, from their first sample
             on and with all channels.
+        white: kind of white noise that the part can take instead of drawing it. None if it takes
+            none.
     """
 
     name: str
     on_signal: bool = False
     follows_pitch: bool = False
     is_measured: bool = False
+    white: Optional[WhiteNoise] = None
 
     @abstractmethod
     def encode(self, heard: Heard) -> Any:
@@ -68,7 +73,8 @@ class Part(ABC):
         Args:
             parameters: parameters from :meth:`encode`, perhaps edited.
             num_samples: length N of the output.
-            generator: source of what is drawn by chance. None stands for the global generator.
+            generator: source of what is drawn by chance, or white noise (B, R, N) of the kind
+                ``white``. None stands for the global generator.
             signal: signal that the part is played on. None unless ``on_signal`` is true.
 
         Shape:
@@ -261,7 +267,9 @@ class NoisePart(Part):
         synth: synthesizer that turns band amplitudes (B, K, n_bands) and N into sound (B, 1, N). It
             need not take N. It may take ``generator=``, a ``torch.Generator`` to draw noise from.
             Its attribute ``hop_length`` says how many samples its frames are apart. Without this
-            attribute, the noise cannot be moved in time.
+            attribute, the noise cannot be moved in time. Its attribute ``white`` is the
+            :class:`~drumblender.synths.white.WhiteNoise` that it takes as ``white=``. Without this
+            attribute, it cannot be exported.
         encoder: network that turns its input into band amplitudes.
         takes_audio: whether the input of the encoder is audio, instead of the shared embedding.
     """
@@ -272,6 +280,8 @@ class NoisePart(Part):
         self.synth = synth
         self.encoder = encoder
         self.takes_audio = takes_audio
+
+        self.white = getattr(synth, "white", None)
 
     @property
     def is_repeatable(self) -> bool:
@@ -290,6 +300,8 @@ class NoisePart(Part):
         signal: Optional[Tensor] = None,
     ) -> Tensor:
         bands = parameters.amplitudes
+        if isinstance(generator, Tensor):
+            return self.synth(bands, num_samples, white=generator)
         if generator is None or isinstance(generator, torch.Generator):
             return self._draw(bands, num_samples, generator)
         rows = zip(bands.split(1), generator)

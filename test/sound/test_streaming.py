@@ -237,7 +237,7 @@ class TestControls:
         )
         phase = np.cumsum(440 * 2 ** (semitones / 12)) * 2 * np.pi / RATE
         # Frequencies move along straight lines in blocks of 64 samples, and not in octaves.
-        assert np.abs(made[:RATE] - 0.5 * np.sin(phase)).max() < 2e-2
+        assert np.abs(made[:RATE] - 0.5 * np.sin(phase)).max() < 2.5e-2
 
     def test_pitch_moves_as_that_of_an_edited_sound(self, voice, of):
         sound = of(voice, TOM)

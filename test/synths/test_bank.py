@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from drumblender.signal.plain import plain_operations
 from drumblender.synths import ModalSynth, modal_synth
 from drumblender.synths.bank import bank, bank_backward
 
@@ -134,3 +135,14 @@ for kernel, torch_only in pairs:
 def test_kernels_for_gpus_compute_the_same():
     environment = {**os.environ, "TRITON_INTERPRET": "1"}  # which Triton reads at its import
     subprocess.run([sys.executable, "-c", KERNELS], env=environment, check=True)
+
+
+@pytest.mark.parametrize("sizes", [(2, 5, 9, 2048), (1, 1, 1, 100), (1, 3, 64, 4096), (1, 2, 3, 2)])
+def test_the_plain_form_computes_the_same(sizes):
+    batch, modes, frames, num_samples = sizes
+    params = torch.rand(batch, 3, modes, frames, generator=torch.Generator().manual_seed(0))
+    params[:, 0] *= 3.3  # some beyond Nyquist
+    usual = ModalSynth()(params, num_samples)
+    with plain_operations():
+        plain = ModalSynth()(params, num_samples)
+    torch.testing.assert_close(plain, usual, atol=2e-4, rtol=0)

@@ -4,6 +4,7 @@ import torch
 from scipy.signal import welch
 
 from drumblender.errors import UsageError
+from drumblender.signal.plain import plain_operations
 from drumblender.synths import NoiseGenerator
 from drumblender.synths.noise import overlap_add
 
@@ -74,3 +75,16 @@ def test_too_many_bands_for_the_window_are_refused():
         NoiseGenerator(128)(torch.ones(1, 2, 129), 100)
     with pytest.raises(UsageError, match="even"):
         NoiseGenerator(3)
+
+
+def test_noise_that_is_given_is_filtered_as_noise_that_is_drawn():
+    synth, bands = NoiseGenerator(32), torch.rand(2, 9, 17)
+    drawn = synth(bands, 160, torch.Generator().manual_seed(0))
+    frames = torch.rand(2, 9, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    white = torch.zeros(2, 2, 192)
+    for k in range(9):
+        white[:, k % 2, 16 * k : 16 * k + 32] = frames[:, k]
+    for form in (torch.no_grad, plain_operations):
+        with form():
+            given = synth(bands, 160, white=white[..., :160])
+        torch.testing.assert_close(given, drawn, atol=1e-5, rtol=0)
