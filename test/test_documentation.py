@@ -179,7 +179,10 @@ def parser_of_script(script):
 @pytest.fixture(scope="module")
 def parsers():
     names = [name for name in pages.commands() if name != "drumblender"]
-    return {name: pages.parser_of(name) for name in [*names, "drumblender publish"]}
+    return {
+        name: pages.parser_of(name)
+        for name in [*names, "drumblender publish", "drumblender export"]
+    }
 
 
 def all_commands():
@@ -189,7 +192,8 @@ def all_commands():
 def parse(parser, arguments):
     try:
         parse_whole = parser.parse_args
-        if parser.prog in ("drumblender-synth", "drumblender publish"):  # options between files
+        # Those with options between files.
+        if parser.prog in ("drumblender-synth", "drumblender publish", "drumblender export"):
             parse_whole = parser.parse_intermixed_args
         with contextlib.redirect_stderr(io.StringIO()) as said:
             parse_whole(arguments)
@@ -201,9 +205,10 @@ def test_the_commands_in_all_pages_are_parsed_by_the_commands_themselves(parsers
     found = set()
     for page, (program, *arguments) in all_commands():
         found.add(program)
-        if program == "drumblender" and arguments[0] == "publish":
-            found.add("drumblender publish")
-            parse(parsers["drumblender publish"], arguments[1:])
+        if program == "drumblender" and arguments[0] in ("export", "publish"):
+            name = f"drumblender {arguments[0]}"
+            found.add(name)
+            parse(parsers[name], arguments[1:])
         elif program == "python":
             parse(parser_of_script(arguments[0]), arguments[1:])
         elif program in parsers:
@@ -242,7 +247,7 @@ def lightning_commands():
     found = {}
     for _, (program, *arguments) in all_commands():
         named = any("NAME" in word for word in arguments)
-        if program == "drumblender" and arguments[0] != "publish" and not named:
+        if program == "drumblender" and arguments[0] not in ("export", "publish") and not named:
             found.setdefault(" ".join(arguments), arguments)
     return found
 

@@ -8,12 +8,13 @@ from drumblender.commands.report import report_errors
 from drumblender.errors import UsageError, did_you_mean
 
 SECTIONS = ("data", "model", "trainer")
-COMMANDS = ("fit", "validate", "test", "predict", "publish")
+COMMANDS = ("fit", "validate", "test", "predict", "publish", "export")
 
 # Here, and not left to Lightning, whose import takes seconds.
 HELP = """\
 usage: drumblender {fit,validate,test,predict} -c CONFIG [options]
        drumblender publish [CONFIG] CHECKPOINT FOLDER --license ID [options]
+       drumblender export [CONFIG] MODEL FOLDER [options]
 
 Take drum sounds apart into sinusoids, noise and transient, and put them together again.
 
@@ -22,6 +23,7 @@ Take drum sounds apart into sinusoids, noise and transient, and put them togethe
   test       compute the loss and the metrics on the test set, sound by sound
   predict    resynthesize the test set into WAV files
   publish    make a folder of a checkpoint that others, and the Hugging Face hub, can take
+  export     make programs of a model (ONNX, torch.export, TorchScript) for other software
 
 options:
   -c, --config FILE      experiment, such as cfg/04_noise_parallel_transient_params.yaml;
@@ -36,7 +38,7 @@ options:
   --debug                show where an error comes from
   --version              show the version
 
-`drumblender fit --help` and `drumblender publish --help` list everything. Other commands:
+`drumblender fit --help`, and the same of publish and export, list everything. Other commands:
 drumblender-dataset, drumblender-analyze, drumblender-synth."""
 
 
@@ -97,6 +99,10 @@ def _lightning(args: List[str]) -> None:
         from drumblender.commands.publish import publish_model
 
         return publish_model(args[1:])
+    if args[0] == "export":
+        from drumblender.commands.export import export_command
+
+        return export_command(args[1:])
     resolved = resolve_files(args[1:])
 
     from drumblender.commands.lightning import DrumblenderCLI

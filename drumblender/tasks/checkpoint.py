@@ -107,6 +107,16 @@ def measured_model(device: Union[str, torch.device] = "cpu") -> TrainedModel:
     return TrainedModel(model, AnalysisSettings(method="separating", hop_length=64))
 
 
+def untrained_model(config: PathLike, device: Union[str, torch.device] = "cpu") -> TrainedModel:
+    """Make the model of a configuration with the weights that training would begin from.
+
+    Raises:
+        UsageError: if the configuration is missing, is broken or describes no model.
+    """
+    settings = load_config(config)
+    return _ready(build_model(settings, f"configuration {config}"), settings, device)
+
+
 def _without_weights(config: PathLike, device: Union[str, torch.device]) -> TrainedModel:
     """Load a model without weights from its configuration."""
     source, settings = f"configuration {config}", load_config(config)
