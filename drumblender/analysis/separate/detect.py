@@ -54,20 +54,21 @@ class Warped(NamedTuple):
 def windows_of(lasts: Tensor, sample_rate: int, factor: int = 1) -> Windows:
     """Make the windows for sounds that last a number of samples (B,), at a part of their rate."""
     lasts, rate, count = lasts // factor, sample_rate / factor, _BINS // factor
-    longest = min(int(LENGTHS[-1] * rate), 2 * count)
-    sizes = [min(int(seconds * rate), longest) for seconds in LENGTHS]
-    # Of the windows that are longer than a sound, the shortest is enough.
-    used = 1 + sum(bool((lasts > size).any()) for size in sizes[:-1])
-    values = torch.zeros(len(lasts), used, sizes[used - 1], device=lasts.device)
+    made = []
     shorter = 0
-    for number, size in enumerate(sizes[:used]):
-        place = torch.arange(size, device=lasts.device) + 0.5
-        window = _window(lasts.clamp(8, size), place)
+    longest = min(int(LENGTHS[-1] * rate), 2 * count)
+    place = torch.arange(longest, device=lasts.device) + 0.5
+    for seconds in LENGTHS:
+        window = _window(lasts.clamp(8, min(int(seconds * rate), longest)), place)
         window /= window.square().sum(1, keepdim=True).sqrt()
-        values[:, number, :size] = window * (lasts > shorter)[:, None]
-        shorter = size
-    bins = (2 ** math.ceil(math.log2(int(seconds * rate))) for seconds in LENGTHS)
-    return Windows(values, [max(1, count // number) for number in bins], count)
+        # Of the windows that are longer than a sound, the shortest is enough.
+        made.append(window * (lasts > shorter)[:, None])
+        shorter = int(seconds * rate)
+    used = max(1, sum(bool(window.any()) for window in made))
+    values = torch.stack(made[:used], 1)
+    values = values[..., : min(int(LENGTHS[used - 1] * rate), longest)]
+    sizes = (2 ** math.ceil(math.log2(int(seconds * rate))) for seconds in LENGTHS)
+    return Windows(values, [max(1, count // size) for size in sizes], count)
 
 
 def candidates(
@@ -127,29 +128,27 @@ def candidates(
 
 def _significance(white: Tensor, windows: Windows, bins: int) -> Tensor:
     """Compute the power of the first bins relative to noise, (B, windows, bins)."""
+    size = min(white.shape[-1], windows.values.shape[-1])
+    # One transform of all windows is quicker than five, and every so many of its bins are those
+    # of a shorter one.
+    windowed = white[:, None, :size] * windows.values[..., :size]
+    spectrum = torch.fft.rfft(windowed, 2 * windows.bins)[..., :-1]
     found = white.new_zeros(len(white), len(LENGTHS), bins)
-    used = windows.values.shape[1]
-    for apart in sorted(set(windows.apart[:used])):
-        # A window that is shorter needs fewer bins.
-        own = [number for number in range(used) if windows.apart[number] == apart]
-        numbers = slice(own[0], own[-1] + 1)
-        size = min(white.shape[-1], windows.values.shape[-1], 2 * windows.bins // apart)
-        windowed = white[:, None, :size] * windows.values[:, numbers, :size]
-        spectrum = torch.fft.rfft(windowed, 2 * windows.bins // apart)
-        spectrum = spectrum[..., : min(bins // apart + 2, windows.bins // apart)]
-        power = spectrum.real.square() + spectrum.imag.square()
-        found[:, numbers] = _between(power, apart)[..., :bins]
+    for number, apart in zip(range(windowed.shape[1]), windows.apart):
+        some = spectrum[:, number, : bins + 2 * apart : apart]
+        power = some.real.square() + some.imag.square()
+        found[:, number] = _between(power, apart)[:, :bins]
     return found
 
 
 def _between(x: Tensor, apart: int) -> Tensor:
-    """Interpolate values (..., n) linearly, with so many steps from each to the next one."""
+    """Interpolate values (B, n) linearly, with so many steps from each to the next one."""
     if apart == 1:
         return x
-    x = torch.cat([x[..., :1], x, x[..., -1:]], -1)
+    x = torch.cat([x[:, :1], x, x[:, -1:]], 1)
     share = (torch.arange(apart, device=x.device) + 0.5) / apart
-    y = torch.lerp(x[..., :-1, None], x[..., 1:, None], share).flatten(-2)
-    return y[..., apart // 2 :]
+    y = torch.lerp(x[:, :-1, None], x[:, 1:, None], share).flatten(1)
+    return y[:, apart // 2 :]
 
 
 def _window(lengths: Tensor, place: Tensor) -> Tensor:

@@ -14,8 +14,9 @@ from torch import Tensor
 from drumblender.analysis.separate.bands import RATE, count_bands, split
 from drumblender.analysis.separate.damped import Damped
 from drumblender.analysis.separate.floor import Floor
-from drumblender.analysis.separate.problem import Problem, by_size, group_modes, noise_of, pose
+from drumblender.analysis.separate.problem import Problem, by_size, group_modes, noise_of
 from drumblender.analysis.separate.products import Products, solve
+from drumblender.analysis.separate.refine import pose
 
 # Knots of the curves: first a few ms apart, then at equal steps of the logarithm of time.
 EARLY, PER_E, KNOTS = 0.004, 2.0, 12
@@ -53,9 +54,8 @@ def shape(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int) -> Te
         return result
     bands = split(residual, sample_rate, group.band.unique())
     for part in by_size(group, chosen):
-        noise = noise_of(floor, part, bands.time, sample_rate)
-        problem, state = pose(bands, part, chosen, noise, skip=0.0)
-        wave = problem.waves(state)
+        noise = noise_of(floor, part, bands, sample_rate)
+        problem, state, wave = pose(bands, part, chosen, noise, skip=0.0)
         share = sample_rate / (4 * RATE)
         problem = problem._replace(
             target=bands.of(part.sound, part.band),

@@ -49,10 +49,9 @@ class Floor(NamedTuple):
         Args:
             sound: which of the batch (G,).
             low, high: frequencies relative to Nyquist (G,).
-            place: times in samples.
+            place: times in samples (n,).
 
         Shape:
-            - place: (n,) or (G, n)
             - Output: (G, n)
         """
         groups, frames = self.level.shape[1:]
@@ -65,10 +64,7 @@ class Floor(NamedTuple):
         level = torch.einsum("gk,gkf->gf", share, self.level[sound])
         at = (place / self.hop).clamp(max=frames - 1.001)
         before = at.long()
-        if before.dim() == 1:
-            left, right = level[:, before], level[:, before + 1]
-        else:
-            left, right = level.gather(1, before), level.gather(1, before + 1)
+        left, right = level[:, before], level[:, before + 1]
         return torch.lerp(left, right, (at - before).to(level.dtype)).exp()
 
 

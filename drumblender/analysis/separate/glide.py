@@ -21,15 +21,13 @@ BETTER = 0.7
 _PROMISING = 0.85
 # The closer look goes so many octaves to either side of the depth, and four times as many to either
 # side of the time constant.
-_STEPS = (0.075, 0.03)
+_STEPS = (0.075, 0.04, 0.02, 0.01)
 _DECAYS = (0.06, 0.2)
 _LONGEST = 0.7  # seconds
 _BINS = 4096
 # Last step on the way back from the glide, in seconds. What is still missing is of the order of its
 # third power.
 _LAST_STEP = 3e-5
-# Every so many times are found first.
-_FEW = 8
 # Of the dominant mode in the end, in Hz; without a glide it may be anywhere in the band.
 _LOWEST, _HIGHEST = 25.0, 600.0
 # Of all energy in the band, the part that the dominant mode must explain.
@@ -190,39 +188,18 @@ def warp(x: Tensor, times: Tensor, rate: float) -> Tensor:
 
 
 def unwarped(psi: Tensor, depth: Tensor, time: Tensor) -> Tensor:
-    """Return the time t at which t + d g (1 - exp(-t / g)) is psi, by Halley's method.
-
-    Args:
-        psi: even steps of warped time in seconds (n,) or (B, n).
-        depth: depth of each glide, as a factor less one (B, 1).
-        time: time constant of each glide in seconds (B, 1).
-
-    Shape:
-        - Output: (B, n)
-    """
-    # Few are found first; what lies between them is all but found.
-    few = psi[..., ::_FEW]
+    """Return the time t at which t + d g (1 - exp(-t / g)) is psi, by Halley's method."""
     swept = depth * time
     # Lines that psi keeps to one side of: where it begins, and where it ends up.
-    early, late = few / (1 + depth), few - swept
+    early, late = psi / (1 + depth), psi - swept
     t = torch.where(depth < 0, torch.minimum(early, late), torch.maximum(early, late))
     for _ in range(12):
-        t, step = _halley(t, few, swept, depth, time)
-        if step < _LAST_STEP:
+        fall = torch.exp(-t / time)
+        slope = 1 + depth * fall
+        step = (t + swept * (1 - fall) - psi) / slope
+        bent = step * (slope - 1) / slope
+        step = step / (1 + bent / (2 * time))
+        t = t - step
+        if step.abs().max() < _LAST_STEP:
             break
-    last = 2 * t[:, -1:] - t[:, -2:-1] if few.shape[-1] > 1 else t[:, -1:]
-    share = torch.arange(_FEW, dtype=psi.dtype, device=psi.device) / _FEW
-    t = torch.lerp(t[..., None], torch.cat([t[:, 1:], last], 1)[..., None], share).flatten(1)
-    return _halley(t[:, : psi.shape[-1]], psi, swept, depth, time)[0].clamp(min=0)
-
-
-def _halley(
-    t: Tensor, psi: Tensor, swept: Tensor, depth: Tensor, time: Tensor
-) -> Tuple[Tensor, float]:
-    """Take a step towards the time at which the warped time is psi; return the longest one, too."""
-    fall = torch.exp(-t / time)
-    slope = 1 + depth * fall
-    step = (t + swept * (1 - fall) - psi) / slope
-    bent = step * (slope - 1) / slope
-    step = step / (1 + bent / (2 * time))
-    return t - step, float(step.abs().max())
+    return t.clamp(min=0)

@@ -9,7 +9,7 @@ two, they are one if they do not beat, as partials of a drum would.
 """
 
 import math
-from typing import Dict, List, Optional, Tuple
+from typing import Optional
 
 import torch
 from torch import Tensor
@@ -29,8 +29,6 @@ _RATIO = 1.25
 _BEATS, _FAINT = 3.0, -30.0
 # Energy of the difference between one mode and the sum that it stands for, at most.
 _ERROR = 0.01
-# Every so many frames are looked at first.
-_COARSE = 8
 # How often the frequency is corrected to make the difference smaller.
 _STEPS = 2
 
@@ -55,65 +53,43 @@ def merge_modes(
     made = torch.stack([omega, amplitude, phase.expand_as(omega)])
     if omega.shape[1] < 2:
         return made
-    order = amplitude.square().sum(1).argsort(descending=True).tolist()
-    pairs = _pairs(made, frame, sample_rate)
-    for row in order:
-        while row in pairs and _absorb(made, row, pairs[row], frame):
-            pairs = _pairs(made, frame, sample_rate)
+    for row in amplitude.square().sum(1).argsort(descending=True).tolist():
+        while _absorb(made, row, frame, sample_rate):
+            pass
     return made
 
 
-def _pairs(made: Tensor, frame: float, sample_rate: int) -> Dict[int, List[Tuple[float, int]]]:
-    """Find the modes that may be one with weaker ones: distances in phase, and their numbers."""
-    omega, amplitude = made[0], made[1]
+def _absorb(made: Tensor, row: int, frame: float, sample_rate: int) -> bool:
+    """Merge one of the modes (3, M, F) with weaker ones that are one with it, if there are any."""
+    omega, amplitude, phase = made[0], made[1], made[2, :, :1]
     energy = amplitude.square()
     total = energy.sum(1)
     mean = (omega * energy).sum(1) / total.clamp(min=1e-30)
-    near = (mean - mean[:, None]).abs() < _NEAR / sample_rate + _NEAR_PART * mean[:, None]
-    near &= (total > 0) & (total <= total[:, None])
-    row, other = near.fill_diagonal_(False).nonzero(as_tuple=True)
-    phase = integral(omega, frame) + made[2, :, :1]
-    # Few frames show which pairs are far apart.
-    for step, limit in ((_COARSE, 2 * _WANDERING), (1, _WANDERING)):
-        weight = amplitude[:, ::step][other] * amplitude[:, ::step][row]
-        weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-30)
-        turns = phase[:, ::step][other] - phase[:, ::step][row]
-        middle = (weight * turns).sum(1, keepdim=True)
-        apart = (weight * (turns - middle).square()).sum(1).sqrt()
-        here = (apart < limit) & (weight.sum(1) > 0.5)
-        row, other = row[here], other[here]
-    apart, weight = apart[here], weight[here]
-    ratio = (weight * (omega[other] / omega[row]).log()).sum(1).abs()
-    one_tone = (apart < _APART) | (ratio < math.log(_RATIO))
-    found: Dict[int, List[Tuple[float, int]]] = {}
-    for mode, weaker, distance in zip(*(x[one_tone].tolist() for x in (row, other, apart))):
-        found.setdefault(mode, []).append((distance, weaker))
-    return found
-
-
-def _absorb(made: Tensor, row: int, near: List[Tuple[float, int]], frame: float) -> bool:
-    """Merge one of the modes (3, M, F) with weaker ones that are one with it, if there are any.
-
-    Args:
-        made: the modes.
-        row: number of the mode.
-        near: distances in phase and numbers of the weaker ones.
-        frame: distance of frames in samples.
-    """
-    omega, amplitude, phase = made[0], made[1], made[2, :, :1]
-    near = sorted(near)
-    others = torch.tensor([number for _, number in near], device=made.device)
+    near = (mean - mean[row]).abs() < _NEAR / sample_rate + _NEAR_PART * mean[row]
+    near &= (total > 0) & (total <= total[row])
+    near[row] = False
+    others = near.nonzero()[:, 0]
+    if not total[row] or not len(others):
+        return False
     turns = integral(omega[others] - omega[row], frame) + phase[others] - phase[row]
+    weight = amplitude[others] * amplitude[row]
+    weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-30)
+    middle = (weight * turns).sum(1, keepdim=True)
+    apart = (weight * (turns - middle).square()).sum(1).sqrt()
+    ratio = (weight * (omega[others] / omega[row]).log()).sum(1).abs()
+    one_tone = (apart < _APART) | ((apart < _WANDERING) & (ratio < math.log(_RATIO)))
+    apart = torch.where(one_tone & (weight.sum(1) > 0.5), apart, math.inf)
+    order = apart.argsort()
     # Where their sum passes zero, its phase turns back and it is no mode. Fewer may be one.
-    for count in range(len(near), 0, -1):
-        chosen = others[:count]
-        waves = torch.polar(amplitude[chosen], turns[:count]).sum(0) + amplitude[row]
+    for count in range(int(apart.isfinite().sum()), 0, -1):
+        chosen = order[:count]
+        waves = torch.polar(amplitude[others[chosen]], turns[chosen]).sum(0) + amplitude[row]
         one = _one(omega[row], phase[row], waves, frame)
         if one is None:
             continue
-        if near[count - 1][0] < _APART or _rise(one[1]) < _rise(amplitude[row]) + _BEATS:
+        if apart[chosen[-1]] < _APART or _rise(one[1]) < _rise(amplitude[row]) + _BEATS:
             made[:, row] = one
-            made[1, chosen] = 0
+            made[1, others[chosen]] = 0
             return True
     return False
 

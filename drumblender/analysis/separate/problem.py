@@ -1,7 +1,7 @@
 """The problem of least squares in a frequency band: what is fitted, and to what."""
 
 import math
-from typing import List, NamedTuple, Tuple
+from typing import List, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,10 +13,6 @@ from drumblender.analysis.separate.floor import Floor
 
 # Samples that are computed from one exponential.
 BLOCK = 64
-# Of the loudest noise in a band, the part below which weights rise no further.
-CALM = 0.003
-# Bands with more modes than that are apart from those with fewer.
-_FEW = 5
 # Kinds of bands in a group: analytic ones are numbered from here on.
 _ANALYTIC = 2**16
 
@@ -94,12 +90,6 @@ class Problem(NamedTuple):
         envelope = torch.exp(-(state.rate[..., None] * t[:, None]).float()) * self.there[..., None]
         return torch.polar(envelope, torch.remainder(phase, 2 * math.pi).float())
 
-    def with_known(self, state: State) -> "Problem":
-        """Add the modes as they are to the target."""
-        wave = self.waves(state)
-        target = self.target + (state.amplitude[:, None].to(torch.complex64) @ wave)[:, 0]
-        return self._replace(target=target.real + 0j if self.is_real else target)
-
     def error(self, wave: Tensor, state: State) -> Tensor:
         """Compute the weighted squared error (G,)."""
         left = self.target - (state.amplitude[:, None].to(wave.dtype) @ wave)[:, 0]
@@ -107,47 +97,6 @@ class Problem(NamedTuple):
         if not self.is_real:
             squared = squared + left.imag.square()
         return (squared * self.weight).sum(1)
-
-
-def pose(
-    bands: Bands, group: Group, modes: Damped, noise: Tensor, skip: float
-) -> Tuple[Problem, State]:
-    """Pose the problem sample by sample, and return it with its first state.
-
-    Args:
-        bands: bands of the residual.
-        group: bands with modes, all of them real or none.
-        modes: modes that the residual is without.
-        noise: noise of the bands, from :func:`noise_of`.
-        skip: seconds after the onset that do not count.
-    """
-    pick = group.sound[:, None], group.member
-    since = bands.time - modes.onset[group.sound, None]
-    counts = (since > skip) & (bands.time < modes.end[group.sound, None])
-    problem = Problem(
-        target=bands.of(group.sound, group.band),
-        weight=counts / (noise + CALM * noise.amax(1, keepdim=True)),
-        since=since,
-        step=float(bands.time[1] - bands.time[0]) if len(bands.time) > 1 else 1 / RATE,
-        onset=modes.onset[group.sound],
-        center=bands.centers[group.band],
-        is_real=bool((group.band == 0).all()),
-        there=group.there,
-        glides=modes.glides[pick] & group.there,
-    )
-    return problem, state_of(modes, group)
-
-
-def state_of(modes: Damped, group: Group) -> State:
-    """Return the modes of a group as the unknowns of its bands."""
-    pick = group.sound[:, None], group.member
-    return State(
-        modes.omega[pick],
-        modes.rate[pick],
-        torch.where(group.there, modes.amplitude[pick], 0),
-        modes.depth[group.sound],
-        modes.time[group.sound],
-    )
 
 
 def by_size(group: Group, modes: Damped) -> List[Group]:
@@ -162,21 +111,10 @@ def by_size(group: Group, modes: Damped) -> List[Group]:
     return split_group(group, kind + _ANALYTIC * (group.band > 0))
 
 
-def by_kind(group: Group, modes: Damped) -> List[Group]:
-    """Split a group into bands with few and many modes, and real and analytic ones with a glide."""
-    glides = (modes.glides[group.sound[:, None], group.member] & group.there).any(1)
-    many = (group.there.sum(1) > _FEW).long()
-    return split_group(group, torch.where(glides, 2 + (group.band > 0).long(), many))
-
-
-def noise_of(floor: Floor, group: Group, time: Tensor, sample_rate: int) -> Tensor:
-    """Compute the noise in each band of a group at times in seconds, (G, n), float32.
-
-    Shape:
-        - time: (n,) or (G, n)
-    """
+def noise_of(floor: Floor, group: Group, bands: Bands, sample_rate: int) -> Tensor:
+    """Compute the noise in each band of a group over time, (G, n), float32."""
     low, high = (((group.band + s) * WIDTH * 2 / sample_rate).clamp(0, 1) for s in (-0.5, 0.5))
-    return floor.along(group.sound, low, high, time * sample_rate).float()
+    return floor.along(group.sound, low, high, bands.time * sample_rate).float()
 
 
 def group_modes(modes: Damped, bands: int, everything: bool = False) -> Group:

@@ -1,16 +1,14 @@
 """Products of waves, as problems of least squares need them, and the solution of these problems."""
 
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional
 
 import torch
 from torch import Tensor
 
-from drumblender.analysis.separate.problem import Problem, State
+from drumblender.analysis.separate.problem import Problem
 
 # Numbers that are multiplied at once on a processor.
 _CACHED = 2**16
-# Damping of amplitudes, relative to the energies of the waves.
-_RIDGE = 1e-4
 
 
 class Products(NamedTuple):
@@ -42,48 +40,11 @@ class Products(NamedTuple):
         mirror = None if self.mirror is None else self.mirror[:, :count, :count]
         return Products(self.own[:, :count, :count], mirror, self.right[:, :count])
 
-    def gain(self, amplitude: Tensor) -> Tensor:
-        """Compute by how much given unknowns (G, C) lower the error (G,)."""
-        product = (self.own @ amplitude[..., None])[..., 0]
-        total = (amplitude.conj() * (2 * self.right - product)).real.sum(1)
-        if self.mirror is not None:
-            mirrored = (self.mirror @ amplitude[..., None])[..., 0]
-            total = total - (amplitude * mirrored).real.sum(1)
-        return total
-
     def scaled(self, by: Tensor) -> "Products":
         """Multiply the columns by factors (G, C)."""
         down = by.conj()
         mirror = None if self.mirror is None else self.mirror * by[..., None] * by[:, None]
         return Products(self.own * down[..., None] * by[:, None], mirror, self.right * down)
-
-
-class Fit(NamedTuple):
-    """A state whose amplitudes were fitted.
-
-    Attributes:
-        state: the state.
-        products: products of its waves.
-        error: weighted squared error (G,), float64.
-        wave: its waves (G, P, n), where they were computed sample by sample.
-    """
-
-    state: State
-    products: Products
-    error: Tensor
-    wave: Optional[Tensor] = None
-
-    def where(self, here: Tensor, other: "Fit") -> "Fit":
-        """Return the other fit in bands where ``here`` (G,) is true, and this one elsewhere."""
-        wave = self.wave
-        if wave is not None and other.wave is not None:
-            wave = torch.where(here[:, None, None], other.wave, wave)
-        return Fit(
-            other.state.where(here, self.state),
-            self.products.where(here, other.products),
-            torch.where(here, other.error, self.error),
-            wave,
-        )
 
 
 def multiply(problem: Problem, columns: Tensor) -> Products:
@@ -146,8 +107,8 @@ def of_waves(problem: Problem, weights: Weights, wave: Tensor, with_slopes: bool
         if problem.is_real:
             mirror.append(some @ weighted)
     products = Products(
-        of_slopes(torch.cat(own).to(torch.complex128)),
-        of_slopes(torch.cat(mirror).to(torch.complex128)) if problem.is_real else None,
+        _of_slopes(own, with_slopes),
+        _of_slopes(mirror, with_slopes) if problem.is_real else None,
         torch.cat(right).flatten(1).to(torch.complex128),
     )
     if products.mirror is None:
@@ -155,39 +116,13 @@ def of_waves(problem: Problem, weights: Weights, wave: Tensor, with_slopes: bool
     return products._replace(own=0.5 * products.own, mirror=0.5 * products.mirror)
 
 
-def of_slopes(products: Tensor) -> Tensor:
-    """Arrange products of waves with each power of time (G, P, 3 P) as those of their slopes.
-
-    Products of waves alone (G, P, P) stay as they are.
-    """
-    if products.shape[1] == products.shape[2]:
+def _of_slopes(moments: List[Tensor], with_slopes: bool) -> Tensor:
+    """Arrange products of waves with each power of time (G, P, 3 P) as those of their slopes."""
+    products = torch.cat(moments).to(torch.complex128)
+    if not with_slopes:
         return products
     plain, once, twice = products.chunk(3, 2)
     return torch.cat([torch.cat([plain, once], 2), torch.cat([once, twice], 2)], 1)
-
-
-def fit_samples(problem: Problem, weights: Weights, state: State, with_slopes: bool) -> Fit:
-    """Fit the amplitudes of modes whose other parameters are given, sample by sample."""
-    wave = problem.waves(state)
-    products = of_waves(problem, weights, wave, with_slopes)
-    state = state._replace(amplitude=amplitudes(products, wave.shape[1]))
-    return Fit(state, products, problem.error(wave, state).double(), wave)
-
-
-def amplitudes(products: Products, count: int) -> Tensor:
-    """Compute the amplitudes of modes whose other parameters are known (G, count)."""
-    ridge = torch.full((1, count), _RIDGE, dtype=torch.float64, device=products.own.device)
-    return solve(products.first(count), ridge)
-
-
-def _real(products: Products) -> Tuple[Tensor, Tensor]:
-    """Return the matrix and the right side for the real and imaginary parts of the unknowns."""
-    plus = minus = products.own
-    if products.mirror is not None:
-        plus, minus = products.own + products.mirror, products.own - products.mirror
-    upper = torch.cat([plus.real, -plus.imag], 2)
-    matrix = torch.cat([upper, torch.cat([minus.imag, minus.real], 2)], 1)
-    return matrix, torch.cat([products.right.real, products.right.imag], 1)
 
 
 def solve(products: Products, ridge: Tensor, relative: bool = True) -> Tensor:
@@ -204,8 +139,11 @@ def solve(products: Products, ridge: Tensor, relative: bool = True) -> Tensor:
     if products.mirror is None:
         matrix, right = products.own.clone(), products.right
     else:
-        matrix, right = _real(products)
+        plus, minus = products.own + products.mirror, products.own - products.mirror
+        upper = torch.cat([plus.real, -plus.imag], 2)
+        matrix = torch.cat([upper, torch.cat([minus.imag, minus.real], 2)], 1)
         ridge = torch.cat([ridge, ridge], 1)
+        right = torch.cat([products.right.real, products.right.imag], 1)
     diagonal = matrix.diagonal(dim1=1, dim2=2)
     scale = diagonal.real
     tiny = torch.where(scale > 0, 1e-12 * scale.amax(1, keepdim=True), 1)

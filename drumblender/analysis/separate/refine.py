@@ -7,40 +7,38 @@ Marquardt [1]. Times at which the noise is loud count less.
 [1] Nocedal and Wright, "Numerical optimization", 2nd ed., 2006, ch. 10.
 """
 
-import functools
 import math
 from dataclasses import replace
-from typing import Callable, Tuple
+from typing import Tuple
 
 import torch
 from torch import Tensor
 
 from drumblender.analysis.groups import Group
 from drumblender.analysis.separate.bands import RATE, Bands, count_bands, split
-from drumblender.analysis.separate.blocks import pose_blocks
 from drumblender.analysis.separate.damped import Damped
 from drumblender.analysis.separate.detect import SKIP
 from drumblender.analysis.separate.floor import Floor
 from drumblender.analysis.separate.problem import (
     Problem,
     State,
-    by_kind,
+    by_size,
     group_modes,
     noise_of,
-    pose,
 )
-from drumblender.analysis.separate.products import Fit, fit_samples, multiply, solve, weigh
+from drumblender.analysis.separate.products import Products, multiply, of_waves, solve, weigh
 
 # Time constants of decay, in seconds: a shorter one is a click, a longer one does not end.
 SHORTEST, LONGEST = 0.006, 100.0
 _GUESSES = (0.008, 0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0, 2.0)
 # Samples of a band in which a decay is constant while it is guessed.
 _GUESSED = 8
+# Of the loudest noise in a band, the part below which weights rise no further.
+_CALM = 0.003
 # Damping of linear amplitudes, and of what is linearized at first.
 _LINEAR, _DAMPING = 1e-6, 1e-3
-# A fit has come to its end where its error changes by less than that, in powers of noise, or falls
-# by less than this part of what was gained before, from the second step on.
-_SETTLED, _SHARE = 1e-3, 0.03
+# Change of an error, in powers of noise, below which a fit has come to its end.
+_SETTLED = 1e-3
 # Steps at most: of frequency in Hz, of the logarithm of decays and of a glide.
 _HZ, _LOG = 3.0, 0.3
 
@@ -64,64 +62,68 @@ def refine(residual: Tensor, modes: Damped, floor: Floor, sample_rate: int, step
     if not group.there.numel():
         return modes
     bands = split(residual, sample_rate, group.band.unique())
-    # A band has RATE / sample_rate of the noise, at four times the power where it is analytic.
-    share = sample_rate / (4 * RATE)
     made = modes
-    for part in by_kind(group, modes):
-        glides = bool(modes.glides[part.sound[:, None], part.member][part.there].any())
-        if glides:
-            state, energy = _refine_gliding(bands, part, modes, made, floor, sample_rate, steps)
-        else:
-            state, energy = _refine_steady(bands, part, modes, floor, sample_rate, steps)
+    for part in by_size(group, modes):
+        noise = noise_of(floor, part, bands, sample_rate)
+        problem, state, wave = pose(bands, part, modes, noise, SKIP)
+        if problem.glides.any():
+            # The lowest bands, which come first, have refined the glide.
+            state = state._replace(depth=made.depth[part.sound], time=made.time[part.sound])
+            wave = problem.waves(state)
+        state, wave = _minimize(problem, state, wave, steps)
+        heard = (bands.time > modes.onset[part.sound, None] + SKIP) / noise
+        energy = ((wave.real.square() + wave.imag.square()) * heard[:, None]).sum(2)
+        # A band has RATE / sample_rate of the noise, at four times the power where it is analytic.
+        share = sample_rate / (4 * RATE)
         made = _put(made, part, state, share * state.amplitude.abs().square() * energy)
     return made
 
 
-def _refine_steady(
-    bands: Bands, group: Group, modes: Damped, floor: Floor, sample_rate: int, steps: int
-) -> Tuple[State, Tensor]:
-    """Fit bands without a glide. Return their state and the energies of waves relative to noise."""
-    blocks, state, noise = pose_blocks(bands, group, modes, floor, SKIP, sample_rate)
-    fresh = group.there & (state.amplitude == 0)
-    rates = 1 / torch.tensor(_GUESSES, dtype=torch.float64, device=fresh.device)
-    if fresh.any():
-        count = int(fresh.sum(1).max())
-        new = fresh.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :count]
-        guessed = blocks.guess(state.omega.gather(1, new), fresh.gather(1, new), rates)
-        guessed = state.rate.scatter(1, new, guessed)
-        state = state._replace(rate=torch.where(fresh, guessed, state.rate))
-    fit = _minimize(blocks.with_known(state).fit, _step, group.there, state, steps)
-    return fit.state, blocks.energies(fit.state, 1 / noise)
+def pose(
+    bands: Bands, group: Group, modes: Damped, noise: Tensor, skip: float
+) -> Tuple[Problem, State, Tensor]:
+    """Pose the problem, and guess the decays of new modes for its first state.
 
+    Args:
+        bands: bands of the residual.
+        group: bands with modes, all of them real or none.
+        modes: modes that the residual is without.
+        noise: noise of the bands, from :func:`noise_of`.
+        skip: seconds after the onset that do not count.
 
-def _refine_gliding(
-    bands: Bands,
-    group: Group,
-    modes: Damped,
-    made: Damped,
-    floor: Floor,
-    sample_rate: int,
-    steps: int,
-) -> Tuple[State, Tensor]:
-    """Fit bands with a glide, real ones or analytic ones, as :func:`_refine_steady` fits others.
-
-    The modes as far as they are made anew, ``made``, have the glide that the lowest band found.
+    Returns:
+        The problem, its first state and the waves of that.
     """
-    noise = noise_of(floor, group, bands.time, sample_rate)
-    problem, state = pose(bands, group, modes, noise, SKIP)
+    pick = group.sound[:, None], group.member
+    state = State(
+        modes.omega[pick],
+        modes.rate[pick],
+        torch.where(group.there, modes.amplitude[pick], 0),
+        modes.depth[group.sound],
+        modes.time[group.sound],
+    )
+    since = bands.time - modes.onset[group.sound, None]
+    counts = (since > skip) & (bands.time < modes.end[group.sound, None])
+    weight = counts / (noise + _CALM * noise.amax(1, keepdim=True))
+    problem = Problem(
+        target=bands.of(group.sound, group.band),
+        weight=weight,
+        since=since,
+        step=float(bands.time[1] - bands.time[0]) if len(bands.time) > 1 else 1 / RATE,
+        onset=modes.onset[group.sound],
+        center=bands.centers[group.band],
+        is_real=bool((group.band == 0).all()),
+        there=group.there,
+        glides=modes.glides[pick] & group.there,
+    )
     fresh = group.there & (state.amplitude == 0)
     if fresh.any():
         state = state._replace(rate=torch.where(fresh, _guess(problem, state, fresh), state.rate))
-    problem = problem.with_known(state)
-    # The lowest bands, which come first, have refined the glide.
-    state = state._replace(depth=made.depth[group.sound], time=made.time[group.sound])
-    step = functools.partial(_step_with_glide, problem) if problem.is_real else _step
-    fit = functools.partial(fit_samples, problem, weigh(problem))
-    fitted = _minimize(fit, step, group.there, state, steps)
-    wave = fitted.wave
-    assert wave is not None
-    heard = (bands.time > modes.onset[group.sound, None] + SKIP) / noise
-    return fitted.state, ((wave.real.square() + wave.imag.square()) * heard[:, None]).sum(2)
+    wave = problem.waves(state)
+    known = (state.amplitude[:, None].to(torch.complex64) @ wave)[:, 0]
+    target = problem.target + known
+    target = target.real + 0j if problem.is_real else target
+    return problem._replace(target=target), state, wave
 
 
 def _guess(problem: Problem, state: State, fresh: Tensor) -> Tensor:
@@ -150,63 +152,58 @@ def _guess(problem: Problem, state: State, fresh: Tensor) -> Tensor:
     return state.rate.scatter(1, new, rates[gain.argmax(1)])
 
 
-def _minimize(
-    fit: Callable[[State, bool], Fit],
-    make_step: Callable[[Fit, Tensor, Tensor], State],
-    there: Tensor,
-    state: State,
-    steps: int,
-) -> Fit:
-    """Fit a state.
-
-    Args:
-        fit: function that fits the amplitudes of a state and tells whether slopes are needed.
-        make_step: function that makes a step from a fit, with a damping.
-        there: whether each mode exists (G, P).
-        state: the first state.
-        steps: number of steps at most.
-    """
-    made = fit(state, steps > 0)
-    damping = torch.full_like(made.error, _DAMPING)
-    total = torch.zeros_like(made.error)
+def _minimize(problem: Problem, state: State, wave: Tensor, steps: int) -> Tuple[State, Tensor]:
+    """Fit a state, whose waves are given, and return it with its waves."""
+    moves = problem.is_real and bool(problem.glides.any())
+    weights = weigh(problem)
+    products = of_waves(problem, weights, wave, not moves and steps > 0)
+    state = state._replace(amplitude=_amplitudes(products, len(wave[0])))
+    error = problem.error(wave, state)
+    damping = torch.full_like(error, _DAMPING, dtype=torch.float64)
     for number in range(steps):
-        tried = fit(make_step(made, there, damping), number + 1 < steps)
-        gain = made.error - tried.error
-        better = gain > 0
-        if number + 1 == steps:
-            tried = tried._replace(products=made.products)
-        made = tried if better.all() else made.where(better, tried)
-        total = total + gain.clamp(min=0)
-        settled = gain.abs() < _SETTLED
-        if number:
-            settled |= better & (gain < _SHARE * total)
+        step = _step_with_glide if moves else _step
+        tried = step(problem, state, wave, products, damping)
+        tried_wave = problem.waves(tried)
+        tried_products = of_waves(problem, weights, tried_wave, not moves and number + 1 < steps)
+        tried = tried._replace(amplitude=_amplitudes(tried_products, len(wave[0])))
+        tried_error = problem.error(tried_wave, tried)
+        better = tried_error < error
+        state = tried.where(better, state)
+        wave = torch.where(better[:, None, None], tried_wave, wave)
+        if number + 1 < steps:
+            products = products.where(better, tried_products)
+        settled = (error - tried_error).abs() < _SETTLED
+        error = torch.where(better, tried_error, error)
         if settled.all():
             break
         damping = torch.where(better, 0.1 * damping, 30 * damping).clamp(1e-7, 10)
-    return made
+    return state, wave
 
 
-def _step(fit: Fit, there: Tensor, damping: Tensor) -> State:
+def _step(
+    problem: Problem, state: State, wave: Tensor, products: Products, damping: Tensor
+) -> State:
     """Compute frequencies and decays after one step."""
-    state, count = fit.state, fit.state.omega.shape[1]
+    count = state.omega.shape[1]
     ridge = damping[:, None].expand(-1, 2 * count).clone()
     ridge[:, :count] = _LINEAR
     by = torch.cat([torch.ones_like(state.amplitude), state.amplitude], 1)
-    change = solve(fit.products.scaled(by), ridge)[:, count:]
-    return _moved(state, change / _too_long(there, state, change))
+    change = solve(products.scaled(by), ridge)[:, count:]
+    return _moved(state, change / _too_long(problem, state, change))
 
 
-def _step_with_glide(problem: Problem, fit: Fit, there: Tensor, damping: Tensor) -> State:
-    """Compute frequencies, decays and the glide after one step in the lowest band."""
-    state, wave = fit.state, fit.wave
-    assert wave is not None
+def _step_with_glide(
+    problem: Problem, state: State, wave: Tensor, products: Products, damping: Tensor
+) -> State:
+    """Compute frequencies, decays and, in the lowest band, the glide after one step."""
     count = state.omega.shape[1]
+    moves = problem.glides.any(1) & problem.is_real
     sounding = wave * state.amplitude[..., None].to(wave.dtype)
     passed = problem.since.clamp(min=0).float()[:, None]
     length, deep = state.time[:, None, None].float(), state.depth[:, None, None].float()
     fall = torch.exp(-passed / length)
     turning = 1j * sounding * (state.omega * problem.glides)[..., None].to(wave.dtype)
-    turning = turning.sum(1, keepdim=True)
+    turning = turning.sum(1, keepdim=True) * moves[:, None, None]
     by_time = turning * deep * (length * (1 - fall) - passed * fall)
     # A glide and a frequency are all but the same for a while.
     columns = torch.cat([wave, sounding * passed, turning * length * (1 - fall), by_time], 1)
@@ -215,22 +212,24 @@ def _step_with_glide(problem: Problem, fit: Fit, there: Tensor, damping: Tensor)
     ridge[:, :count] = _LINEAR
     solution = solve(multiply(problem, columns), ridge)
     change = solution[:, count : 2 * count]
-    turn = solution[:, -2:].real
-    whole = (turn.abs() / _LOG).amax(1).maximum(_too_long(there, state, change).amax(1))
+    turn = solution[:, -2:].real * moves[:, None]
+    length = _too_long(problem, state, change)
+    whole = (turn.abs() / _LOG).amax(1).maximum(length.amax(1))
+    length = torch.where(moves[:, None], whole[:, None], length)
     deeper, longer = (turn / whole[:, None]).unbind(1)
     state = state._replace(
         depth=(state.depth + deeper).clamp(-0.6, 8),
         time=(state.time * longer.exp()).clamp(0.005, 0.4),
     )
-    return _moved(state, change / whole[:, None])
+    return _moved(state, change / length)
 
 
-def _too_long(there: Tensor, state: State, change: Tensor) -> Tensor:
+def _too_long(problem: Problem, state: State, change: Tensor) -> Tensor:
     """Return how many times longer than allowed each step is, at least 1 (G, P)."""
     length = (change.imag.abs() / (2 * math.pi * _HZ)).maximum(
         change.real.abs() / (0.5 * state.rate)
     )
-    return torch.where(there, length, 0).clamp(min=1)
+    return torch.where(problem.there, length, 0).clamp(min=1)
 
 
 def _moved(state: State, change: Tensor) -> State:
@@ -238,6 +237,12 @@ def _moved(state: State, change: Tensor) -> State:
     omega = (state.omega + change.imag).clamp(min=2 * math.pi * 20)
     rate = (state.rate - change.real).clamp(1 / LONGEST, 1 / SHORTEST)
     return state._replace(omega=omega, rate=rate)
+
+
+def _amplitudes(products: Products, count: int) -> Tensor:
+    """Compute the amplitudes of modes whose other parameters are known."""
+    ridge = torch.full((1, count), 1e-4, dtype=torch.float64, device=products.own.device)
+    return solve(products.first(count), ridge)
 
 
 def _put(modes: Damped, group: Group, state: State, stat: Tensor) -> Damped:

@@ -71,8 +71,10 @@ def find_tones(
     slow_windows = windows_of(lasts, sample_rate, _slowed(sample_rate)) if glides else None
     residual = x
     done = torch.zeros_like(start, dtype=torch.bool)
-    for number in range(ROUNDS):
+    for number in range(ROUNDS + 1):
         floor = noise_floor(residual, sample_rate)
+        if number == ROUNDS or done.all():
+            break
         white = _from(floor.white, start + round(SKIP * sample_rate))
         warped = _warped(white, slow_windows, modes, sample_rate)
         hz, stat = candidates(white, windows, warped, modes, sample_rate, num_modes)
@@ -99,9 +101,7 @@ def find_tones(
             done &= ~brief
         modes = modes.keep(here)
         residual = x - play(modes, num_samples, num_frames, sample_rate)
-        if done.all():
-            break
-    return modes, shape(residual, modes, noise_floor(residual, sample_rate), sample_rate)
+    return modes, shape(residual, modes, floor, sample_rate)
 
 
 def _brief(modes: Damped, here: Tensor) -> Tensor:
