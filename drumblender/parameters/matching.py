@@ -9,7 +9,8 @@ Matching aligns two sequences, which are the modes of two drums in the order of 
 
 import math
 import operator
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Dict, List, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +53,8 @@ def match_modes(a: Tensor, b: Tensor) -> List[Tuple[int, int]]:
     return [(one.members[i][0], other.members[j][1]) for i, j in pairs]
 
 
-class Profile(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Profile:
     """What matching knows of the modes of a sound, or of groups of modes of several sounds.
 
     Attributes:

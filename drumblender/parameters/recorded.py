@@ -1,21 +1,16 @@
 """The rest that a separating analysis leaves without the tones, and noise that edits can change."""
 
 from dataclasses import dataclass, replace
-from typing import Optional, Sequence, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from drumblender.parameters.between import (
-    FLOOR,
-    decay_time,
-    mean_time,
-    power_shares,
-    ring_out,
-    stretched,
-)
-from drumblender.parameters.structure import map_tensors
+from drumblender.parameters.between import power_shares
+from drumblender.parameters.decays import FLOOR, decay_time, mean_time, ring_out, stretched
+from drumblender.parameters.memo import remember
+from drumblender.parameters.structure import map_tensors, weighted_sum
 from drumblender.parameters.time_maps import TimeMap, interpolate
 from drumblender.signal import fit_length, resample
 from drumblender.signal.auditory import (
@@ -225,11 +220,7 @@ class RecordedNoise:
     def _shaped(self, levels: Tensor) -> Tuple[Tensor, Tensor]:
         """Give the recorded noise other levels, and return it with the levels of what it lacks."""
         own = self.own_levels
-        levels = fit_length(levels, own.shape[-1])
-        ratio = levels / own.clamp(min=_TINY)
-        gains = ratio.clamp(max=LOUDER)
-        lacking = (levels.square() - (gains * own).square()).clamp(min=0).sqrt()
-        missing = torch.where(ratio > LOUDER, lacking, 0)
+        gains, missing = _gains(fit_length(levels, own.shape[-1]), own)
         return shape_noise(self.waveform, gains, self.sample_rate), missing
 
 
@@ -255,9 +246,8 @@ def mix_noise(
     """
     first = noises[0]
     onset = moment / level_hop(first.sample_rate)
-    levels = [x.wanted for x in noises]
-    shape = levels[0].shape
-    rows = [x.flatten(0, 1) for x in levels]
+    members = [_member(x, onset) for x in noises]
+    rows = [x.level for x in members]
     if ends is not None:
         # Averages fall already before the end.
         lasts = [x // level_hop(first.sample_rate) - SMOOTH - 2 for x in ends]
@@ -266,16 +256,57 @@ def mix_noise(
             for x, last, weight in zip(rows, lasts, weights)
         ]
     weight = torch.tensor(weights, dtype=torch.float64)[:, None]
-    times = torch.stack([decay_time(x, onset) for x in rows])
+    times = torch.stack([x.time for x in members])
     _, longer = mean_time(times, weight.expand_as(times))
-    wanted = torch.ones(shape)
-    for x, factor, share in zip(rows, longer, weights):
-        wanted = wanted * stretched(x, onset, factor).view(shape) ** share
+    moved = [stretched(x, onset, factor) for x, factor in zip(rows, longer)]
+    level = weighted_sum(moved, weights)
+    wanted = level.exp().view_as(members[0].wanted)
     wanted = torch.where(wanted > FLOOR * 1.0001, wanted, 0)
-    wanted = wanted * _missing_gain(levels, wanted, weight)
-    gains = power_shares(weights).sqrt().tolist()
-    waveform = sum(gain * x._shaped(wanted)[0] for gain, x in zip(gains, noises))
+    wanted = wanted * _missing_gain([x.wanted for x in members], wanted, weight)
+    shaped = [
+        shape_noise(noise.waveform, _gains(wanted, x.own)[0], first.sample_rate)
+        for noise, x in zip(noises, members)
+    ]
+    waveform = weighted_sum(shaped, power_shares(weights).sqrt().tolist())
     return replace(first, waveform=waveform, levels=wanted)
+
+
+class _Member(NamedTuple):
+    """What a mix needs to know of a noise, whatever the weights are.
+
+    Attributes:
+        own: levels of the waveform.
+        wanted: levels that the noise shall have.
+        level: natural logarithms of these, as low as the floor, as rows (M, frames).
+        time: decay times of the rows (M,).
+    """
+
+    own: Tensor
+    wanted: Tensor
+    level: Tensor
+    time: Tensor
+
+
+@remember(most=16)
+def _member(noise: RecordedNoise, onset: float) -> _Member:
+    """Work out what a mix needs to know of a noise."""
+    own = noise.own_levels
+    wanted = own if noise.levels is None else noise.levels
+    rows = wanted.flatten(0, 1)
+    return _Member(
+        own=own,
+        wanted=wanted,
+        level=rows.clamp(min=FLOOR).log(),
+        time=decay_time(rows, onset),
+    )
+
+
+def _gains(levels: Tensor, own: Tensor) -> Tuple[Tensor, Tensor]:
+    """Compute gains that bring noise to other levels, and the levels that then still lack."""
+    ratio = levels / own.clamp(min=_TINY)
+    gains = ratio.clamp(max=LOUDER)
+    lacking = (levels.square() - (gains * own).square()).clamp(min=0).sqrt()
+    return gains, torch.where(ratio > LOUDER, lacking, 0)
 
 
 def _missing_gain(levels: Sequence[Tensor], mixed: Tensor, weight: Tensor) -> Tensor:

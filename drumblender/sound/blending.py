@@ -6,6 +6,7 @@ from typing import Iterable, List, Sequence, Tuple
 
 from drumblender.errors import UsageError
 from drumblender.parameters import mix_timelines
+from drumblender.parameters.memo import remember
 from drumblender.sound.sound import Sound, aligned
 
 
@@ -69,7 +70,7 @@ def mix(sounds: Sequence[Sound], weights: Sequence[float]) -> Sound:
         return given[shares.index(1.0)]
     heard = [sound for sound, share in zip(given, shares) if share > 0]
     shares = [share for share in shares if share > 0]
-    placed = aligned(*heard)
+    placed = _placed(tuple(heard))
     first = placed[0]
     ends = [_end(sound, its) for sound, its in zip(heard, placed)]
 
@@ -77,12 +78,14 @@ def mix(sounds: Sequence[Sound], weights: Sequence[float]) -> Sound:
         """Compute the weighted mean."""
         return math.fsum(share * value for share, value in zip(shares, values))
 
-    onset = mean(x.timeline.onset for x in placed)
+    is_measured = first.engine.is_measured
+    onsets = [x.timeline.onset for x in placed]
+    # Onsets that were put together differ by half a sample at most, for any weights.
+    onset = max(onsets) if is_measured else mean(onsets)
     parameters = {
         name: part.mix([x.parameters[name] for x in placed], shares, ends, onset)
         for name, part in first.engine.parts.items()
     }
-    is_measured = first.engine.is_measured
     return replace(
         first,
         parameters=parameters,
@@ -95,6 +98,12 @@ def mix(sounds: Sequence[Sound], weights: Sequence[float]) -> Sound:
         recording=None,
         edits=(),
     )
+
+
+@remember(most=4)
+def _placed(sounds: Tuple[Sound, ...]) -> List[Sound]:
+    """Align sounds as :func:`~drumblender.sound.sound.aligned` does."""
+    return aligned(*sounds)
 
 
 def corners(x: float, y: float) -> Tuple[float, float, float, float]:
