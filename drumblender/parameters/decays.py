@@ -13,6 +13,13 @@ _RISE = 4.0
 # Part of the energy of the loudest frame that is left at the mean time of a mode that decays, at
 # most.
 _STEADY = 0.75
+# Energy that silence counts as between others, relative to the highest one.
+_FAINT = 1e-6
+# What lies between others is made louder by this factor at most.
+_RAISED = 4.0
+# Number of dB that a mix may be softer than what lies between its sounds. The drum of middle
+# parameters is softer, too, where partials have other levels.
+ALLOWED = 1.5
 # Ratio of two decay times, or of two glide times, at most.
 _MOST = 16.0
 
@@ -46,6 +53,36 @@ def mean_time(times: Tensor, weights: Tensor) -> Tuple[Tensor, Tensor]:
     way = (logarithm - logarithm[:, None]).clamp(-math.log(_MOST), math.log(_MOST))
     longer = torch.where(counts, (weights * way).sum(1).exp(), 1)
     return torch.where(total > 0, (weights * logarithm).sum(0).exp(), math.inf), longer
+
+
+def missing_gain(energies: Tensor, made: Tensor, weights: Tensor, allowed: float = 0.0) -> Tensor:
+    """Compute the gain, 1 at least, that makes the energy of a mix what lies between others in dB.
+
+    Levels that lie between those of sounds of other bands or partials have less, because they are
+    high in one of them only.
+
+    Args:
+        energies: energy of each sound.
+        made: energy of the mix.
+        weights: weight of each sound. Their sum is 1.
+        allowed: number of dB that the mix may be softer.
+
+    Shape:
+        - energies: (n, ...)
+        - made: (...)
+        - weights: (n,)
+        - Output: (...)
+
+    >>> energies = torch.tensor([1.0, 0.01])
+    >>> missing_gain(energies, torch.tensor(0.025), torch.tensor([0.5, 0.5]))
+    tensor(2.)
+    """
+    loudest = energies.amax(0).clamp(min=FLOOR**2)
+    energies = torch.maximum(energies, _FAINT * loudest)
+    shape = (-1, *[1] * made.ndim)
+    mean = (energies.log() * weights.to(energies).view(shape)).sum(0).exp()
+    wanted = mean * 10 ** (-allowed / 10)
+    return (wanted / made.clamp(min=FLOOR**2)).sqrt().clamp(1, _RAISED)
 
 
 def ring_out(level: Tensor, end: Optional[int], share: Tensor) -> Tensor:

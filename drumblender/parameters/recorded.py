@@ -8,7 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from drumblender.parameters.between import power_shares
-from drumblender.parameters.decays import FLOOR, decay_time, mean_time, ring_out, stretched
+from drumblender.parameters.decays import (
+    FLOOR,
+    decay_time,
+    mean_time,
+    missing_gain,
+    ring_out,
+    stretched,
+)
 from drumblender.parameters.memo import remember
 from drumblender.parameters.structure import map_tensors, weighted_sum
 from drumblender.parameters.time_maps import TimeMap, interpolate
@@ -32,10 +39,6 @@ SMOOTH = 4
 _FADE = 0.005
 # Number of levels before the end in which its level is measured.
 _END = 12
-# Energy that silence counts as between noises, relative to that of the loudest one.
-_FAINT = 1e-6
-# Noise between others is made louder by this factor at most.
-_RAISED = 4.0
 # Lowest level that counts in a ratio of levels.
 _TINY = 1e-9
 
@@ -114,6 +117,11 @@ class RecordedNoise:
         if not energy.any():
             return None
         return float(min(self.num_samples - 1, int(energy.argmax()) * level_hop(self.sample_rate)))
+
+    @property
+    def energy(self) -> float:
+        """Sum of the squares of the samples of noise that has the wanted levels."""
+        return float(self.wanted.square().sum()) * level_hop(self.sample_rate)
 
     def transpose(self, ratio: float) -> "RecordedNoise":
         """Multiply the frequencies of the levels by a ratio.
@@ -255,14 +263,15 @@ def mix_noise(
             ring_out(x, last if last < max(lasts) else None, torch.tensor([1 - weight]))
             for x, last, weight in zip(rows, lasts, weights)
         ]
-    weight = torch.tensor(weights, dtype=torch.float64)[:, None]
+    weight = torch.tensor(weights, dtype=torch.float64)
     times = torch.stack([x.time for x in members])
-    _, longer = mean_time(times, weight.expand_as(times))
+    _, longer = mean_time(times, weight[:, None].expand_as(times))
     moved = [stretched(x, onset, factor) for x, factor in zip(rows, longer)]
     level = weighted_sum(moved, weights)
     wanted = level.exp().view_as(members[0].wanted)
     wanted = torch.where(wanted > FLOOR * 1.0001, wanted, 0)
-    wanted = wanted * _missing_gain([x.wanted for x in members], wanted, weight)
+    energies = torch.stack([x.wanted.square().sum((1, 2)) for x in members])
+    wanted = wanted * missing_gain(energies, wanted.square().sum((1, 2)), weight)[:, None, None]
     shaped = [
         shape_noise(noise.waveform, _gains(wanted, x.own)[0], first.sample_rate)
         for noise, x in zip(noises, members)
@@ -307,19 +316,3 @@ def _gains(levels: Tensor, own: Tensor) -> Tuple[Tensor, Tensor]:
     gains = ratio.clamp(max=LOUDER)
     lacking = (levels.square() - (gains * own).square()).clamp(min=0).sqrt()
     return gains, torch.where(ratio > LOUDER, lacking, 0)
-
-
-def _missing_gain(levels: Sequence[Tensor], mixed: Tensor, weight: Tensor) -> Tensor:
-    """Compute the gain by which levels between those of noises get the energy between theirs.
-
-    Shape:
-        - each of levels, mixed: (B, bands, frames)
-        - weight: (n, 1)
-        - Output: (B, 1, 1), at least 1
-    """
-    energies = torch.stack([x.square().sum((1, 2)) for x in levels])
-    loudest = energies.amax(0).clamp(min=FLOOR**2)
-    energies = torch.maximum(energies, _FAINT * loudest)
-    made = mixed.square().sum((1, 2)).clamp(min=FLOOR**2)
-    gain = (energies**weight).prod(0) / made
-    return gain.sqrt().clamp(1, _RAISED).to(mixed)[:, None, None]

@@ -111,6 +111,10 @@ class Part(ABC):
         """Find the sample at which the energy peaks, or return None if the part does not know."""
         return None
 
+    def energy(self, parameters: Any) -> Optional[float]:
+        """Return the energy of the sound of the part, or None if the part does not know."""
+        return None
+
     def transpose(self, parameters: Any, ratio: float, moment: float = 0.0) -> Any:
         """Multiply all frequencies by a ratio.
 
@@ -222,6 +226,9 @@ class ModalPart(Part):
 
     def peak(self, parameters: Modes) -> Optional[float]:
         return parameters.peak()
+
+    def energy(self, parameters: Modes) -> float:
+        return parameters.energy
 
     def transpose(self, parameters: Modes, ratio: float, moment: float = 0.0) -> Modes:
         return parameters.transpose(ratio, moment)
