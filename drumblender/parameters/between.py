@@ -113,13 +113,15 @@ def mix_modes(
         level += weight[index][:, None].float() * own
         heard |= (own > math.log(2 * FLOOR)) & is_there[index][:, None]
     gain, phase = _phase_between(torch.stack([x.phase for x in carriers]), weight)
-    gain = gain * groups.shares * (is_there * powers[:, None]).sum(0).sqrt()
-    amplitude = level.exp() * heard * gain[:, None]
-    phase = (phase - ahead)[:, None].expand_as(amplitude)
-    moving = torch.stack([frequency, amplitude, phase])
-    mixed = torch.cat([moving.to(first.values), *faded], dim=1)
+    share = groups.shares * (is_there * powers[:, None]).sum(0).sqrt()
+    amplitude = level.exp() * heard * share[:, None]
     energies = torch.stack([x.energy for x in members])
-    mixed[1] *= missing_gain(energies, _energy(mixed), torch.tensor(weights), ALLOWED)
+    made = sum((_energy(x) for x in faded), amplitude.double().square().sum())
+    louder = missing_gain(energies, made, torch.tensor(weights), ALLOWED)
+    phase = (phase - ahead)[:, None].expand_as(amplitude)
+    moving = torch.stack([frequency, amplitude * gain[:, None], phase])
+    mixed = torch.cat([moving.to(first.values), *faded], dim=1)
+    mixed[1] *= louder
     return replace(first, values=mixed).turned(moment, back=True)
 
 
