@@ -19,8 +19,6 @@ _TRIED = (48, 9, 9, 9)
 _WAY = (1 / 48, 4.0)
 # A glide leaves less than this part of the variance of the frequency.
 _LEFT = 0.1
-# What no time comes near to at first is no glide.
-_LEFT_AT_FIRST = 0.2
 
 
 class Glides(NamedTuple):
@@ -79,67 +77,33 @@ def fit_glides(frequency: Tensor, amplitude: Tensor, onset: float, settled: floa
     mean = (weight * frequency).sum(-1, keepdim=True)
     spread = (weight * (frequency - mean).square()).sum(-1).sqrt()
     shortest = max(_SHORTEST, 2 * settled)
-    rows = (spread > _WAY[0] / 8 * base).nonzero()[:, 0]
-    end, way, lasting = _fit(frequency[rows], weight[rows], since, shortest)
-    octaves = (1 + way / end.clamp(min=1e-30)).clamp(min=1e-9).log2().abs()
-    glides = (end > 0) & (way > -end) & (_WAY[0] < octaves) & (octaves < _WAY[1])
-    rows, end, way, lasting = rows[glides], end[glides], way[glides], lasting[glides]
-    base[rows], size[rows], time[rows] = end, way / end, lasting
+    for row in (spread > _WAY[0] / 8 * base).nonzero()[:, 0].tolist():
+        end, way, lasting = _fit(frequency[row], weight[row], since, shortest)
+        if end > 0 and way > -end and _WAY[0] < abs(math.log2(1 + way / end)) < _WAY[1]:
+            base[row], size[row], time[row] = end, way / end, lasting
     return Glides(base, size, time)
 
 
 def _fit(
     frequency: Tensor, weight: Tensor, since: Tensor, shortest: float
-) -> Tuple[Tensor, Tensor, Tensor]:
-    """Fit end + way exp(-since / time) to frequencies (M, F), and return end, way and time, (M,).
+) -> Tuple[float, float, float]:
+    """Fit end + way exp(-since / time) to a frequency (F,), and return end, way and time.
 
-    The way is 0 where that leaves too much. The sum of the weights of a frequency is 1.
+    The way is 0 where that leaves too much.
     """
-    mean = (weight * frequency).sum(-1, keepdim=True)
+    mean = (weight * frequency).sum()
     x, since = frequency - mean, since.clamp(min=0)
-    variance = (weight * x.square()).sum(-1)
     low, high = math.log(shortest), math.log(max(2 * shortest, len(since)))
-    times = torch.linspace(low, high, _TRIED[0], dtype=torch.float64).exp()
-    step = (high - low) / (_TRIED[0] - 1)
-    time, way, middle, left = _best(times, x, weight, since)
-    way = torch.where(left > _LEFT_AT_FIRST * variance, 0, way)
-    rows = way.nonzero()[:, 0]
-    for count in _TRIED[1:]:
-        around = torch.linspace(-step, step, count, dtype=torch.float64).exp()
-        times = time[rows, None] * around
-        found = _best(times, x[rows], weight[rows], since)
-        time[rows], way[rows], middle[rows], left[rows] = found
-        step *= 2 / (count - 1)
-    way = torch.where(left > _LEFT * variance, 0, way)
-    return mean[:, 0] - way * middle, way, time
-
-
-def _best(
-    times: Tensor, x: Tensor, weight: Tensor, since: Tensor
-) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Choose among times the one that leaves the least of frequencies (M, F) less their means.
-
-    Args:
-        times: the same for all frequencies, or some for each one.
-        x: frequencies less their means.
-        weight: weights of the frames.
-        since: frames since the onset.
-
-    Returns:
-        The time, the way, the weighted mean of exp(-since / time), and the variance that is left,
-        (M,) each.
-
-    Shape:
-        - times: (count,) or (M, count)
-        - x, weight: (M, F)
-    """
-    shapes = (-since / times[..., None]).exp()
-    product = "cf,mf->mc" if times.ndim == 1 else "mcf,mf->mc"
-    middle = torch.einsum(product, shapes, weight)
-    square = torch.einsum(product, shapes.square(), weight) - middle.square()
-    ways = torch.einsum(product, shapes, weight * x) / square.clamp(min=1e-30)
-    variance = (weight * x.square()).sum(-1, keepdim=True)
-    left, best = (variance - ways.square() * square).min(-1, keepdim=True)
-    found = (y.expand_as(ways).gather(-1, best)[:, 0] for y in (times, ways, middle))
-    time, way, mean = found
-    return time, way, mean, left[:, 0]
+    for count in _TRIED:
+        times = torch.linspace(low, high, count, dtype=torch.float64).exp()
+        shape = (-since / times[:, None]).exp()
+        shape = shape - (shape @ weight)[:, None]
+        ways = (shape @ (weight * x)) / (shape.square() @ weight).clamp(min=1e-30)
+        left = (weight * (x - ways[:, None] * shape).square()).sum(-1)
+        best = int(left.argmin())
+        time, step = float(times[best]), (high - low) / (count - 1)
+        low, high = math.log(time) - step, math.log(time) + step
+    way = float(ways[best])
+    if left[best] > _LEFT * (weight * x.square()).sum():
+        return float(mean), 0.0, math.inf
+    return float(mean - way * (weight * (-since / time).exp()).sum()), way, time

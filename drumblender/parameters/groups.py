@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from drumblender.parameters.matching import Profile, join_profiles, match_profiles, profile_of
-from drumblender.parameters.memo import remember
 
 # A drum of this weight or more has a full say in what belongs together.
 _FULL_SAY = 0.05
@@ -68,21 +67,13 @@ def group_modes(modes: Sequence[Tensor], weights: Sequence[float]) -> Groups:
     >>> groups.rows.tolist(), groups.shares.tolist(), groups.alone
     ([[0], [0]], [1.0], [[], []])
     """
-    return group_profiles([profile_of(x, sound) for sound, x in enumerate(modes)], weights)
-
-
-def group_profiles(profiles: Sequence[Profile], weights: Sequence[float]) -> Groups:
-    """Find the groups of modes of several sounds, as :func:`group_modes` does, by their profiles.
-
-    The profile of each sound has to know the sound by its place among the others.
-    """
-    count = len(profiles)
+    profiles = [profile_of(x, sound) for sound, x in enumerate(modes)]
     shares: Dict[Rows, float] = {}
     for leading, share in _sets(weights):
-        for members in _divided(tuple(profiles), leading):
-            rows = tuple(members.get(sound, -1) for sound in range(count))
+        for members in _divided(profiles, leading):
+            rows = tuple(members.get(sound, -1) for sound in range(len(modes)))
             shares[rows] = shares.get(rows, 0.0) + share
-    alone: List[List[int]] = [[] for _ in profiles]
+    alone: List[List[int]] = [[] for _ in modes]
     groups: Dict[Rows, float] = {}
     for rows, share in shares.items():
         members = {sound: row for sound, row in enumerate(rows) if row >= 0}
@@ -92,7 +83,7 @@ def group_profiles(profiles: Sequence[Profile], weights: Sequence[float]) -> Gro
                 alone[sound].append(row)
         else:
             groups[rows] = share
-    found = torch.tensor(list(groups), dtype=torch.long).reshape(len(groups), count)
+    found = torch.tensor(list(groups), dtype=torch.long).reshape(len(groups), len(modes))
     return Groups(found.T, torch.tensor(list(groups.values()), dtype=torch.float64), alone)
 
 
@@ -107,8 +98,7 @@ def _sets(weights: Sequence[float]) -> Iterator[Tuple[FrozenSet[int], float]]:
         yield frozenset(i for i, w in enumerate(weights) if w > low), (high - low) / full
 
 
-@remember(most=32)
-def _divided(profiles: Tuple[Profile, ...], leading: FrozenSet[int]) -> List[Dict[int, int]]:
+def _divided(profiles: Sequence[Profile], leading: FrozenSet[int]) -> List[Dict[int, int]]:
     """Divide the modes of sounds into groups, which the leading sounds decide on."""
     joined = [profiles[sound] for sound in sorted(leading)]
     while len(joined) > 1:

@@ -9,8 +9,7 @@ Matching aligns two sequences, which are the modes of two drums in the order of 
 
 import math
 import operator
-from dataclasses import dataclass
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -53,8 +52,7 @@ def match_modes(a: Tensor, b: Tensor) -> List[Tuple[int, int]]:
     return [(one.members[i][0], other.members[j][1]) for i, j in pairs]
 
 
-@dataclass(frozen=True, eq=False)
-class Profile:
+class Profile(NamedTuple):
     """What matching knows of the modes of a sound, or of groups of modes of several sounds.
 
     Attributes:

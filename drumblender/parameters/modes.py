@@ -67,13 +67,6 @@ class Modes:
         """Length of the sound that the modes describe, in seconds."""
         return self.num_samples / self.sample_rate
 
-    @property
-    def energy(self) -> float:
-        """Sum of the squares of the samples, without beats between the modes."""
-        return (
-            0.5 * float(self.amplitude.double().square().sum()) * self.num_samples / self.num_frames
-        )
-
     def peak(self) -> Optional[float]:
         """Find the sample at which the energy peaks, or return None if no mode sounds."""
         amplitude = self.amplitude

@@ -1,23 +1,21 @@
 """The rest that a separating analysis leaves without the tones, and noise that edits can change."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from drumblender.parameters.between import power_shares
-from drumblender.parameters.decays import (
+from drumblender.parameters.between import (
     FLOOR,
     decay_time,
     mean_time,
-    missing_gain,
+    power_shares,
     ring_out,
     stretched,
 )
-from drumblender.parameters.memo import remember
-from drumblender.parameters.structure import map_tensors, weighted_sum
+from drumblender.parameters.structure import map_tensors
 from drumblender.parameters.time_maps import TimeMap, interpolate
 from drumblender.signal import fit_length, resample
 from drumblender.signal.auditory import (
@@ -39,6 +37,10 @@ SMOOTH = 4
 _FADE = 0.005
 # Number of levels before the end in which its level is measured.
 _END = 12
+# Energy that silence counts as between noises, relative to that of the loudest one.
+_FAINT = 1e-6
+# Noise between others is made louder by this factor at most.
+_RAISED = 4.0
 # Lowest level that counts in a ratio of levels.
 _TINY = 1e-9
 
@@ -117,11 +119,6 @@ class RecordedNoise:
         if not energy.any():
             return None
         return float(min(self.num_samples - 1, int(energy.argmax()) * level_hop(self.sample_rate)))
-
-    @property
-    def energy(self) -> float:
-        """Sum of the squares of the samples of noise that has the wanted levels."""
-        return float(self.wanted.square().sum()) * level_hop(self.sample_rate)
 
     def transpose(self, ratio: float) -> "RecordedNoise":
         """Multiply the frequencies of the levels by a ratio.
@@ -228,7 +225,11 @@ class RecordedNoise:
     def _shaped(self, levels: Tensor) -> Tuple[Tensor, Tensor]:
         """Give the recorded noise other levels, and return it with the levels of what it lacks."""
         own = self.own_levels
-        gains, missing = _gains(fit_length(levels, own.shape[-1]), own)
+        levels = fit_length(levels, own.shape[-1])
+        ratio = levels / own.clamp(min=_TINY)
+        gains = ratio.clamp(max=LOUDER)
+        lacking = (levels.square() - (gains * own).square()).clamp(min=0).sqrt()
+        missing = torch.where(ratio > LOUDER, lacking, 0)
         return shape_noise(self.waveform, gains, self.sample_rate), missing
 
 
@@ -254,8 +255,9 @@ def mix_noise(
     """
     first = noises[0]
     onset = moment / level_hop(first.sample_rate)
-    members = [_member(x, onset) for x in noises]
-    rows = [x.level for x in members]
+    levels = [x.wanted for x in noises]
+    shape = levels[0].shape
+    rows = [x.flatten(0, 1) for x in levels]
     if ends is not None:
         # Averages fall already before the end.
         lasts = [x // level_hop(first.sample_rate) - SMOOTH - 2 for x in ends]
@@ -263,56 +265,30 @@ def mix_noise(
             ring_out(x, last if last < max(lasts) else None, torch.tensor([1 - weight]))
             for x, last, weight in zip(rows, lasts, weights)
         ]
-    weight = torch.tensor(weights, dtype=torch.float64)
-    times = torch.stack([x.time for x in members])
-    _, longer = mean_time(times, weight[:, None].expand_as(times))
-    moved = [stretched(x, onset, factor) for x, factor in zip(rows, longer)]
-    level = weighted_sum(moved, weights)
-    wanted = level.exp().view_as(members[0].wanted)
+    weight = torch.tensor(weights, dtype=torch.float64)[:, None]
+    times = torch.stack([decay_time(x, onset) for x in rows])
+    _, longer = mean_time(times, weight.expand_as(times))
+    wanted = torch.ones(shape)
+    for x, factor, share in zip(rows, longer, weights):
+        wanted = wanted * stretched(x, onset, factor).view(shape) ** share
     wanted = torch.where(wanted > FLOOR * 1.0001, wanted, 0)
-    energies = torch.stack([x.wanted.square().sum((1, 2)) for x in members])
-    wanted = wanted * missing_gain(energies, wanted.square().sum((1, 2)), weight)[:, None, None]
-    shaped = [
-        shape_noise(noise.waveform, _gains(wanted, x.own)[0], first.sample_rate)
-        for noise, x in zip(noises, members)
-    ]
-    waveform = weighted_sum(shaped, power_shares(weights).sqrt().tolist())
+    wanted = wanted * _missing_gain(levels, wanted, weight)
+    gains = power_shares(weights).sqrt().tolist()
+    waveform = sum(gain * x._shaped(wanted)[0] for gain, x in zip(gains, noises))
     return replace(first, waveform=waveform, levels=wanted)
 
 
-class _Member(NamedTuple):
-    """What a mix needs to know of a noise, whatever the weights are.
+def _missing_gain(levels: Sequence[Tensor], mixed: Tensor, weight: Tensor) -> Tensor:
+    """Compute the gain by which levels between those of noises get the energy between theirs.
 
-    Attributes:
-        own: levels of the waveform.
-        wanted: levels that the noise shall have.
-        level: natural logarithms of these, as low as the floor, as rows (M, frames).
-        time: decay times of the rows (M,).
+    Shape:
+        - each of levels, mixed: (B, bands, frames)
+        - weight: (n, 1)
+        - Output: (B, 1, 1), at least 1
     """
-
-    own: Tensor
-    wanted: Tensor
-    level: Tensor
-    time: Tensor
-
-
-@remember(most=16)
-def _member(noise: RecordedNoise, onset: float) -> _Member:
-    """Work out what a mix needs to know of a noise."""
-    own = noise.own_levels
-    wanted = own if noise.levels is None else noise.levels
-    rows = wanted.flatten(0, 1)
-    return _Member(
-        own=own,
-        wanted=wanted,
-        level=rows.clamp(min=FLOOR).log(),
-        time=decay_time(rows, onset),
-    )
-
-
-def _gains(levels: Tensor, own: Tensor) -> Tuple[Tensor, Tensor]:
-    """Compute gains that bring noise to other levels, and the levels that then still lack."""
-    ratio = levels / own.clamp(min=_TINY)
-    gains = ratio.clamp(max=LOUDER)
-    lacking = (levels.square() - (gains * own).square()).clamp(min=0).sqrt()
-    return gains, torch.where(ratio > LOUDER, lacking, 0)
+    energies = torch.stack([x.square().sum((1, 2)) for x in levels])
+    loudest = energies.amax(0).clamp(min=FLOOR**2)
+    energies = torch.maximum(energies, _FAINT * loudest)
+    made = mixed.square().sum((1, 2)).clamp(min=FLOOR**2)
+    gain = (energies**weight).prod(0) / made
+    return gain.sqrt().clamp(1, _RAISED).to(mixed)[:, None, None]

@@ -2,14 +2,10 @@
 
 import math
 from dataclasses import replace
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
-
-import torch
+from typing import Iterable, List, Sequence, Tuple
 
 from drumblender.errors import UsageError
 from drumblender.parameters import mix_timelines
-from drumblender.parameters.decays import ALLOWED, missing_gain
-from drumblender.parameters.memo import remember
 from drumblender.sound.sound import Sound, aligned
 
 
@@ -43,9 +39,6 @@ def mix(sounds: Sequence[Sound], weights: Sequence[float]) -> Sound:
     are interpolated in dB, and measured transients are cross-faded so that their energy lies
     between. If the parts are measured, the onsets of the sounds are put at the same moment first.
 
-    The energy of a mix of measured parts is at most 1.5 dB below what lies between that of the
-    sounds in dB.
-
     Only the ratios of the weights count. A sound that has all the weight is returned as it is, and
     a sound of weight 0 is as if it were not given. If a weight changes by a little, the sound does,
     too. The order of the sounds makes no difference but for what is drawn by chance, by the seed of
@@ -76,7 +69,7 @@ def mix(sounds: Sequence[Sound], weights: Sequence[float]) -> Sound:
         return given[shares.index(1.0)]
     heard = [sound for sound, share in zip(given, shares) if share > 0]
     shares = [share for share in shares if share > 0]
-    placed = _placed(tuple(heard))
+    placed = aligned(*heard)
     first = placed[0]
     ends = [_end(sound, its) for sound, its in zip(heard, placed)]
 
@@ -84,21 +77,17 @@ def mix(sounds: Sequence[Sound], weights: Sequence[float]) -> Sound:
         """Compute the weighted mean."""
         return math.fsum(share * value for share, value in zip(shares, values))
 
-    is_measured = first.engine.is_measured
-    onsets = [x.timeline.onset for x in placed]
-    # Onsets that were put together differ by half a sample at most, for any weights.
-    onset = max(onsets) if is_measured else mean(onsets)
+    onset = mean(x.timeline.onset for x in placed)
     parameters = {
         name: part.mix([x.parameters[name] for x in placed], shares, ends, onset)
         for name, part in first.engine.parts.items()
     }
-    gains = {name: mean(x.gains[name] for x in heard) for name in first.gains}
-    louder = _louder(placed, shares, parameters, gains)
+    is_measured = first.engine.is_measured
     return replace(
         first,
         parameters=parameters,
         timeline=mix_timelines([x.timeline for x in placed], shares, is_measured),
-        gains={name: louder * gain for name, gain in gains.items()},
+        gains={name: mean(x.gains[name] for x in heard) for name in first.gains},
         brightness=mean(x.brightness for x in heard),
         sample_rate=max(x.sample_rate for x in heard),
         seed=given[0].seed,
@@ -106,46 +95,6 @@ def mix(sounds: Sequence[Sound], weights: Sequence[float]) -> Sound:
         recording=None,
         edits=(),
     )
-
-
-def _louder(
-    placed: Sequence[Sound],
-    shares: Sequence[float],
-    parameters: Mapping[str, Any],
-    gains: Mapping[str, float],
-) -> float:
-    """Compute the gain of a mix that is softer than what lies between its sounds in dB.
-
-    So is a mix of a sound of tones and one of noise, because neither has a partner for its part.
-    The gain is 1 if a part does not know its energy.
-    """
-    members = [_energies(sound) for sound in placed]
-    parts = placed[0].engine.parts
-    made = {name: parts[name].energy(value) for name, value in parameters.items()}
-    if None in made.values():
-        return 1.0
-
-    def total(energies: Mapping[str, Optional[float]], own: Mapping[str, float]) -> float:
-        """Add up the energies of parts."""
-        return math.fsum(own[name] ** 2 * (energy or 0.0) for name, energy in energies.items())
-
-    energies = torch.tensor([total(x, sound.gains) for x, sound in zip(members, placed)])
-    weights = torch.tensor(shares)
-    whole = torch.tensor(total(made, gains), dtype=torch.float64)
-    return float(missing_gain(energies.double(), whole, weights, ALLOWED))
-
-
-@remember(most=16)
-def _energies(sound: Sound) -> Dict[str, Optional[float]]:
-    """Ask the parts of a sound for their energies."""
-    parts = sound.engine.parts
-    return {name: parts[name].energy(value) for name, value in sound.parameters.items()}
-
-
-@remember(most=4)
-def _placed(sounds: Tuple[Sound, ...]) -> List[Sound]:
-    """Align sounds as :func:`~drumblender.sound.sound.aligned` does."""
-    return aligned(*sounds)
 
 
 def corners(x: float, y: float) -> Tuple[float, float, float, float]:

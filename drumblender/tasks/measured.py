@@ -76,10 +76,6 @@ class MeasuredNoise(Part):
         """Find the sample at which the energy peaks."""
         return parameters.peak()
 
-    def energy(self, parameters: RecordedNoise) -> float:
-        """Return the energy of the noise."""
-        return parameters.energy
-
     def transpose(
         self, parameters: RecordedNoise, ratio: float, moment: float = 0.0
     ) -> RecordedNoise:
@@ -142,10 +138,6 @@ class MeasuredTransient(Part):
     ) -> Tensor:
         """Play a transient for a number of samples, (B, 1, num_samples)."""
         return fit_length(parameters, num_samples)[:, None]
-
-    def energy(self, parameters: Tensor) -> float:
-        """Return the energy of the transient."""
-        return float(parameters.double().square().sum())
 
     def retime(self, parameters: Tensor, num_samples: int, time_map: TimeMap) -> Tensor:
         """Give a transient another length, and nothing else."""

@@ -11,7 +11,7 @@ each tensor is the batch, so that sounds can be put together and taken out of a 
 import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, List, Optional, Sequence, Union
+from typing import Any, Optional, Sequence, Union
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from drumblender.parameters import Bands, Modes, map_tensors, weighted_sum
 from drumblender.parameters.bands import align_bands
 from drumblender.parameters.between import mix_modes
-from drumblender.parameters.memo import remember
 from drumblender.parameters.modes import align_modes
 from drumblender.parameters.time_maps import TimeMap
 from drumblender.signal import fit_length
@@ -109,10 +108,6 @@ class Part(ABC):
 
     def peak(self, parameters: Any) -> Optional[float]:
         """Find the sample at which the energy peaks, or return None if the part does not know."""
-        return None
-
-    def energy(self, parameters: Any) -> Optional[float]:
-        """Return the energy of the sound of the part, or None if the part does not know."""
         return None
 
     def transpose(self, parameters: Any, ratio: float, moment: float = 0.0) -> Any:
@@ -227,9 +222,6 @@ class ModalPart(Part):
     def peak(self, parameters: Modes) -> Optional[float]:
         return parameters.peak()
 
-    def energy(self, parameters: Modes) -> float:
-        return parameters.energy
-
     def transpose(self, parameters: Modes, ratio: float, moment: float = 0.0) -> Modes:
         return parameters.transpose(ratio, moment)
 
@@ -261,20 +253,11 @@ class ModalPart(Part):
         moment: float = 0.0,
     ) -> Modes:
         # Each channel by itself.
-        channels = zip(*(_channels(x) for x in values))
+        channels = zip(*([replace(x, values=row) for row in x.values.unbind(0)] for x in values))
         made = [mix_modes(modes, weights, ends, moment).values for modes in channels]
         rows = max(x.shape[1] for x in made)
         made = [F.pad(x, (0, 0, 0, rows - x.shape[1])) for x in made]
         return replace(values[0], values=torch.stack(made))
-
-
-@remember(most=32)
-def _channels(modes: Modes) -> List[Modes]:
-    """Take the modes of each channel by themselves."""
-    if modes.values.stride(0) == 0:
-        # One channel stands for all of them.
-        return [replace(modes, values=modes.values[0])] * len(modes.values)
-    return [replace(modes, values=row) for row in modes.values.unbind(0)]
 
 
 class NoisePart(Part):
