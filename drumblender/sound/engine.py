@@ -12,6 +12,7 @@ from torch import Tensor
 from drumblender.analysis import AnalysisSettings
 from drumblender.errors import UsageError
 from drumblender.parameters import map_tensors, signature_of, tensors_of
+from drumblender.pretrained.names import name_of
 from drumblender.sound.recording import Recording
 from drumblender.tasks.blender import MEASURES, Stems
 from drumblender.tasks.checkpoint import TrainedModel
@@ -74,7 +75,8 @@ class Engine:
                 described = [name, str(array.dtype), list(array.shape)]
                 digest.update(json.dumps(described).encode())
                 digest.update(array.flatten().view(torch.uint8).numpy().tobytes())
-        return {"kind": "model", "name": self.model.name, "sha256": digest.hexdigest()}
+        name = "" if self.model.asked_for is None else name_of(self.model.asked_for)
+        return {"kind": "model", "name": name, "sha256": digest.hexdigest()}
 
     def encode(self, recordings: Sequence[Recording]) -> List[Dict[str, Any]]:
         """Compute the parameters of recordings. Those of one length go through the model together.

@@ -13,7 +13,7 @@ from torch import Tensor
 from drumblender.analysis import AnalysisSettings
 from drumblender.errors import UsageError
 from drumblender.files.paths import is_drum
-from drumblender.pretrained.names import find_model, name_of
+from drumblender.pretrained.names import find_model
 from drumblender.sound.engine import PRECISIONS, Engine
 from drumblender.sound.recording import Recording, prepare
 from drumblender.sound.sound import Sound
@@ -54,7 +54,7 @@ def load(
         DrumblenderError: if the checkpoint is missing, is broken or does not fit, or if the hub
             does not give the model.
     """
-    name = "" if config is None else name_of(checkpoint or config)
+    asked_for = checkpoint or config
     if config is not None and checkpoint is None:
         config = find_model(config)
     if device == "auto":
@@ -63,7 +63,7 @@ def load(
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise UsageError(f"There is no device {device} here; take cpu, or auto.") from None
-    model = replace(load_model(config, checkpoint, device), name=name)
+    model = replace(load_model(config, checkpoint, device), asked_for=asked_for)
     return Voice(model, device, precision, force)
 
 

@@ -31,14 +31,14 @@ class TrainedModel:
         num_samples: number of samples of the sounds that it was trained on.
         recording: the only recording that it was trained on. None if there were several, or if the
             checkpoint does not say it.
-        name: name by which the model was asked for, or that of its file.
+        asked_for: name or file by which the model was asked for. None if nothing was.
     """
 
     network: Blender
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     num_samples: int = 96_000
     recording: Optional[OneRecording] = None
-    name: str = ""
+    asked_for: Optional[PathLike] = None
 
 
 def load_model(

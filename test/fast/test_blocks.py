@@ -1,6 +1,7 @@
 """Fast blocks against plain ones: values, derivatives, memory, and what may be done to them."""
 
 import copy
+import functools
 import io
 import pickle
 
@@ -80,6 +81,24 @@ def results_of(module, dtype=torch.float32, batch=2, length=8000):
     return {name: value.double() for name, value in named.items() if value is not None}
 
 
+@functools.lru_cache
+def undilated_error():
+    """Relative error of the weight's gradient of PyTorch's own convolution without dilation.
+
+    Folded convolutions are such ones. On processors without AVX-512, oneDNN adds their products up
+    less exactly than PyTorch does those of dilated ones.
+    """
+    generator = torch.Generator()
+    gradients = []
+    for dtype in (torch.float32, torch.float64):
+        generator.manual_seed(1)
+        x, grad = torch.randn(2, 2, 16, 8000, generator=generator).to(dtype)
+        weight = torch.zeros(16, 16, 5, dtype=dtype, requires_grad=True)
+        F.conv1d(F.pad(x, (4, 0)), weight).backward(grad)
+        gradients.append(weight.grad.double())
+    return (gradients[0] - gradients[1]).norm() / gradients[1].norm()
+
+
 def assert_alike(actual, expected, tolerance=1e-9):
     assert actual.keys() == expected.keys()
     for name, value in expected.items():
@@ -114,7 +133,10 @@ class TestBlocks:
         quick = results_of(fast(module))
         for name, value in truth.items():
             tiny = 1e-7 * value.norm() + 1e-12
-            assert (quick[name] - value).norm() <= 2 * (slow[name] - value).norm() + tiny, name
+            plain = (slow[name] - value).norm()
+            if name.endswith("weight"):
+                plain = max(plain, undilated_error() * value.norm())
+            assert (quick[name] - value).norm() <= 2 * plain + tiny, name
 
 
 def test_gradients_of_the_blocks_pass_gradcheck():
