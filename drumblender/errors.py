@@ -11,7 +11,8 @@ import re
 import signal
 import traceback
 from importlib import import_module
-from typing import Any, Iterable, List, NamedTuple, Optional, Tuple
+from pathlib import Path
+from typing import Any, Iterable, List, NamedTuple, Optional, Tuple, Union
 
 DEBUG = "DRUMBLENDER_DEBUG"  # in the environment
 
@@ -26,6 +27,25 @@ class UsageError(DrumblenderError):
     """An error of the request: an option or a configuration key cannot be carried out as it is."""
 
     exit_code = 2
+
+
+class FileError(DrumblenderError):
+    """The error of a file that does not hold what it has to.
+
+    Args:
+        path: the file.
+        reason: what is wrong, to follow the file's name.
+        remedy: what to do about it. By default it is that of the class.
+
+    Attributes:
+        reason: what is wrong.
+    """
+
+    remedy = "check it"
+
+    def __init__(self, path: Union[str, Path], reason: str, remedy: Optional[str] = None):
+        super().__init__(f"{path} {reason}; {remedy or self.remedy}.")
+        self.reason = reason
 
 
 class EmptySplit(UsageError):

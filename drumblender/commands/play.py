@@ -16,6 +16,7 @@ from drumblender.pretrained.names import known_models
 from drumblender.pretrained.table import models_table
 
 if TYPE_CHECKING:
+    from drumblender.live.offline import Event
     from drumblender.live.player import Player
 
 
@@ -100,8 +101,9 @@ def _play(argv: List[str]) -> None:
 
         return print(list_devices())
     _check(options)
+    # Before drums are taken apart for a file or a device that is not there.
+    events = _events_of(options) if options.output else []
     if not options.output:
-        # Before drums are taken apart for a device that is not there.
         from drumblender.live.devices import sound_library
 
         sound_library()
@@ -139,7 +141,9 @@ def _play(argv: List[str]) -> None:
     clock = time.process_time if options.output else time.perf_counter
     player = Player(drums, rate, options.voices, 10 ** (options.gain / 20), clock=clock)
     if options.output:
-        _into_file(options, player, note)
+        if options.strokes:
+            events = [event._replace(number=note) for event in events]
+        _into_file(options, player, events)
     else:
         _with_devices(options, player, note)
     tell(f"{player.load}.")
@@ -176,25 +180,29 @@ def _check(options: argparse.Namespace) -> None:
             raise UsageError(f"--{name} is {value:g}; give {low} to {high}.")
 
 
-def _into_file(options: argparse.Namespace, player: "Player", note: int) -> None:
-    """Play a file of MIDI or the strokes of a recording into a file."""
-    import numpy as np
-
-    from drumblender.files.audio import check_name, write_samples
-    from drumblender.live.offline import Event, events_of_file, play_events
+def _events_of(options: argparse.Namespace) -> "List[Event]":
+    """Read the events of a file of MIDI, or the strokes of a recording, whose key is not known."""
+    from drumblender.files.audio import check_name
+    from drumblender.files.reading import read_channels
+    from drumblender.live.offline import Event, events_of_file
+    from drumblender.live.onsets import Listening, strokes
 
     check_name(options.output)
     if options.midi:
-        events = events_of_file(Path(options.midi), player.sample_rate)
-    else:
-        from drumblender.files.reading import read_channels
-        from drumblender.live.onsets import Listening, strokes
+        return events_of_file(Path(options.midi))
+    samples, rate = read_channels(options.strokes)
+    found, latency = strokes(samples[:, 0], rate, Listening(options.threshold))
+    print(f"{len(found)} strokes, each found {1000 * latency / rate:.1f} ms late at most")
+    return [Event(x.found / rate, "note", 0, x.velocity) for x in found]
 
-        samples, rate = read_channels(options.strokes)
-        found, latency = strokes(samples[:, 0], rate, Listening(options.threshold))
-        print(f"{len(found)} strokes, each found {1000 * latency / rate:.1f} ms late at most")
-        ratio = player.sample_rate / rate
-        events = [Event(round(x.found * ratio), "note", note, x.velocity) for x in found]
+
+def _into_file(options: argparse.Namespace, player: "Player", events: "List[Event]") -> None:
+    """Play events into a file."""
+    import numpy as np
+
+    from drumblender.files.audio import write_samples
+    from drumblender.live.offline import play_events
+
     made = play_events(player, events, options.block_size)
     made = made if len(made) else np.zeros((1, 2), dtype=np.float32)
     peak = float(np.abs(made).max())

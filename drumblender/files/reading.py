@@ -19,7 +19,7 @@ from typing import BinaryIO, Iterator, Optional, Tuple, Union
 import numpy as np
 import soundfile
 
-from drumblender.errors import DrumblenderError
+from drumblender.errors import DrumblenderError, FileError
 from drumblender.files.containers import find_streams
 from drumblender.files.streams import Damaged, Stream, View, without_stderr
 
@@ -34,7 +34,6 @@ _HIGHEST_PEAK = 16.0
 _BLOCK, _MOST_NUMBERS = 1 << 16, 1 << 28
 # No format packs more frames than this into a byte; a header that says so is wrong.
 _FRAMES_PER_BYTE = 1 << 13
-_REMEDY = "give a file such as WAV, FLAC or OGG"
 _EXPORT = "export it again"
 # What libsndfile notes about a file of a rare format that is not whole.
 _NOTED_FRAMES = re.compile(r"\b(?:Frames|Cols)\s*:\s*(\d+)")
@@ -42,18 +41,10 @@ _NOTED_LENGTH = re.compile(r"^Data length (\d+) should be (\d+)|(truncated)", re
 _FORMATS_WITH_NOTES = ("AVR", "MAT4", "MAT5", "MPC2K", "VOC", "WVE")
 
 
-class Unreadable(DrumblenderError):
-    """The error of a file that is no recording, or not all of one.
+class Unreadable(FileError):
+    """The error of a file that is no recording, or not all of one."""
 
-    Args:
-        path: the file.
-        reason: what is wrong, to follow the file's name.
-        remedy: what to do about it.
-    """
-
-    def __init__(self, path: PathLike, reason: str, remedy: str = _REMEDY):
-        super().__init__(f"{path} {reason}; {remedy}.")
-        self.reason = reason
+    remedy = "give a file such as WAV, FLAC or OGG"
 
 
 class _Sound(soundfile.SoundFile):

@@ -8,11 +8,9 @@ from typing import Any, Iterator, List, Optional, Union
 import numpy as np
 
 from drumblender.errors import DrumblenderError, UsageError
-from drumblender.live.offline import Event, event_of, happen
+from drumblender.live.offline import INSTALL, Event, event_of, happen, midi_library
 from drumblender.live.onsets import Detector, Listening
 from drumblender.live.player import Player
-
-_INSTALL = 'install them with pip install "drumblender[play]"'
 
 
 def sound_library() -> Any:
@@ -25,7 +23,7 @@ def sound_library() -> Any:
     try:
         import sounddevice
     except ImportError:
-        raise UsageError(f"Playing needs sounddevice and python-rtmidi; {_INSTALL}.") from None
+        raise UsageError(f"Playing needs sounddevice; {INSTALL}.") from None
     except OSError:
         raise DrumblenderError(
             "The library PortAudio is missing; install it (on Debian: apt install libportaudio2), "
@@ -43,12 +41,11 @@ def list_devices() -> str:
 
 def midi_ports() -> List[str]:
     """Return the names of the ports of MIDI that can be listened to."""
-    import mido
-
+    midi = midi_library()
     try:
-        return list(mido.get_input_names())
+        return list(midi.get_input_names())
     except ImportError:
-        raise UsageError(f"MIDI needs python-rtmidi; {_INSTALL}.") from None
+        raise UsageError(f"MIDI needs python-rtmidi; {INSTALL}.") from None
     except Exception:  # RtMidi has errors of its own where a system has no MIDI.
         return []
 
@@ -56,8 +53,7 @@ def midi_ports() -> List[str]:
 @contextlib.contextmanager
 def _listening_to_midi(name: Optional[str], events: "queue.SimpleQueue[Event]") -> Iterator[str]:
     """Put what comes from a port into a queue. The first port is taken if there is no name."""
-    import mido
-
+    midi = midi_library()
     ports = midi_ports()
     chosen = next((port for port in ports if name is None or name in port), None)
     if chosen is None and name is not None:
@@ -67,13 +63,13 @@ def _listening_to_midi(name: Optional[str], events: "queue.SimpleQueue[Event]") 
         yield "no MIDI"
         return
 
-    def take(message: "mido.Message") -> None:
+    def take(message: Any) -> None:
         """Put a message into the queue."""
         event = event_of(message, 0)
         if event is not None:
             events.put(event)
 
-    with mido.open_input(chosen, callback=take):
+    with midi.open_input(chosen, callback=take):
         yield chosen
 
 

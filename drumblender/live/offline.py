@@ -1,14 +1,17 @@
 """Files of MIDI and recordings of pads, played into a file without any device."""
 
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple, Optional, Sequence
 
-import mido
 import numpy as np
 
-from drumblender.errors import DrumblenderError
+from drumblender.errors import DrumblenderError, UsageError
 from drumblender.live.player import Player
 
+if TYPE_CHECKING:
+    import mido
+
+INSTALL = 'install it with pip install "drumblender[play]"'
 # Notes ring out for so many seconds at most after the last event.
 _RINGING_S = 30.0
 
@@ -17,19 +20,32 @@ class Event(NamedTuple):
     """Something that happens.
 
     Attributes:
-        time: sample at which it happens.
+        time: when it happens, in seconds.
         kind: "note", "control" or "bend".
         number: key or controller.
         value: velocity or value.
     """
 
-    time: int
+    time: float
     kind: str
     number: int
     value: int
 
 
-def event_of(message: "mido.Message", time: int) -> Optional[Event]:
+def midi_library() -> Any:
+    """Return the module that knows MIDI.
+
+    Raises:
+        UsageError: if it is not installed.
+    """
+    try:
+        import mido
+    except ImportError:
+        raise UsageError(f"MIDI needs mido; {INSTALL}.") from None
+    return mido
+
+
+def event_of(message: "mido.Message", time: float) -> Optional[Event]:
     """Return what a message of MIDI says, or None if it says nothing that counts here."""
     if message.type == "note_on":
         return Event(time, "note", message.note, message.velocity)
@@ -40,18 +56,20 @@ def event_of(message: "mido.Message", time: int) -> Optional[Event]:
     return None
 
 
-def events_of_file(path: Path, sample_rate: int) -> List[Event]:
+def events_of_file(path: Path) -> List[Event]:
     """Read the events of a file of MIDI.
 
     Raises:
+        UsageError: if mido is not installed.
         DrumblenderError: if it cannot be read or plays nothing.
     """
+    midi = midi_library()
     try:
-        file = mido.MidiFile(path)
+        file = midi.MidiFile(path)
         events, now = [], 0.0
         for message in file:
             now += message.time
-            event = event_of(message, round(now * sample_rate))
+            event = event_of(message, now)
             events += [] if event is None else [event]
     except FileNotFoundError:
         raise DrumblenderError(f"{path} does not exist; check the path.") from None
@@ -77,14 +95,17 @@ def play_events(
     player: Player, events: Sequence[Event], block: int, tell: Callable[[str], None] = print
 ) -> np.ndarray:
     """Play events, and return the samples (N, 2) until all notes have rung out."""
-    waiting = sorted(events, key=lambda event: event.time)
+    waiting = sorted(
+        ((round(event.time * player.sample_rate), event) for event in events),
+        key=lambda timed: timed[0],
+    )
     unknown = set()
     blocks, position, index = [], 0, 0
-    end = (waiting[-1].time if waiting else 0) + round(_RINGING_S * player.sample_rate)
+    end = (waiting[-1][0] if waiting else 0) + round(_RINGING_S * player.sample_rate)
     while index < len(waiting) or (player.sounding and position < end):
-        while index < len(waiting) and waiting[index].time < position + block:
-            event = waiting[index]
-            if not happen(player, event, event.time - position):
+        while index < len(waiting) and waiting[index][0] < position + block:
+            at, event = waiting[index]
+            if not happen(player, event, at - position):
                 unknown.add(event.number)
             index += 1
         blocks.append(player.render(block))

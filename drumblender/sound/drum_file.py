@@ -20,7 +20,7 @@ from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from drumblender.errors import DrumblenderError, UsageError
+from drumblender.errors import FileError, UsageError
 from drumblender.files import atomic
 from drumblender.files.paths import DRUM, is_drum
 
@@ -34,21 +34,12 @@ _LARGEST, _LARGEST_HEADER = 2**32, 2**24
 # Numbers that playing a sound may take. More of them need a file that holds a part of them.
 _FREE, _MOST, _PER_NUMBER = 2**24, 2**28, 64
 LONGEST_TEXT = 1000
-_AGAIN = "save it again"
 
 
-class Damaged(DrumblenderError):
-    """The error of a file that does not hold what it has to.
+class Damaged(FileError):
+    """The error of a file that does not hold what it has to."""
 
-    Args:
-        path: the file.
-        reason: what is wrong, to follow the file's name.
-        remedy: what to do about it.
-    """
-
-    def __init__(self, path: PathLike, reason: str, remedy: str = _AGAIN):
-        super().__init__(f"{path} {reason}; {remedy}.")
-        self.reason = reason
+    remedy = "save it again"
 
 
 def check_drum_name(path: PathLike) -> None:

@@ -41,6 +41,7 @@ class Prepared:
         way: the way to another sound. None if there is no other one.
         sample_rate: sample rate of the parts, in Hz.
         seconds: length of the sound.
+        total: number of samples of the parts, with silence in front.
         channels: number of channels.
         brightness: tilt of the spectrum, in dB per octave.
         opening: seconds of processor time that the preparation took.

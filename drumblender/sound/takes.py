@@ -64,7 +64,7 @@ class Take:
                     name: _Kept(Player(part, sound.parameters[name], length, generators()))
                     for name, part in parts.items()
                 }
-                stems = wiring.connect(kept)  # type: ignore[arg-type]
+                stems = wiring.connect(kept)
                 end = sound.timeline.recorded
                 cut = {name: stem[..., :end] for name, stem in stems.items()}
                 gain = outline_gain(cut, sound.timeline)
@@ -99,7 +99,7 @@ class Take:
             name: _Playing(blocks, states[name], count, moving, name in self.on_signal)
             for name, blocks in self.blocks.items()
         }
-        stems = self.wiring.connect(players)  # type: ignore[arg-type]
+        stems = self.wiring.connect(players)
         gain = moved(self.outlines, self.knots, position, count, moving) if self.outlines else None
         times = np.arange(position, position + count)
         total: Optional[Tensor] = None

@@ -90,7 +90,7 @@ def bank_backward(
     """
     with full_precision(freqs), exact_products():
         grid = _grid(grad.shape[-1], freqs.shape[-1], freqs.device)
-        angles, envelopes = _angles(freqs, phase, grid, amps.dtype), _envelopes(amps, grid)
+        angles, envelopes = angles_of(freqs, phase, grid, amps.dtype), envelopes_of(amps, grid)
         of_blocks = grad.new_zeros(len(grad), angles[0, ..., 0, 0].numel() * len(grid.steps))
         of_blocks[:, grid.index] = grad
         of_angles, of_envelopes = _engine(angles).backward(
@@ -202,7 +202,7 @@ class Cells(NamedTuple):
 def cells_of(freqs: Tensor, amps: Tensor, phase: Optional[Tensor], num_samples: int) -> Cells:
     """Cut a bank into blocks. The arguments are those of :func:`bank`."""
     grid = _grid(num_samples, freqs.shape[-1], freqs.device)
-    return Cells(grid, _angles(freqs, phase, grid, amps.dtype), _envelopes(amps, grid))
+    return Cells(grid, angles_of(freqs, phase, grid, amps.dtype), envelopes_of(amps, grid))
 
 
 @lru_cache(maxsize=8)
@@ -268,7 +268,7 @@ def turns(freqs: Tensor, phase: Optional[Tensor], grid: Grid) -> Tuple[Tensor, T
     return bend, first, start + total.cumsum(1) - total
 
 
-def _angles(freqs: Tensor, phase: Optional[Tensor], grid: Grid, dtype: torch.dtype) -> Tensor:
+def angles_of(freqs: Tensor, phase: Optional[Tensor], grid: Grid, dtype: torch.dtype) -> Tensor:
     """Compute the phase in each block, c0 + c1 r + c2 r^2 at r samples from its middle.
 
     Shape:
@@ -288,7 +288,7 @@ def _angles(freqs: Tensor, phase: Optional[Tensor], grid: Grid, dtype: torch.dty
 
 
 def _angles_backward(grad: Tensor, grid: Grid) -> Tuple[Tensor, Tensor]:
-    """Compute the gradients of frequencies and phases from that of :func:`_angles`."""
+    """Compute the gradients of frequencies and phases from that of :func:`angles_of`."""
     c0, c1, c2 = grad.double().unbind(-1)
     middle, count = grid.middle, grid.count
     before = c0.sum(2)
@@ -303,7 +303,7 @@ def _angles_backward(grad: Tensor, grid: Grid) -> Tuple[Tensor, Tensor]:
     return _ends_backward(first - right, right), start.transpose(1, 2).contiguous()
 
 
-def _envelopes(amps: Tensor, grid: Grid) -> Tensor:
+def envelopes_of(amps: Tensor, grid: Grid) -> Tensor:
     """Compute the amplitude in each block, a0 + a1 r at r samples from its middle.
 
     Shape:
@@ -317,7 +317,7 @@ def _envelopes(amps: Tensor, grid: Grid) -> Tensor:
 
 
 def _envelopes_backward(grad: Tensor, grid: Grid) -> Tensor:
-    """Compute the gradient of amplitudes from that of :func:`_envelopes`."""
+    """Compute the gradient of amplitudes from that of :func:`envelopes_of`."""
     a0, a1 = grad.unbind(3)
     right = (_places(grid, grad.dtype) * a0 + grid.slope * a1).sum(2)
     return _ends_backward(a0.sum(2) - right, right)

@@ -10,7 +10,7 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from drumblender.synths.bank import BLOCK, Grid, _angles, _envelopes
+from drumblender.synths.bank import BLOCK, Grid, angles_of, envelopes_of
 
 
 def plain_bank(freqs: Tensor, amps: Tensor, phase: Optional[Tensor], num_samples: int) -> Tensor:
@@ -25,7 +25,7 @@ def plain_bank(freqs: Tensor, amps: Tensor, phase: Optional[Tensor], num_samples
     torch.Size([2, 2560])
     """
     grid = _grid(num_samples, freqs.shape[-1])
-    angles, envelopes = _angles(freqs, phase, grid, amps.dtype), _envelopes(amps, grid)
+    angles, envelopes = angles_of(freqs, phase, grid, amps.dtype), envelopes_of(amps, grid)
     steps = grid.steps.to(amps.dtype)
     ones = torch.ones_like(steps)
     waves = torch.sin(angles @ torch.stack([ones, steps, steps.square()]))

@@ -14,19 +14,29 @@ wiring                              sound
 """
 
 from abc import ABC, abstractmethod
-from typing import Collection, Dict, Mapping, Sequence
+from typing import Collection, Dict, Mapping, Optional, Protocol, Sequence
 
 from torch import Tensor
 
 from drumblender.errors import UsageError
-from drumblender.tasks.parts import Player
+
+
+class Playable(Protocol):
+    """A part that a call plays, as :class:`~drumblender.tasks.parts.Player` is."""
+
+    @property
+    def on_signal(self) -> bool:
+        """Whether it is played on the signal of other parts."""
+
+    def __call__(self, signal: Optional[Tensor] = None) -> Tensor:
+        """Play it, perhaps on a signal, (B, 1, N) to (B, 1, N)."""
 
 
 class Wiring(ABC):
     """A way to play parts together, which says what each contributes to the sound."""
 
     @abstractmethod
-    def connect(self, players: Mapping[str, Player]) -> Dict[str, Tensor]:
+    def connect(self, players: Mapping[str, Playable]) -> Dict[str, Tensor]:
         """Play the parts of a sound.
 
         Args:
@@ -67,7 +77,7 @@ class _Fed(Wiring):
                 f"and the model has only {', '.join(names)}; change its inputs, or add the part."
             )
 
-    def connect(self, players: Mapping[str, Player]) -> Dict[str, Tensor]:
+    def connect(self, players: Mapping[str, Playable]) -> Dict[str, Tensor]:
         """Play the inputs, and then the parts that are played on their sum."""
         signals = {name: play() for name, play in players.items() if not play.on_signal}
         shaped = [name for name, play in players.items() if play.on_signal]
@@ -80,7 +90,7 @@ class _Fed(Wiring):
         return {name: signals[name] for name in players}
 
     @abstractmethod
-    def _shape(self, play: Player, fed: Tensor) -> "tuple[Tensor, Tensor]":
+    def _shape(self, play: Playable, fed: Tensor) -> "tuple[Tensor, Tensor]":
         """Play a part on a signal. Return its contribution, and the signal for the next part."""
 
 
@@ -91,7 +101,7 @@ class Series(_Fed):
     contributions add up.
     """
 
-    def _shape(self, play: Player, fed: Tensor) -> "tuple[Tensor, Tensor]":
+    def _shape(self, play: Playable, fed: Tensor) -> "tuple[Tensor, Tensor]":
         """Play a part in place of the signal."""
         shaped = play(fed)
         return shaped - fed, shaped
@@ -103,7 +113,7 @@ class Parallel(_Fed):
     A signal x stays, and the part contributes T(x).
     """
 
-    def _shape(self, play: Player, fed: Tensor) -> "tuple[Tensor, Tensor]":
+    def _shape(self, play: Playable, fed: Tensor) -> "tuple[Tensor, Tensor]":
         """Play a part beside the signal."""
         return play(fed), fed
 

@@ -71,9 +71,14 @@ def test_strokes_of_a_recording_play_a_drum(kit, tmp_path, capsys):
         (["KIT", "--midi", "KIT/kick.wav", "--output", "c.wav"], 1, "is no file of MIDI"),
         (["KIT", "--midi", "a.mid", "--output", "c.wav", "--note", "99"], 2, "plays no drum"),
         (["nowhere", "--midi", "a.mid", "--output", "c.wav"], 1, "nowhere does not exist"),
+        (["KIT", "--midi", "a.mid", "--output", "c.mp4"], 2, "c.mp4"),
     ],
 )
-def test_what_does_not_work_gets_one_sentence(kit, capsys, arguments, code, sentence):
+def test_what_does_not_work_gets_one_sentence(
+    kit, capsys, tmp_path, monkeypatch, arguments, code, sentence
+):
+    monkeypatch.chdir(tmp_path)
+    groove("a.mid", [(36, 100)])
     assert main([x.replace("KIT", str(kit)) for x in arguments]) == code
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1

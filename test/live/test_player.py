@@ -29,7 +29,7 @@ def tone(samples):
 
 
 def played(player, *events, block=100):
-    return play_events(player, [Event(*event) for event in events], block)
+    return play_events(player, [Event(at / RATE, *more) for at, *more in events], block)
 
 
 def test_layers_and_turns_and_velocities(hits):
@@ -84,7 +84,7 @@ def test_controllers_move_what_sounds_and_what_comes(hits):
 
 def test_notes_without_a_drum_are_named_and_all_notes_end_at_once(hits):
     player, told = Player([Instrument("x", 36, (Layer(127, (hits[0],)),))], RATE), []
-    play_events(player, [Event(0, "note", 60, 9), Event(5, "note", 36, 9)], 64, told.append)
+    play_events(player, [Event(0, "note", 60, 9), Event(5 / RATE, "note", 36, 9)], 64, told.append)
     assert told == ["There is no drum for 60 (keys of MIDI)."]
     player.note(36, 100)
     player.control(123, 0)
