@@ -26,33 +26,20 @@ import os
 import weakref
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, BinaryIO, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from drumblender.data.pack_index import DATA_START, FORMAT, Unfit, read_index
 from drumblender.errors import DrumblenderError
 from drumblender.files import atomic
-from drumblender.files.positions import read_at, read_into
+from drumblender.files.positions import read_into
 from drumblender.files.progress import progress
 
 PACKED_FILE = "packed.safetensors"
-_FORMAT = "drumblender pack 1"
-_DATA_START = 4096  # in the file; the header is padded to it
-_TYPES = {"F32": np.float32, "I64": np.int64, "U8": np.uint8}
 _REMEDY = "pack the dataset again with drumblender-dataset CONFIG --pack, or remove that file"
-
-
-# What making sense of damaged bytes may raise.
-_DAMAGED = (
-    ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError,
-    RecursionError, DrumblenderError,
-)  # fmt: skip
-
-
-class Unfit(Exception):
-    """The error of a pack that does not hold a dataset as it is now. The message is the reason."""
 
 
 class PackedSounds:
@@ -72,43 +59,15 @@ class PackedSounds:
         self.path = path
         self._open()
         self._identity = self._status()
-        try:
-            self._read_index(dataset)
-        except _DAMAGED as error:
-            raise Unfit("it is broken") from error
+        self._read_index(dataset)
 
     def _read_index(self, dataset: Any) -> None:
         """Find where the sounds of a dataset lie, and check that they are those of the dataset."""
-        header, metadata = self._header()
-        fields = json.loads(metadata["fields"])
-        wanted = list(dataset.file_fields())
-        if not set(wanted) <= set(fields):
-            raise Unfit(f"it holds {', '.join(fields)} but not {', '.join(wanted)}")
-        if metadata["sample_rate"] != str(dataset.sample_rate):
-            raise Unfit(f"it has sample_rate {metadata['sample_rate']}")
-        names = json.loads(self._array(header, "names").tobytes())
-        rows = {key: (row, dict(zip(fields, files))) for row, (key, *files) in enumerate(names)}
-        chosen = []
-        for key in dataset.keys:
-            row, files = rows.get(key, (-1, {}))
-            if row < 0 or any(dataset.metadata[key].get(f) != files[f] for f in wanted):
-                raise Unfit(f"the metadata of {key} is newer")
-            chosen.append(row)
-        columns = [fields.index(field) for field in wanted]
-        part = np.ix_(chosen, columns)
-        self._column = {field: column for column, field in enumerate(wanted)}
-        self._begin = self._array(header, "begin")[part]
-        self._shape = self._array(header, "shape")[part]
-        self._crc = self._array(header, "crc")[part]
-        sizes = np.where(self._shape < 0, 1, self._shape).astype(float).prod(-1)
-        total = header["data"]["shape"][0]
-        if (self._begin < 0).any() or (self._begin + sizes > total).any():
-            raise Unfit("it is broken")
-        lengths = self._shape[:, self._column["filename"], -1]
-        if (lengths != dataset.num_samples).any():
-            raise Unfit(f"it has num_samples {lengths[0]}")
-        stamps = self._array(header, "stamp")[part]
-        changed = _changed(dataset, wanted, stamps)
+        fields = list(dataset.file_fields())
+        form = (fields, dataset.sample_rate, dataset.num_samples)
+        size = self._identity[0]
+        self._index = read_index(self._bytes, size, dataset.keys, dataset.metadata, *form)
+        changed = _changed(dataset, fields, self._index.stamp)
         if changed is not None:
             raise Unfit(f"{changed} has changed since")
 
@@ -118,9 +77,8 @@ class PackedSounds:
         Raises:
             DrumblenderError: if the file cannot be read, or was replaced while in use.
         """
-        column = self._column[field]
-        tensor = torch.empty([n for n in self._shape[index, column].tolist() if n >= 0])
-        start = _DATA_START + 4 * int(self._begin[index, column])
+        start, shape = self._index.tensor(index, field)
+        tensor = torch.empty(shape)
         self._read_into(tensor.numpy().reshape(-1).view(np.uint8), start)
         return tensor
 
@@ -128,10 +86,10 @@ class PackedSounds:
         """List the indices of the sounds whose bytes are not those that were written."""
         return [
             index
-            for index in range(len(self._begin))
+            for index in range(len(self._index.begin))
             if any(
-                zlib.crc32(self.read(index, field).numpy().data) != self._crc[index, column]
-                for field, column in self._column.items()
+                zlib.crc32(self.read(index, field).numpy().data) != self._index.crc[index, column]
+                for field, column in self._index.column.items()
             )
         ]
 
@@ -151,28 +109,11 @@ class PackedSounds:
         """Return what tells this file apart from one that has replaced it."""
         return _stamp(os.fstat(self._file))
 
-    def _header(self) -> Tuple[Dict[str, Any], Dict[str, str]]:
-        """Read the header: an entry for each tensor, and the metadata."""
-        try:
-            length = int(np.frombuffer(read_at(self._file, 8, 0), "<u8")[0])
-            header = json.loads(read_at(self._file, min(length, _DATA_START), 8))
-            metadata = header.pop("__metadata__")
-            end = 8 + length + max(entry["data_offsets"][1] for entry in header.values())
-        except OSError as error:
-            raise Unfit("it is broken") from error
-        if metadata.get("format") != _FORMAT:
-            raise Unfit(f"it has format {metadata.get('format')!r}, not {_FORMAT!r}")
-        if end != self._identity[0]:
-            raise Unfit("it is cut")
-        return header, metadata
-
-    def _array(self, header: Dict[str, Any], name: str) -> np.ndarray:
-        """Read one of the tensors that lie behind the sounds."""
-        entry = header[name]
-        array = np.empty(entry["shape"], _TYPES[entry["dtype"]])
-        start = _DATA_START + entry["data_offsets"][0]
-        self._read_into(array.reshape(-1).view(np.uint8), start)
-        return array
+    def _bytes(self, count: int, start: int) -> bytes:
+        """Read bytes from a position on."""
+        buffer = np.empty(min(count, max(0, self._identity[0] - start)), np.uint8)
+        self._read_into(buffer, start)
+        return buffer.tobytes()
 
     def _read_into(self, buffer: np.ndarray, start: int) -> None:
         """Fill a buffer from a position on, wherever this object has come to."""
@@ -236,7 +177,7 @@ def write(dataset: Any, known: Mapping[str, Sequence[int]]) -> Path:
     total = 0
     with atomic.in_one_step(path) as temporary:
         with temporary.open("wb") as file, progress("Pack", len(dataset)) as bar:
-            file.write(bytes(_DATA_START))
+            file.write(bytes(DATA_START))
             for row, key in enumerate(dataset.keys):
                 names.append([key, *(dataset.metadata[key][field] for field in fields)])
                 for column, field in enumerate(fields):
@@ -285,7 +226,7 @@ def _finish(file: BinaryIO, total: int, tensors: Dict[str, Any], dataset: Any) -
     """Write the tensors that say where things are, and the header."""
     header: Dict[str, Any] = {
         "__metadata__": {
-            "format": _FORMAT,
+            "format": FORMAT,
             "fields": json.dumps(list(dataset.file_fields())),
             "sample_rate": str(dataset.sample_rate),
         }
@@ -302,7 +243,7 @@ def _finish(file: BinaryIO, total: int, tensors: Dict[str, Any], dataset: Any) -
         }
         file.write(array.tobytes())
         end += array.nbytes
-    text = json.dumps(header).encode().ljust(_DATA_START - 8)
+    text = json.dumps(header).encode().ljust(DATA_START - 8)
     file.seek(0)
     file.write(np.array(len(text), "<u8").tobytes() + text)
     file.flush()
