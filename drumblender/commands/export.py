@@ -3,7 +3,7 @@
 import argparse
 import statistics
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Sequence
+from typing import TYPE_CHECKING, Any, List, Sequence
 
 from drumblender.commands.report import Parser
 from drumblender.errors import DrumblenderError, UsageError
@@ -24,6 +24,11 @@ def export_command(argv: List[str]) -> None:
     if not 2 <= len(options.paths) <= 3:
         raise UsageError("Give MODEL and FOLDER, and maybe CONFIG in front; see --help.")
     *config, model, folder = options.paths
+    if options.host is not None:
+        _export_host(options, model, folder, config[0] if config else None)
+        return
+    if options.sounds is not None:
+        raise UsageError("--sounds are the drums of an instrument; give --host, or leave them out.")
     sounds = _sounds(options.check) if options.check is not None else []
 
     from drumblender.export.folder import onnx_runtime
@@ -42,12 +47,49 @@ def export_command(argv: List[str]) -> None:
         options.sample_rate,
         options.untrained,
     )
-    for path in sorted(manifest.parent.iterdir()):
-        print(printable(f"{path}  {path.stat().st_size / 1e6:.2f} MB"))
+    _list(manifest.parent)
     if options.check is not None:
         from drumblender.export.check import check_folder
 
         _report(check_folder(folder, loaded, sounds))
+
+
+def _export_host(options: argparse.Namespace, model: str, folder: str, config: Any) -> None:
+    """Write an instrument for hosts."""
+    from drumblender.export.hosts import LIMIT, check_instrument, export_instrument
+
+    if options.check:
+        raise UsageError("--check takes no folder with --host, because it plays --sounds.")
+    hosts = [host.strip() for host in options.host.split(",") if host.strip()]
+    drums, manifest = export_instrument(
+        model,
+        folder,
+        options.sounds or [],
+        hosts,
+        config,
+        options.sample_rate,
+        options.untrained,
+        submit=options.check is not None,
+    )
+    _list(manifest.parent)
+    if options.check is None:
+        return
+    found = check_instrument(folder, drums)
+    for one in found:
+        print(f"{printable(one.name)[:40]:40} {one.difference:8.1f}dB, {one.late} samples late")
+    worst = max(found, key=lambda one: one.difference)
+    if worst.difference > LIMIT:
+        raise DrumblenderError(
+            f"{worst.name} differs by {worst.difference:.1f} dB of its peak, more than -90 dB; do "
+            "not use this export, and report the model."
+        )
+
+
+def _list(folder: Path) -> None:
+    """Print the files of a folder and their sizes."""
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            print(printable(f"{path}  {path.stat().st_size / 1e6:.2f} MB"))
 
 
 def parser() -> Parser:
@@ -66,6 +108,17 @@ def parser() -> Parser:
         default="onnx,pt2,torchscript",
         metavar="LIST",
         help="forms to write, of onnx, pt2 (torch.export) and torchscript (default: all)",
+    )
+    made.add_argument(
+        "--host",
+        metavar="LIST",
+        help="write an instrument of --sounds instead, for nn~ (Max, Pure Data), neutone, or both",
+    )
+    made.add_argument(
+        "--sounds",
+        nargs="+",
+        metavar="FILE",
+        help="recordings or files of parts (.drum) that become the drums of an instrument",
     )
     made.add_argument(
         "--sample_rate",

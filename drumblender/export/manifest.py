@@ -85,13 +85,13 @@ def controls() -> List[Dict[str, Any]]:
     return [_described(control) for control in CONTROLS]
 
 
+def number(value: Any) -> Any:
+    """Return a number as JSON has it. Infinity becomes a text."""
+    return str(value) if value is not None and math.isinf(value) else value
+
+
 def _described(control: Control) -> Dict[str, Any]:
     """Describe one control."""
-
-    def number(value: Any) -> Any:
-        """Return a number as JSON has it."""
-        return str(value) if value is not None and math.isinf(value) else value
-
     return {
         "name": control.name,
         "unit": control.unit,

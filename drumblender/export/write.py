@@ -1,12 +1,13 @@
 """Writing of a folder with an exported model: programs, manifest and card."""
 
+import contextlib
 import dataclasses
 import hashlib
 import os
 import platform
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import torch
 
@@ -71,29 +72,51 @@ def export_model(
     """
     folder, forms = Path(folder), tuple(dict.fromkeys(forms))
     check_forms(forms)
+    check_new(folder)
+    loaded, path = load_any(model, config, untrained)
+    rate = rate_of(loaded, sample_rate)
+    facts = facts_of(path)
+    programs = programs_of(loaded, rate)
+    with new_folder(folder) as temporary:
+        written = {program.name: _write(program, forms, temporary) for program in programs}
+        content = _manifest(loaded, rate, name_of(model, facts), facts, programs, written)
+        atomic.write_json(temporary / MANIFEST, content)
+        (temporary / CARD).write_text(_card(content), encoding="utf-8")
+        copy_card(path, temporary)
+    return loaded, folder / MANIFEST
+
+
+def check_new(folder: Path) -> None:
+    """Refuse a folder that holds something already, by a UsageError."""
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise UsageError(f"{folder} is there already; give another folder, or remove it.")
-    loaded, path = load_any(model, config, untrained)
-    rate = _rate(loaded, sample_rate)
-    facts = read_facts(path) if path is not None and is_model_file(path) else None
-    programs = programs_of(loaded, rate)
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder to write into, which becomes the folder at the end."""
     with atomic.exclusive(folder), atomic.disk_errors(folder):
         temporary = folder.with_name(f"{folder.name}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
-            written = {program.name: _write(program, forms, temporary) for program in programs}
-            content = _manifest(loaded, rate, _name(model, facts), facts, programs, written)
-            atomic.write_json(temporary / MANIFEST, content)
-            (temporary / CARD).write_text(_card(content), encoding="utf-8")
-            if path is not None and path.with_name("README.md").is_file() and facts is not None:
-                shutil.copyfile(path.with_name("README.md"), temporary / MODEL_CARD)
+            yield temporary
             if folder.is_dir():
                 folder.rmdir()
             atomic.put_in_place(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    return loaded, folder / MANIFEST
+
+
+def facts_of(path: Optional[Path]) -> Optional[Facts]:
+    """Return what a model file says of itself, or None if there is no such file."""
+    return read_facts(path) if path is not None and is_model_file(path) else None
+
+
+def copy_card(path: Optional[Path], folder: Path) -> None:
+    """Put the card of a model file into a folder, if it has one."""
+    if path is not None and facts_of(path) and path.with_name("README.md").is_file():
+        shutil.copyfile(path.with_name("README.md"), folder / MODEL_CARD)
 
 
 def load_any(
@@ -113,7 +136,7 @@ def load_any(
     return load_model(path), path
 
 
-def _rate(model: TrainedModel, sample_rate: Optional[int]) -> int:
+def rate_of(model: TrainedModel, sample_rate: Optional[int]) -> int:
     """Return the sample rate of the programs, in Hz."""
     own = model.analysis.sample_rate
     if not model.network.is_measured:
@@ -201,7 +224,7 @@ def _manifest(
             for program in programs
         },
         "host": [*(() if network.is_measured else _HOST_TRAINED), *_HOST],
-        "software": _software(),
+        "software": software(),
     }
 
 
@@ -210,7 +233,7 @@ def _wiring(wiring: Any) -> str:
     return f"{type(wiring).__name__}({', '.join(getattr(wiring, 'inputs', ()))})"
 
 
-def _software() -> Dict[str, str]:
+def software() -> Dict[str, str]:
     """List the versions of what makes the programs."""
     from importlib.metadata import PackageNotFoundError, version
 
@@ -227,7 +250,7 @@ def _software() -> Dict[str, str]:
     return found
 
 
-def _name(model: PathLike, facts: Optional[Facts]) -> str:
+def name_of(model: PathLike, facts: Optional[Facts]) -> str:
     """Return the name of a model."""
     return facts.name if facts is not None else Path(model).stem
 

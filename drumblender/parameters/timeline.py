@@ -91,10 +91,7 @@ class Timeline:
         """
         if len(self.onsets) == 1:
             return stretch_after(moment, factor)
-        onsets = torch.tensor(self.onsets)
-        after = self._after_onset(moment)
-        ends = torch.cat([onsets[1:], torch.tensor([math.inf])]) - _BEFORE_S * self.sample_rate
-        begins = torch.minimum(onsets + after, ends)
+        begins, ends = self.strokes(moment)
 
         def source(time: Tensor) -> Tensor:
             """Return samples of this sound, or infinity where a stroke has no samples."""
@@ -105,6 +102,25 @@ class Timeline:
             return torch.where(moved < end, moved, math.inf)
 
         return source
+
+    def strokes(self, moment: float) -> Tuple[Tensor, Tensor]:
+        """Return where each stroke begins to be stretched and where it ends, as samples.
+
+        Args:
+            moment: the described sample after which the sound is stretched.
+
+        Shape:
+            - Output: (strokes,) both; the last stroke ends at infinity
+
+        >>> Timeline(48_000, 0, 1_000, 0.02).strokes(100.0)
+        (tensor([100.]), tensor([inf]))
+        """
+        if len(self.onsets) == 1:
+            return torch.tensor([moment]), torch.tensor([math.inf])
+        onsets = torch.tensor(self.onsets)
+        after = self._after_onset(moment)
+        ends = torch.cat([onsets[1:], torch.tensor([math.inf])]) - _BEFORE_S * self.sample_rate
+        return torch.minimum(onsets + after, ends), ends
 
     def _after_onset(self, moment: float) -> float:
         """Return how many samples after the onset of its stroke a moment comes."""

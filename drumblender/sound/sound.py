@@ -247,7 +247,7 @@ class Sound:
         """Stretch what follows the loudest moment. A factor of 2 makes it twice as long."""
         if factor == 1:
             return self
-        moment = self._loudest_moment()
+        moment = self.loudest_moment
         time_map = self.timeline.stretch_map(moment, factor)
         timeline = self.timeline.stretched(moment, factor)
         return replace(
@@ -294,8 +294,9 @@ class Sound:
         edited = {name: function(parts[name], value) for name, value in self.parameters.items()}
         return replace(self, parameters=edited)
 
-    def _loudest_moment(self) -> float:
-        """Find the described sample at which the first part that knows its energy is loudest."""
+    @property
+    def loudest_moment(self) -> float:
+        """The described sample at which the first part that knows its energy is loudest."""
         for name, part in self.engine.parts.items():
             moment = part.peak(self.parameters[name])
             if moment is not None:
