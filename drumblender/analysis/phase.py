@@ -1,15 +1,18 @@
 """Phases of modes at the centers of frames, as the modal synthesizer sums them."""
 
-from typing import Optional
+from typing import Optional, TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 _FOLDING_STEPS = 6
 
+Array = TypeVar("Array", Tensor, np.ndarray)
 
-def integral(omega: Tensor, frame: float) -> Tensor:
+
+def integral(omega: Array, frame: float) -> Array:
     """Integrate a frequency that is linear between frames, from half a frame before the first one.
 
     Args:
@@ -20,8 +23,9 @@ def integral(omega: Tensor, frame: float) -> Tensor:
         - omega: (..., F)
         - Output: (..., F), in radians
     """
-    steps = 0.5 * frame * (omega[..., 1:] + omega[..., :-1])
-    return torch.cat([0.5 * frame * omega[..., :1], steps], -1).cumsum(-1)
+    steps = 0.5 * frame * omega
+    steps[..., 1:] = 0.5 * frame * (omega[..., 1:] + omega[..., :-1])
+    return steps.cumsum(-1)
 
 
 def running(omega: Tensor, frame: float) -> Tensor:

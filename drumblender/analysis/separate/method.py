@@ -9,7 +9,7 @@ from drumblender.analysis.separate.parts import separate
 class Separating(Analysis):
     """Damped sinusoids where a sound is tonal. The rest of the sound is left alone."""
 
-    version = 10
+    version = 11
 
     def measure(self, audio: Tensor) -> Tensor:
         """Measure the modes of one sound."""

@@ -2,9 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
+from drumblender.analysis.separate.beating import rise_after
 from drumblender.analysis.separate.merge import merge_modes
 from drumblender.synths import modal_synth
 
@@ -58,6 +60,28 @@ def test_two_modes_that_wander_without_beating_become_one():
     assert merged[1].any(1).sum() == 1
     before, after = play(*two), play(*merged)
     assert (before - after).square().sum() < 1e-2 * before.square().sum()
+
+
+def test_two_modes_that_only_a_longer_decay_lets_beat_become_one():
+    # A drum that ends suddenly, which a mode that does not decay helps to describe.
+    omega, amplitude, phase = modes((50.0, 16.0, 1.0, 0.0), (40.0, 0.5, 0.05, 4.0))
+    two = omega[:, :150], amplitude[:, :150], phase
+    together = torch.stack([two[0], two[1], phase.expand(-1, 150)])
+    merged = merge_modes(*two, FRAME, RATE)
+    assert merged[1].any(1).sum() == 1
+    before, after = (rise_after(x.numpy(), FRAME, RATE, 3.0) for x in (together, merged))
+    assert before > 6
+    assert after < rise_after(together.numpy(), FRAME, RATE, 1.0) + 1
+
+
+def test_the_rise_after_a_longer_decay_is_that_of_modes_that_decay_for_longer():
+    short, long = (
+        np.stack([x.expand(-1, COUNT) for x in modes((60, high, 1, 0), (48, low, 0.2, 1))])
+        for high, low in ((9.0, 5.0), (3.0, 5.0 / 3))
+    )
+    expected = rise_after(long, FRAME, RATE, 1.0)
+    assert expected > 3
+    assert rise_after(short, FRAME, RATE, 3.0) == pytest.approx(expected, abs=0.5)
 
 
 def test_a_partial_that_is_little_higher_stays_apart():
