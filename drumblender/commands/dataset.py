@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
 
+from drumblender.commands.buckets import begin, in_bucket, is_address
 from drumblender.commands.report import Parser, report_errors
 from drumblender.errors import DrumblenderError, UsageError, condense
 
@@ -38,7 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_argument(
         "--init",
         metavar="FOLDER",
-        help="write CONFIG for the sounds in FOLDER, and metadata to edit; show what is recognized",
+        help="write CONFIG for the sounds in FOLDER, or in s3://BUCKET/PREFIX, and metadata to "
+        "edit; show what is recognized",
     )
     actions.add_argument(
         "--preprocess", action="store_true", help="make the dataset of its raw folder, or update it"
@@ -79,6 +81,33 @@ def _parser() -> argparse.ArgumentParser:
         help="preprocess only the K-th of N parts, into DATA_DIR.shard-K-of-N",
     )
     options.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="preprocess or verify a dataset in a bucket on the Ray cluster at ADDRESS; local "
+        "starts one on this machine",
+    )
+    options.add_argument(
+        "--block_size",
+        type=int,
+        metavar="N",
+        help="recordings in a block of a dataset in a bucket (default: about 64 MiB of sounds)",
+    )
+    options.add_argument(
+        "--verify_share",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="with --verify in a bucket: share of the packs to check (default: all)",
+    )
+    options.add_argument(
+        "--dry_run",
+        action="store_true",
+        help="with --preprocess in a bucket: say what would be done, read and written",
+    )
+    options.add_argument(
+        "--url", metavar="URL", help="with --init of a bucket: the endpoint of its store"
+    )
+    options.add_argument(
         "--type",
         action="append",
         default=[],
@@ -97,6 +126,8 @@ def _dataset(argv: List[str]) -> None:
     """Carry out the actions of a command line, in their order."""
     args = _parser().parse_args(argv)
     if args.init:
+        if is_address(args.init):
+            return print(begin(args))
         from drumblender.data.library.begin import write_configuration
 
         return print(write_configuration(Path(args.config), Path(args.init), args.force, args.type))
@@ -110,6 +141,9 @@ def _dataset(argv: List[str]) -> None:
     if shard and whole:
         raise UsageError("--shard makes no whole dataset; merge all shards first, with --merge.")
     data = _datamodule(args.config)
+    if data.target.address is not None:
+        return in_bucket(data, args, shard)
+    _refuse_bucket_options(args)
 
     from drumblender.data.build.packing import pack
     from drumblender.data.build.preprocess import preprocess_features
@@ -155,6 +189,20 @@ def _dataset(argv: List[str]) -> None:
         print(f"Uploaded {upload(store, Path(args.upload), args.force)} to {store.bucket}.")
     if not shard and not only_upload:
         print(describe(target))
+
+
+def _refuse_bucket_options(args: argparse.Namespace) -> None:
+    """Refuse options that a dataset on this machine does not know."""
+    for name, value in (
+        ("--cluster", args.cluster),
+        ("--block_size", args.block_size),
+        ("--dry_run", args.dry_run),
+    ):
+        if value:
+            raise UsageError(
+                f"{name} is for a dataset in a bucket; set data_dir to an address such as "
+                "s3://bucket/prefix, or file:///folder on a disk that all machines share."
+            )
 
 
 def _check_upload(store: "Store", path: Path, archive: Optional[str], force: bool) -> None:

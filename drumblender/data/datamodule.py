@@ -12,6 +12,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch.utils.data import DataLoader
 
 from drumblender.analysis.modal import AnalysisSettings
+from drumblender.data.bucket.addresses import is_address
 from drumblender.data.dataset import AudioDataset, AudioWithParametersDataset
 from drumblender.data.keywords import takes_keywords_of
 from drumblender.data.loading import loader_of
@@ -31,7 +32,7 @@ class AudioDataModule(pl.LightningDataModule):
     and the recordings in the object store. A ``source`` takes the place of all but the first.
 
     Args:
-        data_dir: folder of the dataset.
+        data_dir: folder of the dataset, or its address in a bucket (``s3://bucket/prefix``).
         meta_file: name of the metadata in ``data_dir``, and of the raw metadata in
             ``data_dir_unprocessed``, if there is some.
         sample_rate: sample rate of the audio, in Hz.
@@ -41,7 +42,7 @@ class AudioDataModule(pl.LightningDataModule):
         dataset_class: class that reads the dataset.
         dataset_kwargs: further arguments of that class (seed, split_strategy, sample_types,
             instruments, sample_packs).
-        data_dir_unprocessed: raw folder.
+        data_dir_unprocessed: raw folder, or the address of recordings in a bucket.
         url: endpoint of an S3-compatible object store.
         bucket: name of the bucket in that store.
         archive: name of the preprocessed dataset's archive, in the working directory and in the
@@ -97,6 +98,8 @@ class AudioDataModule(pl.LightningDataModule):
             dict(dataset_kwargs or {}),
             Path(os.path.normpath(data_dir_unprocessed)) if data_dir_unprocessed else None,
             Path(raw_meta_file).absolute() if raw_meta_file else None,
+            data_dir if is_address(data_dir) else None,
+            data_dir_unprocessed if is_address(data_dir_unprocessed) else None,
         )
 
     def _settings(self, sample_rate: int, num_samples: int) -> DatasetSettings:

@@ -21,18 +21,18 @@ the network disk fails, and it shows every in-place change of an item in the nex
 [1] https://huggingface.co/docs/safetensors
 """
 
-import json
 import os
 import weakref
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from drumblender.data.pack_index import DATA_START, FORMAT, Unfit, read_index
+from drumblender.data.pack_index import Unfit, read_index
+from drumblender.data.pack_writer import PackWriter
 from drumblender.errors import DrumblenderError
 from drumblender.files import atomic
 from drumblender.files.positions import read_into
@@ -171,29 +171,24 @@ def write(dataset: Any, known: Mapping[str, Sequence[int]]) -> Path:
     """
     path = dataset.data_dir / PACKED_FILE
     fields = dataset.file_fields()
-    size = len(dataset), len(fields)
-    index = {name: np.zeros((*size, *more), np.int64) for name, more in _INDEX.items()}
-    names = []
-    total = 0
     with atomic.in_one_step(path) as temporary:
         with temporary.open("wb") as file, progress("Pack", len(dataset)) as bar:
-            file.write(bytes(DATA_START))
+            pack = PackWriter(file, fields, dataset.sample_rate)
             for row, key in enumerate(dataset.keys):
-                names.append([key, *(dataset.metadata[key][field] for field in fields)])
-                for column, field in enumerate(fields):
+                names = [dataset.metadata[key][field] for field in fields]
+                stamps, tensors = [], []
+                for field, name in zip(fields, names):
                     source = dataset.path(row, field)
                     # Before it is read: what changes in between is another file then.
-                    index["stamp"][row, column] = _stamp(source.stat())
-                    _check_known(source, known.get(names[-1][column + 1]))
-                    tensor = dataset.load(row, field)
-                    data = tensor.contiguous().numpy().astype("<f4", copy=False)
-                    index["shape"][row, column] = (-1,) * (3 - data.ndim) + data.shape
-                    index["begin"][row, column] = total
-                    index["crc"][row, column] = zlib.crc32(data.data)
-                    file.write(data.data)
-                    total += data.size
+                    stamps.append(_stamp(source.stat()))
+                    _check_known(source, known.get(name))
+                    tensors.append(dataset.load(row, field))
+                pack.add(key, names, tensors, stamps)
                 bar.update()
-            _finish(file, total, {**index, "names": json.dumps(names)}, dataset)
+            pack.finish()
+            os.fsync(file.fileno())
+            if hasattr(os, "posix_fadvise"):  # so that the check reads what the disk has
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         try:
             damaged = PackedSounds(temporary, dataset).damaged()
         except Unfit as reason:
@@ -217,39 +212,6 @@ def verify(dataset: Any) -> List[str]:
     except (Unfit, DrumblenderError) as error:
         return [f"{path} is of no use: {error}; {_REMEDY}."]
     return [f"{path} is damaged where {dataset.keys[index]} is; {_REMEDY}." for index in damaged]
-
-
-_INDEX = {"begin": (), "shape": (3,), "stamp": (2,), "crc": ()}
-
-
-def _finish(file: BinaryIO, total: int, tensors: Dict[str, Any], dataset: Any) -> None:
-    """Write the tensors that say where things are, and the header."""
-    header: Dict[str, Any] = {
-        "__metadata__": {
-            "format": FORMAT,
-            "fields": json.dumps(list(dataset.file_fields())),
-            "sample_rate": str(dataset.sample_rate),
-        }
-    }
-    header["data"] = {"dtype": "F32", "shape": [total], "data_offsets": [0, 4 * total]}
-    end = 4 * total
-    for name, values in tensors.items():
-        is_text = isinstance(values, str)
-        array = np.frombuffer(values.encode(), np.uint8) if is_text else values.astype("<i8")
-        header[name] = {
-            "dtype": "U8" if is_text else "I64",
-            "shape": list(array.shape),
-            "data_offsets": [end, end + array.nbytes],
-        }
-        file.write(array.tobytes())
-        end += array.nbytes
-    text = json.dumps(header).encode().ljust(DATA_START - 8)
-    file.seek(0)
-    file.write(np.array(len(text), "<u8").tobytes() + text)
-    file.flush()
-    os.fsync(file.fileno())
-    if hasattr(os, "posix_fadvise"):  # so that the check reads what the disk has
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _check_known(path: Path, known: Optional[Sequence[int]]) -> None:

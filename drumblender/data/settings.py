@@ -8,7 +8,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterable, Mapping, Optional
+from typing import Any, Dict, Iterable, Mapping, Optional, Union
 
 from drumblender.analysis.settings import AnalysisSettings
 from drumblender.errors import DrumblenderError, UsageError
@@ -80,7 +80,7 @@ def read_settings(folder: Path) -> Optional[Dict[str, Any]]:
 
 
 def refuse_other(
-    folder: Path,
+    folder: Union[Path, str],
     stored: Mapping[str, Any],
     settings: DatasetSettings,
     how: str = "was made",
@@ -91,7 +91,7 @@ def refuse_other(
     Features do no harm where none are wanted.
 
     Args:
-        folder: the dataset.
+        folder: the dataset, or the address of one.
         stored: content of its settings file.
         settings: the settings that it has to have.
         how: the verb of the message: the dataset "was made" or "was begun" with other settings.

@@ -22,6 +22,8 @@ class Target:
         dataset_kwargs: further arguments of that class.
         raw_dir: raw folder, if the dataset is made of recordings.
         raw_meta_file: raw metadata, if it is not ``meta_file`` in the raw folder.
+        address: address of the dataset, if it lies in a bucket. ``data_dir`` is of no use then.
+        raw_address: address of the recordings, if they lie in a bucket.
     """
 
     data_dir: Path
@@ -31,6 +33,8 @@ class Target:
     dataset_kwargs: Dict[str, Any] = field(default_factory=dict)
     raw_dir: Optional[Path] = None
     raw_meta_file: Optional[Path] = None
+    address: Optional[str] = None
+    raw_address: Optional[str] = None
 
     def is_there(self) -> bool:
         """Return whether the dataset exists in ``data_dir``."""

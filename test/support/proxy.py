@@ -39,6 +39,7 @@ class Proxy:
 
     Attributes:
         meanwhile: (method, part of a path, action): what happens before such a request, once.
+        on_stall: what happens when a connection stalls.
         ignores_conditions: whether the server knows none, and does not say so.
     """
 
@@ -50,6 +51,7 @@ class Proxy:
     lock: threading.Lock = field(default_factory=threading.Lock)
     meanwhile: Optional[Tuple[str, str, Callable[[], None]]] = None
     ignores_conditions: bool = False
+    on_stall: Callable[[], None] = lambda: None
 
     def fail(self, **rule):
         """Add a rule."""
@@ -130,6 +132,7 @@ def proxy_to(upstream):
             self.wfile.flush()
             if rule.how == "stall":
                 proxy.stalled.set()
+                proxy.on_stall()
                 proxy.release.wait(60)
             self.close_connection = True
 

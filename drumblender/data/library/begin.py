@@ -65,29 +65,65 @@ def write_configuration(
     Returns:
         A table of what was recognized.
     """
+    metadata = check_names(config, force)
+    found = scan.find_sounds(folder, metadata.absolute() / "none yet")
+    places = _places(config, folder)
+    return write_for(config, str(folder), found, scan.pack_folders(folder), places, types)
+
+
+def check_names(config: Path, force: bool = False) -> Path:
+    """Return the file of the raw metadata that goes with a configuration.
+
+    Raises:
+        UsageError: if the configuration has another ending than YAML, or if a file is there.
+    """
     metadata = config.with_suffix(".json")
     if config.suffix not in (".yaml", ".yml"):
         raise UsageError(f"{config} has to end in .yaml; --init writes the configuration there.")
     for path in (config, metadata):
         if path.exists() and not force:
             raise UsageError(f"{path} is there already; name another file, or add --force.")
-    found = scan.find_sounds(folder, metadata.absolute() / "none yet")
-    sounds = _with_types(found, types, folder)
-    packs = raw_metadata(sounds, scan.pack_folders(folder))
+    return metadata
+
+
+def write_for(
+    config: Path,
+    source: str,
+    found: Sequence[RawSound],
+    folders: Mapping[str, Sequence[str]],
+    places: Mapping[str, Any],
+    types: Sequence[str] = (),
+) -> str:
+    """Write the configuration of a dataset of sounds, and raw metadata beside it.
+
+    Args:
+        config: YAML file to write.
+        source: folder or address of the sounds.
+        found: the sounds.
+        folders: sample pack -> its folders and files.
+        places: options of the datamodule that say where the dataset and its recordings lie.
+        types: types that a person says, as for :func:`write_configuration`.
+
+    Returns:
+        A table of what was recognized.
+    """
+    metadata = config.with_suffix(".json")
+    sounds = _with_types(found, types, source)
+    packs = raw_metadata(sounds, folders)
     atomic.write(metadata, _json(packs).encode())
-    atomic.write(config, _yaml(config, metadata, folder).encode())
+    atomic.write(config, _yaml(metadata, source, places).encode())
     command = f"drumblender-dataset {shlex.quote(str(config))}"
     return "\n".join(
         [
             table(sounds),
-            *_of_unknown_type(sounds, f"{command} --init {shlex.quote(str(folder))} --force"),
+            *_of_unknown_type(sounds, f"{command} --init {shlex.quote(source)} --force"),
             "",
             printable(f"Correct {metadata}, then: {command} --preprocess"),
         ]
     )
 
 
-def _with_types(sounds: Sequence[RawSound], types: Sequence[str], folder: Path) -> List[RawSound]:
+def _with_types(sounds: Sequence[RawSound], types: Sequence[str], folder: str) -> List[RawSound]:
     """Return the sounds with the types that a person says."""
     said: Dict[str, str] = {}
     packs = {sound.sample_pack_key for sound in sounds}
@@ -204,28 +240,41 @@ def _json(packs: Mapping[str, Mapping[str, Any]]) -> str:
     return "{\n" + ",\n".join(texts) + "\n}\n"
 
 
-def _yaml(config: Path, metadata: Path, folder: Path) -> str:
+def dataset_name(config: Path) -> str:
+    """Return the name that the dataset of a configuration gets.
+
+    >>> dataset_name(Path("my drums.yaml"))
+    'my_drums'
+    """
+    return re.sub(r"\W+", "_", config.stem).strip("_") or "own"
+
+
+def _yaml(metadata: Path, source: str, places: Mapping[str, Any]) -> str:
     """Write the configuration of a dataset."""
-    name = re.sub(r"\W+", "_", config.stem).strip("_") or "own"
+    content = {
+        "class_path": "drumblender.data.ModalDataModule",
+        "init_args": {
+            **_SETTINGS,
+            **places,
+            "raw_meta_file": f"{_HERE}/{metadata.name}",
+        },
+    }
+    name = os.path.basename(source if "://" in source else os.path.abspath(source))
+    where = f"{name}; their packs, types and instruments are in {metadata.name}."
+    head = f"# Sounds of {printable(where)}\n# {_HERE} is the folder of this file.\n"
+    return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _places(config: Path, folder: Path) -> Dict[str, str]:
+    """Return where a dataset and its recordings lie, as the configuration says it."""
     home = config.absolute().parent.resolve()
     # The folder may be a link, whose name shall stay.
     sounds = Path(os.path.abspath(folder))
     sounds = sounds.parent.resolve() / sounds.name
     # A dataset cannot lie among the recordings that it is made of.
     inside = sounds in (home, *home.parents)
-    dataset = (sounds.parent if inside else home) / "dataset" / name
-    content = {
-        "class_path": "drumblender.data.ModalDataModule",
-        "init_args": {
-            **_SETTINGS,
-            "data_dir": _from(home, dataset),
-            "data_dir_unprocessed": _from(home, sounds),
-            "raw_meta_file": f"{_HERE}/{metadata.name}",
-        },
-    }
-    where = f"{sounds.name}; their packs, types and instruments are in {metadata.name}."
-    head = f"# Sounds of {printable(where)}\n# {_HERE} is the folder of this file.\n"
-    return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    dataset = (sounds.parent if inside else home) / "dataset" / dataset_name(config)
+    return {"data_dir": _from(home, dataset), "data_dir_unprocessed": _from(home, sounds)}
 
 
 def _from(home: Path, path: Path) -> str:

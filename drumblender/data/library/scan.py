@@ -41,13 +41,14 @@ def find_sounds(raw_dir: Path, meta_file: PathLike) -> List[RawSound]:
     return read_library(raw_dir, meta_file).sounds
 
 
-def read_library(raw_dir: Path, meta_file: PathLike) -> Library:
+def read_library(raw_dir: Path, meta_file: PathLike, is_part: bool = False) -> Library:
     """Find all files of a raw folder, and what names, kits and metadata say about them.
 
     Args:
         raw_dir: the raw folder.
         meta_file: raw metadata, relative to the raw folder. If it does not exist, folders are
             sample packs.
+        is_part: whether the folder is a part of a library, which may hold no sound.
 
     Raises:
         DrumblenderError: if there is no such folder, if it holds no files, or if its metadata names
@@ -96,13 +97,13 @@ def read_library(raw_dir: Path, meta_file: PathLike) -> Library:
                 problem=problem,
             )
     left_out = _left_out(listing, kits, sounds, own) if described else []
-    if not sounds and left_out:
+    if not sounds and left_out and not is_part:
         first = "; ".join(" ".join(entry) for entry in left_out[:3])
         raise DrumblenderError(
             f"{path} names none of the {len(left_out)} files in {raw_dir} ({first}); correct it, "
             "or put recordings there and write it again with drumblender-dataset CONFIG --init."
         )
-    if not sounds:
+    if not sounds and not is_part:
         raise DrumblenderError(f"{raw_dir} holds no files; put recordings there.")
     return Library(
         sorted(with_keys_of_their_own(sounds.values()), key=lambda sound: sound.key), left_out

@@ -7,11 +7,12 @@ import contextlib
 from typing import Any, Iterator, Optional
 
 from drumblender.data.sources.credentials import ACCESS_KEY, SECRET_KEY, how_to_get_credentials
-from drumblender.data.sources.transfer import Fault, network_timeout
+from drumblender.data.sources.transfer import Busy, Fault, network_timeout
 from drumblender.errors import DrumblenderError, UsageError
 
 # 409 is what a store says while others change the same object.
 MAY_GO_AWAY = (408, 409, 429, 500, 502, 503, 504)
+_BUSY = (429, 503)  # what a store says that wants fewer requests
 
 
 @contextlib.contextmanager
@@ -23,7 +24,7 @@ def store_errors(name: str, client: Any) -> Iterator[None]:
         client: client that asks the store.
 
     Raises:
-        Fault: if the error may go away.
+        Fault: if the error may go away. It is `Busy` if the store wants fewer requests.
         DrumblenderError: if it will not.
     """
     from boto3.exceptions import Boto3Error
@@ -36,7 +37,8 @@ def store_errors(name: str, client: Any) -> Iterator[None]:
     except ClientError as error:
         status, code = status_of(error), error.response.get("Error", {}).get("Code", "")
         if status in MAY_GO_AWAY:
-            raise Fault(f"the object store answered {status}") from None
+            kind = Busy if status in _BUSY else Fault
+            raise kind(f"the object store answered {status}") from None
         anonymous = client.meta.config.signature_version is UNSIGNED
         if anonymous and status in (400, 401, 403):
             raise UsageError(f"{name} is not for everyone: {how_to_get_credentials()}") from None

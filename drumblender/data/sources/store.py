@@ -42,12 +42,13 @@ class Store:
     """A bucket of an S3-compatible object store.
 
     Attributes:
-        url: the endpoint.
+        url: the endpoint. None stands for that of Amazon, or the one that ``AWS_ENDPOINT_URL``
+            names.
         bucket: name of the bucket.
         region: the region that the store is in; R2 needs none.
     """
 
-    url: str
+    url: Optional[str]
     bucket: str
     region: Optional[str] = None
 
@@ -107,35 +108,40 @@ class Store:
 
     def name(self, key: str) -> str:
         """Return what to call an object in messages."""
-        return f"{urlsplit(self.url).netloc or self.url}/{self.bucket}/{key}"
+        host = urlsplit(self.url).netloc or self.url if self.url else "s3:/"
+        return f"{host}/{self.bucket}/{key}"
 
-    def client(self, attempts: int = 1) -> Any:
+    def client(self, attempts: int = 1, own_chain: bool = False) -> Any:
         """Make a client of the store; there is no other place where one is made.
 
         Without credentials requests are not signed, which will do for buckets that anyone may read.
 
         Args:
             attempts: number of attempts at a request. Downloads try again by themselves.
+            own_chain: whether credentials that boto3 finds by itself (its variables and files, the
+                role of a machine) will do where the variables of this package are not set.
         """
         import boto3
         from botocore import UNSIGNED
         from botocore.config import Config
 
-        if not urlsplit(self.url).scheme.startswith("http"):
+        if self.url and not urlsplit(self.url).scheme.startswith("http"):
             raise UsageError(f"url {self.url} is no address; set it to https://... .")
         # At their most talkative these write signatures and access keys.
         for library in ("boto3", "botocore", "s3transfer"):
             logger = logging.getLogger(library)
             logger.setLevel(max(logger.level, logging.INFO))
         access, secret = credentials()
-        return boto3.session.Session().client(
+        session = boto3.session.Session()
+        is_signed = access or (own_chain and session.get_credentials())
+        return session.client(
             "s3",
-            endpoint_url=self.url,
+            endpoint_url=self.url or None,
             aws_access_key_id=access,
             aws_secret_access_key=secret,
-            region_name=self.region or "auto",
+            region_name=self.region or ("auto" if self.url else None),
             config=Config(
-                signature_version="s3v4" if access else UNSIGNED,
+                signature_version="s3v4" if is_signed else UNSIGNED,
                 connect_timeout=min(CONNECT_TIMEOUT_S, network_timeout()),
                 read_timeout=network_timeout(),
                 retries={"mode": "standard", "total_max_attempts": attempts},

@@ -39,6 +39,10 @@ class Fault(Exception):
     """An error that may go away by itself. The message says what is wrong."""
 
 
+class Busy(Fault):
+    """The fault of a server that gets more requests than it wants, and asks for fewer."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """The facts that a server tells of a file.

@@ -1,0 +1,1 @@
+"""Datasets in buckets: made of the recordings of a bucket, by one machine or by many."""
