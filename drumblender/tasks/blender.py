@@ -208,9 +208,9 @@ class Blender(nn.Module):
         if self.modal_synth is None:
             raise UsageError("Model: the encoder takes sinusoids; give a modal_synth.")
         sinusoids = self.modal_synth(modes.values, modes.num_samples)
-        # Not padded as in training: the frames of the modes and those of the encoder are put side
-        # by side by their share of the sound.
-        return encoder(heard.audio, fit_length(sinusoids, heard.audio.shape[-1]))
+        # As long as the modes describe, and not padded as in training: the frames of the modes and
+        # those of the encoder are put side by side by their share of the sound.
+        return encoder(fit_length(heard.audio, modes.num_samples), sinusoids)
 
     def synthesize(
         self, parameters: Mapping[str, Any], num_samples: int, generator: Generators = None

@@ -2,10 +2,13 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from drumblender.models.spectral import AttackHead, ModalHead, NoiseHead, SpectralEncoder
+from drumblender.parameters import Modes
 from drumblender.signal import sine
-from drumblender.synths import ShapedNoise
+from drumblender.synths import ModalSynth, ShapedNoise
+from drumblender.tasks import Blender
 
 NEPER = 20 / math.log(10)  # dB
 
@@ -116,3 +119,14 @@ def test_every_weight_learns():
     for name, weight in [*encoder.named_parameters(), *heads.named_parameters()]:
         assert weight.grad is not None, name
         assert weight.grad.any(), name
+
+
+def test_gains_are_at_their_time_where_modes_describe_more_than_the_recording(encoder):
+    head = ModalHead(channels=16, num_bands=48)
+    torch.nn.init.normal_(head.head.out.weight)
+    model = Blender(modal_synth=ModalSynth(), encoder=encoder, modal_autoencoder=head)
+    audio = noise(1, 4800, 0.1)
+    modes = Modes(torch.rand(1, 3, 5, 30), 4800 + 2048)  # the analysis hears silence behind a drum
+    made = model.encode(audio, modes)["modal"].values
+    assert not torch.allclose(made, modes.values)
+    assert torch.equal(made, model.encode(F.pad(audio, (0, 2048)), modes)["modal"].values)
