@@ -17,6 +17,8 @@ from hypothesis import HealthCheck, settings
 from projects import client, project, proxy, server, sound, store, write_sound
 from skips import pytest_addoption, pytest_make_collect_report, pytest_runtest_makereport
 
+from drumblender.config import load_config
+
 # Fixtures and hooks, which pytest finds by their names here.
 __all__ = [
     "client",
@@ -246,11 +248,20 @@ def library(tmp_path_factory):
 def experiment(library, repository):
     encoder = {"hidden_channels": 2, "strides": [4, 4]}
     film = {"film_embedding_size": 8, "hidden_channels": 4, "num_layers": 3, "kernel_size": 5}
+    base = repository / "cfg/04_noise_parallel_transient_params.yaml"
+    # Pictures of all sounds would take most of the time of each training.
+    fewer = {"LogAudioCallback": "max_audio_samples", "SaveExamplesCallback": "max_examples"}
+    callbacks = load_config(base)["trainer"]["callbacks"]
+    for callback in callbacks:
+        name = callback["class_path"].rpartition(".")[2]
+        if name in fewer:
+            callback.setdefault("init_args", {})[fewer[name]] = 1
     config = {
-        "base": str(repository / "cfg/04_noise_parallel_transient_params.yaml"),
+        "base": str(base),
         "trainer": {
             "max_epochs": 2,
             "accelerator": "cpu",
+            "callbacks": callbacks,
             "logger": {"init_args": {"save_dir": str(library / "logs")}},
             "enable_progress_bar": False,
             "enable_model_summary": False,

@@ -1,12 +1,10 @@
 """Runs the how-to pages as their readers would: the code in files, the commands in processes."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm
 import yaml
 
 from drumblender.config import load_config
@@ -36,20 +34,9 @@ class Reader:
             arguments: of the command line.
             code: with which it has to end.
         """
-        program = f"import sys; from drumblender.commands.{command} import main; sys.exit(main())"
-        # Not the folder: commands look for modules in the working directory by themselves.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        result = subprocess.run(
-            [sys.executable, "-P", "-c", program, *map(str, arguments)]
-            if sys.version_info >= (3, 11)
-            else [sys.executable, "-c", program, *map(str, arguments)],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        assert result.returncode == code, result.stdout + result.stderr
-        return result.stdout + result.stderr
+        result = warm.run(command, arguments, self.folder)
+        assert result.code == code, result.output
+        return result.output
 
     def configure(self, name, library):
         """Give a data configuration of the page the settings of a small dataset."""
