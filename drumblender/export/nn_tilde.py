@@ -104,6 +104,8 @@ def script(instrument: Instrument, names: Sequence[str]) -> Any:
     module = NnTilde(instrument, names).eval()
     made = torch.jit.script(module)
     for name in module.attributes:
+        if hasattr(made, f"get_{name}"):  # modules that are alike share what was compiled
+            continue
         made.define(f"def get_{name}(self) -> float:\n    return self.get('{name}')\n")
         body = f"    return self.set('{name}', value)\n"
         made.define(f"def set_{name}(self, value: float) -> int:\n{body}")

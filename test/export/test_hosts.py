@@ -153,6 +153,15 @@ def test_requests_that_cannot_be_met_are_refused(words, message, tmp_path, monke
     assert not Path("out").exists()
 
 
+def test_instruments_of_one_process_are_written_one_after_the_other(repository, tmp_path):
+    model = write_checkpoint(tmp_path / "run", repository, "m")
+    source = drum(tmp_path / "tom.wav", 150.0)
+    for name in ("first", "second"):
+        export_instrument(model, tmp_path / name, [source])
+        module = torch.jit.load(str(tmp_path / name / f"{name}.ts"))
+        assert (module.set_attack(2.0), module.get_attack()) == (0, 2.0)
+
+
 def test_knobs_come_from_the_table_of_controls():
     for name in KNOBS:
         knob, control = knob_of(name), by_name(name)
