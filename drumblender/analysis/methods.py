@@ -19,7 +19,7 @@ def class_of(method: str) -> Type[Analysis]:
         UsageError: if there is no such class, or if it is no analysis.
 
     >>> class_of("separating").version
-    10
+    11
     """
     path = METHODS.get(method, method)
     module, _, name = path.rpartition(".")

@@ -152,6 +152,7 @@ class _Plan(NamedTuple):
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)
 def _straight(length: int, rate: float, first: float, device: torch.device) -> _Plan:
     """Plan a mode of constant frequency. The last few plans are kept."""
     none = torch.zeros(1, dtype=torch.float64, device=device)

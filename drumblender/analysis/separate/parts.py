@@ -68,20 +68,28 @@ def separate(audio: Tensor, settings: AnalysisSettings) -> Separated:
     >>> parts.onsets.round(decimals=3)
     tensor([[0.]], dtype=torch.float64)
     """
+    # Thousands of small operations take an eighth less time where nothing is noted down for
+    # gradients. What is computed there cannot take part in training, but copies can.
+    with torch.inference_mode():
+        parts = _separated(audio, settings)
+    return Separated(*(part.clone() for part in parts))
+
+
+def _separated(audio: Tensor, settings: AnalysisSettings) -> Separated:
+    """Take sounds (B, N) apart."""
     num_samples = audio.shape[-1]
-    with torch.no_grad():
-        onsets = find_onsets(audio, settings.sample_rate)
-        # Of loudness 1 and without an offset, which are no matter of modes.
-        scale = audio.abs().amax(1, keepdim=True).clamp(min=1e-20)
-        modal = _modal((audio - audio.median(1, keepdim=True).values) / scale, onsets, settings)
-        modal[:, 1] *= scale[..., None]
-        modal[:, 1] *= modal[:, 1].amax(-1, keepdim=True) > 10 ** (settings.threshold / 20)
+    onsets = find_onsets(audio, settings.sample_rate)
+    # Of loudness 1 and without an offset, which are no matter of modes.
+    scale = audio.abs().amax(1, keepdim=True).clamp(min=1e-20)
+    modal = _modal((audio - audio.median(1, keepdim=True).values) / scale, onsets, settings)
+    modal[:, 1] *= scale[..., None]
+    modal[:, 1] *= modal[:, 1].amax(-1, keepdim=True) > 10 ** (settings.threshold / 20)
+    tones = _played(modal, num_samples)
+    helps = _helps(audio, tones, onsets, modal.shape[-1], settings.sample_rate)
+    if not helps.all():
+        modal[:, 1] *= helps[:, None]
         tones = _played(modal, num_samples)
-        helps = _helps(audio, tones, onsets, modal.shape[-1], settings.sample_rate)
-        if not helps.all():
-            modal[:, 1] *= helps[:, None]
-            tones = _played(modal, num_samples)
-        transient, noise = divide(audio - tones, onsets, settings.sample_rate)
+    transient, noise = divide(audio - tones, onsets, settings.sample_rate)
     return Separated(modal, tones, transient, noise, onsets)
 
 

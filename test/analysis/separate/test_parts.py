@@ -325,3 +325,12 @@ def test_sources_of_low_and_high_rates_are_taken_apart(rate):
     x = 0.5 * torch.exp(-t / 0.2) * torch.sin(2 * math.pi * 440 * t + 0.5)
     settings = AnalysisSettings(method="separating", hop_length=64, sample_rate=rate)
     assert sdr(separate(x[None].float(), settings).tones[0], x) > 45
+
+
+def test_what_is_measured_can_take_part_in_training():
+    parts = take_apart(tone(440, 0.7, seconds=0.25))
+    amount = torch.ones(1, requires_grad=True)
+    count = parts.tones.shape[1]
+    played = modal_synth(parts.modal[:, 0], amount * parts.modal[:, 1], count)[:, 0]
+    (played * parts.tones + amount * parts.transient * parts.noise).sum().backward()
+    assert amount.grad.isfinite()
