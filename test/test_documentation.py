@@ -36,7 +36,7 @@ FILE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTA
 # Programs in the documentation that are not of this package.
 OTHERS = {"apt-get", "export", "git", "ls", "mkdocs", "pip", "pre-commit", "pytest", "ruff"}
 OTHERS |= {"lint-imports", "cd", "tensorboard", ".ci/run", "python3", "source", "jupyter", "hf"}
-OTHERS |= {"ray"}
+OTHERS |= {"ray", "torchrun"}
 
 
 def load_hook(name):

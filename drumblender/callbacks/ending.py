@@ -5,6 +5,7 @@ The command line adds this callback to every training. Configurations do not nam
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 import threading
@@ -12,13 +13,14 @@ import time
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import (
     EarlyStopping,
     ModelCheckpoint,
 )
 
 from drumblender.callbacks.run import callbacks_of, is_trial, relative
-from drumblender.errors import Stopped, UsageError, did_you_mean
+from drumblender.errors import DrumblenderError, Stopped, UsageError, did_you_mean
 
 # Without a validation set nothing tells which weights are best; the last ones are kept this often.
 _SECONDS_BETWEEN_CHECKPOINTS = 300
@@ -40,6 +42,7 @@ class Ending(pl.Callback):
 
     Raises:
         Stopped: when a signal has ended the training.
+        DrumblenderError: if another of several processes has ended.
         UsageError: if a callback or a scheduler monitors a value that no step gives.
     """
 
@@ -126,6 +129,24 @@ class Ending(pl.Callback):
             # A batch system ends every process of a job, and loaders have nothing to finish.
             self._stop(trainer)
         self._restore_handlers()
+        reason = _lost(exception) if trainer.world_size > 1 else None
+        if reason is not None:
+            raise DrumblenderError(self._without_others(trainer, reason)) from exception
+
+    def _without_others(self, trainer: pl.Trainer, reason: str) -> str:
+        """Say that other processes are gone, and how to go on with all of them."""
+        path = _last(trainer)
+        what = (
+            f"stopped after step {trainer.global_step}, because another process of this training "
+        )
+        what += f"has ended or cannot be reached ({reason})"
+        if path is None:
+            return f"{what}; see what that one said, and start all of them again."
+        again = shlex.join(["drumblender", *go_on(self.command, relative(path))])
+        return (
+            f"{what}; {relative(path)} is the last checkpoint, to go on with in all processes: "
+            f"{again}"
+        )
 
     def _note(self, number: int, trainer: pl.Trainer) -> None:
         """Remember the signal the first time, and end at once the second time."""
@@ -194,6 +215,16 @@ class Ending(pl.Callback):
                 f"{name} monitors {monitor}, which is not among what is measured "
                 f"({', '.join(sorted(known)) or 'nothing'}){did_you_mean(monitor, known)}"
             )
+
+
+def _lost(error: BaseException) -> Optional[str]:
+    """Say why processes cannot talk to each other any more, or None if the error is another one."""
+    text = " ".join(str(error).split())
+    of_network = isinstance(error, torch.distributed.DistError)
+    if not of_network and not (isinstance(error, RuntimeError) and "gloo" in text):
+        return None
+    known = re.search(r"Connection \w+ by peer|Broken pipe|[Tt]imed out|Connection refused", text)
+    return known[0].lower() if known else type(error).__name__
 
 
 def go_on(command: Iterable[str], path: str) -> List[str]:

@@ -68,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
         "--archive", metavar="PATH", help="write the dataset to PATH (.tar.gz or .tar.zst)"
     )
     actions.add_argument("--upload", metavar="PATH", help="upload PATH to the bucket")
+    actions.add_argument(
+        "--stream",
+        metavar="ADDRESS",
+        help="pack it and put it at ADDRESS, s3://BUCKET/PREFIX, from which training reads it",
+    )
     options = parser.add_argument_group("options")
     options.add_argument(
         "--num_workers", type=int, metavar="N", help="processes (default: all cores)"
@@ -117,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--force",
         action="store_true",
-        help="let --upload and --init replace what is there",
+        help="let --upload, --stream and --init replace what is there",
     )
     return parser
 
@@ -137,7 +142,7 @@ def _dataset(argv: List[str]) -> None:
     if shard and not args.preprocess:
         raise UsageError("--shard is a part of preprocessing; add --preprocess.")
     whole = args.merge or args.preprocess_features or args.pack or args.verify or args.archive
-    whole = whole or args.stats
+    whole = whole or args.stats or args.stream
     if shard and whole:
         raise UsageError("--shard makes no whole dataset; merge all shards first, with --merge.")
     data = _datamodule(args.config)
@@ -145,6 +150,7 @@ def _dataset(argv: List[str]) -> None:
         return in_bucket(data, args, shard)
     _refuse_bucket_options(args)
 
+    from drumblender.data.bucket.addresses import place_of
     from drumblender.data.build.packing import pack
     from drumblender.data.build.preprocess import preprocess_features
     from drumblender.data.build.shards import merge
@@ -152,6 +158,7 @@ def _dataset(argv: List[str]) -> None:
     from drumblender.data.sources.archive import write_archive
     from drumblender.data.sources.base import prepare, recordings_among
     from drumblender.data.sources.upload import upload
+    from drumblender.data.streaming import put
     from drumblender.files.archives import check_name
 
     target = data.target
@@ -167,7 +174,8 @@ def _dataset(argv: List[str]) -> None:
         print(preprocess_features(*where, args.num_workers, args.device))
     if args.merge:
         print(merge(*where))
-    only_upload = args.upload and not (args.archive or args.verify or args.pack or args.stats)
+    other = args.archive or args.verify or args.pack or args.stats or args.stream
+    only_upload = args.upload and not other
     if not (args.preprocess or args.preprocess_features or args.merge or only_upload):
         prepare(target, data.sources)
     if args.pack:
@@ -187,6 +195,9 @@ def _dataset(argv: List[str]) -> None:
     if args.upload:
         store = data.places.store()
         print(f"Uploaded {upload(store, Path(args.upload), args.force)} to {store.bucket}.")
+    if args.stream:
+        place = place_of(args.stream, data.places.url, data.places.region)
+        print(put(target, place, args.force))
     if not shard and not only_upload:
         print(describe(target))
 

@@ -20,8 +20,9 @@ from drumblender.data.settings import DatasetSettings
 from drumblender.data.sources.base import Source, prepare
 from drumblender.data.sources.known import known_sources
 from drumblender.data.sources.places import Places
+from drumblender.data.streaming import Streaming, streaming_of
 from drumblender.data.target import Target
-from drumblender.errors import EmptySplit, UsageError
+from drumblender.errors import DrumblenderError, EmptySplit, UsageError
 
 
 class AudioDataModule(pl.LightningDataModule):
@@ -32,7 +33,8 @@ class AudioDataModule(pl.LightningDataModule):
     and the recordings in the object store. A ``source`` takes the place of all but the first.
 
     Args:
-        data_dir: folder of the dataset, or its address in a bucket (``s3://bucket/prefix``).
+        data_dir: folder of the dataset, or its address in a bucket, ``s3://bucket/prefix``, from
+            which it is read during training.
         meta_file: name of the metadata in ``data_dir``, and of the raw metadata in
             ``data_dir_unprocessed``, if there is some.
         sample_rate: sample rate of the audio, in Hz.
@@ -53,11 +55,15 @@ class AudioDataModule(pl.LightningDataModule):
         sha256: checksum of the archive.
         raw_meta_file: raw metadata, if it is not ``meta_file`` in the raw folder.
         source: source of the dataset or of its recordings, in place of all the above.
+        cache_dir: folder where sounds of a bucket are kept. None stands for one in the user's
+            folder for caches.
+        cache_gb: most that the sounds in that folder may take, in GB.
 
     Attributes:
         train_dataset: split to train on. ``setup`` opens the splits that a stage needs.
         val_dataset: split to validate on, or None if it is empty.
         test_dataset: split to test on.
+        version: what tells the version of a dataset in a bucket apart from others.
     """
 
     train_dataset: AudioDataset
@@ -84,6 +90,8 @@ class AudioDataModule(pl.LightningDataModule):
         sha256: Optional[str] = None,
         raw_meta_file: Optional[str] = None,
         source: Optional[Source] = None,
+        cache_dir: Optional[str] = None,
+        cache_gb: float = 50.0,
     ):
         super().__init__()
         self.batch_size = batch_size
@@ -101,6 +109,9 @@ class AudioDataModule(pl.LightningDataModule):
             data_dir if is_address(data_dir) else None,
             data_dir_unprocessed if is_address(data_dir_unprocessed) else None,
         )
+        self.cache_dir = cache_dir
+        self.cache_gb = cache_gb
+        self.version: Optional[str] = None
 
     def _settings(self, sample_rate: int, num_samples: int) -> DatasetSettings:
         """Return the settings of the dataset."""
@@ -123,6 +134,7 @@ class AudioDataModule(pl.LightningDataModule):
             ("sample_rate", self.target.settings.sample_rate, 1),
             ("num_samples", self.target.settings.num_samples, 1),
             ("num_workers", self.num_workers, 0),
+            ("cache_gb", self.cache_gb, 0),
         ):
             if value is not None and value < least:
                 raise UsageError(f"data: {name} is {value}; set it to {least} or more.")
@@ -130,11 +142,16 @@ class AudioDataModule(pl.LightningDataModule):
     def prepare_data(self) -> None:
         """Make the dataset of whatever there is, unless it is there."""
         self.check_options()
-        prepare(self.target, self.sources)
+        streaming = self._streaming()
+        if streaming is None:
+            prepare(self.target, self.sources)
+        else:
+            streaming.prepare()
 
     def setup(self, stage: Optional[str] = None) -> None:
         """Open the splits that a stage needs."""
         self.check_options()
+        self._read_from_bucket()
         self.target.check_settings()
         splits = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
         for split in splits.get(stage or "", ("test",) if stage else ("train", "val", "test")):
@@ -145,6 +162,37 @@ class AudioDataModule(pl.LightningDataModule):
                     raise
                 self.val_dataset = None
                 rank_zero_warn(f"{error} Training goes on without validation.")
+
+    def _streaming(self) -> Optional[Streaming]:
+        """Return how the dataset is read if it lies in a bucket."""
+        where = (self.places.url, self.places.region, self.cache_dir, self.cache_gb)
+        return streaming_of(self.target, *where)
+
+    def _read_from_bucket(self) -> None:
+        """Let the dataset be read from the bucket, if it lies in one."""
+        streaming = self._streaming()
+        if streaming is None:
+            return
+        self.target = streaming.on_disk(self.target)
+        self.version = streaming.version
+        if self.trainer is not None and self.trainer.world_size > 1:
+            if self.trainer.strategy.broadcast(self.version) != self.version:
+                raise DrumblenderError(
+                    f"{self.target.address} was replaced while the training began, so that its "
+                    "machines have different versions; start it again."
+                )
+
+    def state_dict(self) -> Dict[str, Any]:
+        """Return which version of a dataset in a bucket this is."""
+        return {} if self.version is None else {"version": self.version}
+
+    def load_state_dict(self, state: Dict[str, Any]) -> None:
+        """Warn if the dataset in the bucket is not what a checkpoint was made with."""
+        if self.version not in (None, state.get("version", self.version)):
+            rank_zero_warn(
+                f"{self.target.address} has changed since the checkpoint was saved, so that its "
+                "epoch goes on with other sounds."
+            )
 
     def dataset(self, split: Optional[str] = None) -> AudioDataset:
         """Return the dataset of one split, or of all sounds that pass the filters."""

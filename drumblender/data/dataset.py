@@ -6,14 +6,14 @@ Files are read one by one (see :mod:`.reader`), or from one packed file if there
 
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from drumblender.data import packed, splits
+from drumblender.data import packed, splits, streams
 from drumblender.data.reader import REST, load_audio, load_features, load_rest, read_metadata
 from drumblender.errors import DrumblenderError, EmptySplit, UsageError
 from drumblender.signal import fit_length
@@ -41,8 +41,8 @@ class AudioDataset(Dataset):
         sample_packs: names of the sample packs to keep. None stands for all.
 
     Attributes:
-        packed: the packed file that is read. It is None if there is none that fits, so that single
-            files are read.
+        packed: the packed file that is read, or the packs in a bucket. It is None if there is none
+            that fits, so that single files are read.
 
     Shape:
         - Item: (1, num_samples), float32
@@ -83,7 +83,7 @@ class AudioDataset(Dataset):
                 f"The {split} split of {self.data_dir / meta_file} is empty with "
                 f"split_strategy {split_strategy!r}; {remedy} strategy."
             )
-        self.packed = packed.find(self)
+        self.packed = streams.find(self) or packed.find(self)
         if self.packed is None:
             self._check_files_exist()
         # What is wrong with one file is mostly wrong with all: say so now and in this process.
@@ -94,6 +94,17 @@ class AudioDataset(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         return self.audio(index)
+
+    def __getitems__(self, indices: List[int]) -> List[Any]:
+        """Return the items of a batch, which is what a loader asks for."""
+        if isinstance(self.packed, streams.StreamedSounds):
+            self.packed.expect_batch(indices)
+        return [self[index] for index in indices]
+
+    def expect(self, indices: Sequence[int]) -> None:
+        """Hear which items will be needed, in their order. Those of a bucket are read ahead."""
+        if isinstance(self.packed, streams.StreamedSounds):
+            self.packed.expect(indices)
 
     def audio(self, index: int) -> Tensor:
         """Return the waveform of one sound, (1, num_samples)."""

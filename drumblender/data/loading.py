@@ -2,12 +2,12 @@
 
 import os
 import signal
-from typing import Dict, Iterator, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler, SequentialSampler
 
 from drumblender.data.dataset import AudioDataset
 from drumblender.files.parallel import available_cores
@@ -25,7 +25,23 @@ def _leave_interrupts(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-class _TrainingSampler(DistributedSampler):
+class _Announcing:
+    """A sampler that tells the dataset what will be needed, if this process loads the batches."""
+
+    dataset: Any
+    announces = False
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._announced(list(super().__iter__()))  # type: ignore[misc]
+
+    def _announced(self, order: List[int]) -> Iterator[int]:
+        """Tell the dataset of an order, and return it."""
+        if self.announces:
+            self.dataset.expect(order)
+        return iter(order)
+
+
+class _TrainingSampler(_Announcing, DistributedSampler):
     """A sampler of epochs. A run that goes on in the midst of one skips what it has done.
 
     Attributes:
@@ -37,7 +53,23 @@ class _TrainingSampler(DistributedSampler):
     def __iter__(self) -> Iterator[int]:
         order = list(super().__iter__())
         start, self.skipped = self.skipped, 0
-        return iter(order[start:])
+        return self._announced(order[start:])
+
+
+class _InOrder(_Announcing, SequentialSampler):
+    """A sampler of validation and test in one process."""
+
+    def __init__(self, dataset: AudioDataset):
+        super().__init__(dataset)
+        self.dataset = dataset
+
+
+class _UnrepeatedSampler(_Announcing, UnrepeatedDistributedSampler):
+    """A sampler of validation and test."""
+
+
+class _RepeatedSampler(_Announcing, DistributedSampler):
+    """A sampler of validation and test, if there are fewer sounds than processes."""
 
 
 class _TrainingLoader(DataLoader):
@@ -80,10 +112,11 @@ def loader_of(
     on_gpu = torch.cuda.is_available()
     if num_workers is None:
         # One batch is read sooner than a process starts.
-        batches = -(-len(dataset if sampler is None else sampler) // batch_size)
+        batches = -(-len(sampler) // batch_size)
         sharing = trainer.num_devices if trainer else 1
         most = _MOST_LOADERS if dataset.packed is None else _MOST_LOADERS_OF_PACKED[on_gpu]
         num_workers = max(0, min(max(1, available_cores() // sharing), most, batches - 1))
+    sampler.announces = num_workers == 0
     kind = _TrainingLoader if shuffle else DataLoader
     loader = kind(
         dataset,
@@ -99,9 +132,7 @@ def loader_of(
     return loader
 
 
-def _sampler(
-    dataset: AudioDataset, trainer: Optional[pl.Trainer], shuffle: bool
-) -> Optional[DistributedSampler]:
+def _sampler(dataset: AudioDataset, trainer: Optional[pl.Trainer], shuffle: bool) -> Any:
     """Make the sampler of the sounds that this process gets, in their order.
 
     The order of an epoch depends only on the seed and the number of the epoch, so that a resumed
@@ -113,7 +144,7 @@ def _sampler(
         seed = int(os.environ.get("PL_GLOBAL_SEED") or 0)
         return _TrainingSampler(dataset, processes, rank, shuffle=True, seed=seed)
     if processes == 1:
-        return None
+        return _InOrder(dataset)
     if len(dataset) < processes:  # each needs one to take part in the mean
-        return DistributedSampler(dataset, processes, rank, shuffle=False)
-    return UnrepeatedDistributedSampler(dataset, num_replicas=processes, rank=rank, shuffle=False)
+        return _RepeatedSampler(dataset, processes, rank, shuffle=False)
+    return _UnrepeatedSampler(dataset, num_replicas=processes, rank=rank, shuffle=False)

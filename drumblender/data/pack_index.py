@@ -1,10 +1,11 @@
 """The index of a pack, which says where in it the tensors of each sound lie.
 
 It is all of a pack but the sounds: the header in front of them and the small tensors behind them.
-So it can be read of a pack on the disk (:mod:`.packed`) and of one in a bucket.
+So it can be read of a pack on the disk (:mod:`.packed`) and of one in a bucket (:mod:`.streams`).
 The format is that of :mod:`.packed`.
 """
 
+import functools
 import json
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
@@ -59,9 +60,15 @@ class PackIndex:
 
     def span(self, sound: int) -> Tuple[int, int]:
         """Return where the bytes of a sound begin in the file, and where they end."""
-        lengths = np.where(self.shape[sound] < 0, 1, self.shape[sound]).prod(-1)
-        begin, end = self.begin[sound].min(), (self.begin[sound] + lengths).max()
-        return DATA_START + 4 * int(begin), DATA_START + 4 * int(end)
+        return self._spans[sound]
+
+    @functools.cached_property
+    def _spans(self) -> List[Tuple[int, int]]:
+        """Where the bytes of each sound begin and end."""
+        lengths = np.where(self.shape < 0, 1, self.shape).prod(-1)
+        begins = DATA_START + 4 * self.begin.min(-1)
+        ends = DATA_START + 4 * (self.begin + lengths).max(-1)
+        return list(zip(begins.tolist(), ends.tolist()))
 
 
 def read_header(read: ReadAt, size: int) -> Tuple[Dict[str, Any], Dict[str, str]]:

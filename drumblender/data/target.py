@@ -7,6 +7,7 @@ from typing import Any, Dict, Optional, Type
 
 from drumblender.data.dataset import AudioDataset
 from drumblender.data.settings import DatasetSettings, read_settings, refuse_other
+from drumblender.data.streams import Stream, reading_from
 from drumblender.errors import UsageError, did_you_mean
 
 
@@ -24,6 +25,7 @@ class Target:
         raw_meta_file: raw metadata, if it is not ``meta_file`` in the raw folder.
         address: address of the dataset, if it lies in a bucket. ``data_dir`` is of no use then.
         raw_address: address of the recordings, if they lie in a bucket.
+        stream: what the sounds are read from, if only the rest of the dataset is in ``data_dir``.
     """
 
     data_dir: Path
@@ -35,6 +37,7 @@ class Target:
     raw_meta_file: Optional[Path] = None
     address: Optional[str] = None
     raw_address: Optional[str] = None
+    stream: Optional[Stream] = None
 
     def is_there(self) -> bool:
         """Return whether the dataset exists in ``data_dir``."""
@@ -48,7 +51,8 @@ class Target:
         """
         stored = read_settings(self.data_dir)
         if stored is not None:
-            refuse_other(self.data_dir, stored, self.settings, any_version=True)
+            folder = Path(self.address or self.data_dir)
+            refuse_other(folder, stored, self.settings, any_version=True)
 
     def open(self, split: Optional[str] = None) -> AudioDataset:
         """Open one split, or all sounds that pass the filters.
@@ -80,4 +84,5 @@ class Target:
     def _open(self, folder: Path, **options: Any) -> AudioDataset:
         """Open the dataset in a folder with further arguments of its class."""
         rate, length = self.settings.sample_rate, self.settings.num_samples
-        return self.dataset_class(folder, self.meta_file, rate, length, **options)
+        with reading_from(self.stream):
+            return self.dataset_class(folder, self.meta_file, rate, length, **options)

@@ -7,6 +7,7 @@ processes the requests thus settle at what the store gives.
 [1] V. Jacobson, "Congestion Avoidance and Control", SIGCOMM 1988
 """
 
+import os
 import random
 import sys
 import threading
@@ -22,6 +23,7 @@ MOST_REQUESTS = 16  # of a process, at a time
 _PATIENCE_S = 1800.0  # with a store that is busy
 _ATTEMPTS = 8  # after other faults
 _PAUSE_S = 0.5
+_RANDOM = random.Random()  # of its own, so that trainings stay the same
 _LONGEST_PAUSE_S = 30.0
 
 
@@ -79,7 +81,7 @@ class Pace:
             longest = min(_LONGEST_PAUSE_S, network_timeout())
             pause = min(_PAUSE_S * 2 ** min(faults + busy, 16), longest)
             # Processes that were refused together must not come back together.
-            time.sleep(pause * random.uniform(0.5, 1.0))
+            time.sleep(pause * _RANDOM.uniform(0.5, 1.0))
 
     def _slow_down(self) -> None:
         """Halve the limit."""
@@ -106,3 +108,5 @@ def _given_up(name: str, fault: Fault) -> DrumblenderError:
 
 
 PACE = Pace()  # of this process
+if hasattr(os, "register_at_fork"):  # the threads whose requests are counted stay behind
+    os.register_at_fork(after_in_child=PACE.__init__)  # type: ignore[misc]

@@ -1,11 +1,11 @@
 """Prefixes of buckets in S3-compatible stores, by boto3."""
 
-import functools
 import hashlib
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 from drumblender.data.bucket.pace import MOST_REQUESTS, PACE
 from drumblender.data.bucket.place import Item, Place, changed, check_size
@@ -19,10 +19,24 @@ from drumblender.files.threads import in_threads
 _PART = 8 << 20  # of a large object, in bytes
 
 
-@functools.cache
-def _client(store: Store) -> Any:
-    """Return the client of a bucket, one for each process. Requests are repeated elsewhere."""
-    return store.client(attempts=1, own_chain=True)
+class _Clients:
+    """The clients of this process, one for each bucket. Requests are repeated elsewhere."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # making one takes long, and many threads want it at once
+        self._clients: Dict[Store, Any] = {}
+
+    def of(self, store: Store) -> Any:
+        """Return the client of a bucket."""
+        with self._lock:
+            if store not in self._clients:
+                self._clients[store] = store.client(attempts=1, own_chain=True)
+            return self._clients[store]
+
+
+_CLIENTS = _Clients()
+if hasattr(os, "register_at_fork"):  # connections must not be used by two processes
+    os.register_at_fork(after_in_child=_CLIENTS.__init__)  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,7 @@ class S3Place(Place):
         """Make a request; None if there is no such object."""
         from botocore.exceptions import ClientError
 
-        client = _client(self.store)
+        client = _CLIENTS.of(self.store)
 
         def ask() -> Any:
             """Make the request once."""
