@@ -123,7 +123,7 @@ class Drum(nn.Module):
     FADE: Final[int] = 256
     NEVER: Final[int] = 2**40
     TURN: Final[float] = 2 * math.pi
-    NYQUIST: Final[float] = math.pi
+    NYQUIST: Final[float] = 0.5  # turns per sample
 
     def __init__(
         self,
@@ -355,11 +355,14 @@ class Drum(nn.Module):
             return silent, hit.phase[:, :0]
         speeds = self.speed if hit.decay == 1.0 else self.held
         rate = speeds.shape[2] / self.described
-        speed = between(speeds[:, :sounding], (time + 0.5) * rate - 0.5)
+        speed = between(speeds[:, :sounding], (time + 0.5) * rate - 0.5, exact=True)
         level = between(self.level[:, :sounding], (source + 0.5) * rate - 0.5)
-        level = level * (source < self.described)
-        speed = speed * (hit.ratio * torch.exp2(pitch.double() / 12)).float()
-        turns = speed.double().cumsum(2) + hit.phase[:, :sounding, None]
-        wave = torch.sin(torch.remainder(turns, self.TURN).float())
-        wave = torch.where(speed.abs() < self.NYQUIST, wave * level, 0.0)
-        return wave.sum(1), torch.remainder(turns[:, :, -1], self.TURN)
+        if float(source[-1]) >= self.described:
+            level = level * (source < self.described)
+        # In turns instead of radians, whose fraction is found in less time.
+        speed = speed * (hit.ratio / self.TURN * torch.exp2(pitch.double() / 12))
+        turns = speed.cumsum(2) + hit.phase[:, :sounding, None] / self.TURN
+        wave = level * torch.sin(self.TURN * torch.frac(turns).float())
+        if float(speed.abs().max()) >= self.NYQUIST:
+            wave = wave * (speed.abs() < self.NYQUIST)
+        return wave.sum(1), self.TURN * torch.frac(turns[:, :, -1])
