@@ -20,6 +20,7 @@ from drumblender.sound.takes import Take
 from drumblender.streaming.network import Shaping
 from drumblender.streaming.noise import Frames
 from drumblender.streaming.waves import Waves
+from drumblender.synths import ModalSynth
 from drumblender.tasks.wiring import Parallel, Series
 
 # Number of samples of white noise for what recorded noise lacks. It begins again where it ends.
@@ -92,6 +93,12 @@ def _check(sound: Sound) -> None:
         raise UsageError(
             f"Export: an instrument does not know the wiring {type(wiring).__name__}, only Series "
             "and Parallel; export a model with one of them."
+        )
+    modal = sound.engine.parts.get("modal")
+    if type(getattr(modal, "synth", None)) is not ModalSynth:
+        raise UsageError(
+            "Export: an instrument plays sinusoids as ModalSynth does, and this model has another "
+            "synthesizer of them, or none; export a model with ModalSynth."
         )
     if sound.brightness:
         raise UsageError(
