@@ -49,7 +49,7 @@ def in_bucket(
         if not args.preprocess:
             raise UsageError("--dry_run says what --preprocess would do; add --preprocess.")
         with engine_of(args.cluster, args.num_workers, args.device) as engine:
-            return print(building.dry_run(engine.cores()))
+            return print(building.dry_run(engine))
     if args.preprocess or args.verify:
         with engine_of(args.cluster, args.num_workers, args.device) as engine:
             if args.preprocess:

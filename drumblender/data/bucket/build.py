@@ -115,7 +115,7 @@ class Building:
         out = self.job.out_place()
         self._check(out)
         planner = self._planner(out)
-        plan = self._stored(planner, out) or planner.list()
+        plan = self._stored(planner, out) or planner.list(engine)
         blocks = [block for block in plan.blocks if shard is None or _is_in(block[0], shard)]
         missing = _missing(out, blocks)
         run = Run(out, plan.recordings, reused=len(blocks) - len(missing))
@@ -163,21 +163,22 @@ class Building:
         run.seconds = time.monotonic() - start
         return run
 
-    def dry_run(self, cores: int) -> str:
+    def dry_run(self, engine: Engine) -> str:
         """Say what would be done, read and written, without doing it.
 
         Args:
-            cores: number of things that would be worked on at once.
+            engine: what would do the work, and lists the recordings.
         """
         out = self.job.out_place()
         self._check(out)
         planner = self._planner(out)
         stored = self._stored(planner, out)
-        plan = stored or planner.list(write=False)
+        plan = stored or planner.list(engine, write=False)
         missing = _missing(out, plan.blocks)
         sounds, size = sum(n for _, n, _ in missing), sum(size for _, _, size in missing)
         settings = self.target.settings
         hours = sounds * _SECONDS * settings.num_samples / settings.sample_rate / 2 / 3600
+        cores = engine.cores()
         archives = " (an archive counts as one)"
         return (
             f"{planner.raw}: {plan.recordings} recordings{archives}, {_size(plan.size)}, "

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
+from drumblender.data.bucket.engine import Engine
 from drumblender.data.bucket.place import Item, Place
 from drumblender.data.bucket.skeleton import (
     Described,
@@ -64,8 +65,37 @@ class Part:
     left_out: List[Tuple[str, str]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Division:
+    """A part of a library that is to be listed.
+
+    Attributes:
+        prefix: what the names of its objects begin with.
+        files: its objects, where they are known already.
+        described: what the raw metadata says about them.
+        own: names that are no recordings, but the library's own.
+        inside: what the names of objects begin with that are no recordings either.
+    """
+
+    prefix: str
+    files: Optional[List[Item]]
+    described: Optional[Described]
+    own: Tuple[str, ...] = ()
+    inside: str = ""
+
+    def items(self, place: Place) -> List[Item]:
+        """List the objects, unless they are known."""
+        found = place.items(self.prefix) if self.files is None else self.files
+        return [item for item in found if self.is_recording(item)]
+
+    def is_recording(self, item: Item) -> bool:
+        """Return whether an object may be a recording."""
+        is_inside = bool(self.inside) and item.name.startswith(self.inside)
+        return item.name not in self.own and not is_inside
+
+
 def read_parts(
-    place: Place, described: Optional[Described], own: str, inside: str = ""
+    place: Place, described: Optional[Described], own: str, inside: str, engine: Engine
 ) -> Iterator[Part]:
     """List a library.
 
@@ -75,16 +105,26 @@ def read_parts(
         own: name of the raw metadata, which is no recording.
         inside: what the names of objects begin with that are no recordings, such as those of the
             dataset itself if it lies among the recordings.
+        engine: what lists the parts.
+
+    Yields:
+        The parts, in the order of their names.
 
     Raises:
         DrumblenderError: if there are no recordings, or if the raw metadata does not fit them.
     """
     count, left_out = 0, []
-    for items, part_of_metadata in _divided(place, described, own, inside):
-        part = _read_part(place, items, part_of_metadata)
-        count += len(part.recordings)
-        left_out += part.left_out[:3]
-        yield part
+    tasks = list(enumerate(_divided(place, described, own, inside)))
+    waiting: Dict[int, Part] = {}
+    following = 0
+    for number, listed in engine.map(functools.partial(_read_division, place), tasks):
+        waiting[number] = listed
+        while following in waiting:
+            part = waiting.pop(following)
+            following += 1
+            count += len(part.recordings)
+            left_out += part.left_out[:3]
+            yield part
     if not count and left_out and described is not None:
         first = "; ".join(" ".join(entry) for entry in left_out[:3])
         raise DrumblenderError(
@@ -97,39 +137,41 @@ def read_parts(
 
 def skeletons(place: Place) -> Iterator[Skeleton]:
     """Yield all parts of a library as folders, with archives and without raw metadata."""
-    for items, _ in _divided(place, None, "", ""):
-        with skeleton(place, items, None) as folder:
+    for division in _divided(place, None, "", ""):
+        with skeleton(place, division.items(place), None) as folder:
             yield folder
 
 
-def _divided(
-    place: Place, described: Optional[Described], own: str, inside: str
-) -> Iterator[Tuple[List[Item], Optional[Described]]]:
-    """Yield the objects of each part, with what the raw metadata says about them."""
-
-    def is_recording(item: Item) -> bool:
-        """Return whether an object is a recording, and not the library's own."""
-        stem = own.rpartition(".")[0]
-        ours = (own, f"{stem}.yaml", f"{stem}.yml") if described is not None and own else (own,)
-        return item.name not in ours and not (inside and item.name.startswith(inside))
-
+def _divided(place: Place, described: Optional[Described], own: str, inside: str) -> List[Division]:
+    """Return the parts of a library, each with what the raw metadata says about it."""
+    stem = own.rpartition(".")[0]
+    ours = (own, f"{stem}.yaml", f"{stem}.yml") if described is not None and own else (own,)
+    whole = Division("", None, described, ours, inside)
     files, folders = place.top()
-    files = [item for item in files if is_recording(item)]
-    if described is not None:
-        names = {path.partition("/")[0] for path in described.paths()}
-        # What the metadata names is reported even if there is nothing of that name.
-        folders = sorted({*folders, *(names - {".", *(item.name for item in files)})})
+    files = [item for item in files if whole.is_recording(item)]
     if has_kit(files):
-        items = [item for item in place.items() if is_recording(item)]
-        yield items, described
-        return
-    for folder in folders:
-        items = [item for item in place.items(f"{folder}/") if is_recording(item)]
-        if items or described is not None:
-            yield items, described and described.part(functools.partial(_concerns, {folder}))
+        return [whole]
+    tops = {} if described is None else described.by_top()
+    # What the metadata names is reported even if there is nothing of that name.
+    names = {item.name for item in files}
+    folders = sorted({*folders, *(tops.keys() - names)} - {"."})
+    nothing = tops.get(".") or (described and described.part(lambda path: path == "."))
+    divisions = [
+        Division(f"{folder}/", None, tops.get(folder, nothing), ours, inside) for folder in folders
+    ]
     if files:
-        names = {item.name for item in files}
-        yield files, described and described.part(functools.partial(_concerns, names))
+        part = described and described.part(functools.partial(_concerns, names))
+        divisions.append(Division("", files, part, ours, inside))
+    return divisions
+
+
+def _read_division(place: Place, task: Tuple[int, Division]) -> Tuple[int, Part]:
+    """List a part, and return it with its number."""
+    number, division = task
+    items = division.items(place)
+    if not items and division.described is None:
+        return number, Part()
+    return number, _read_part(place, items, division.described)
 
 
 def _concerns(names: Set[str], path: str) -> bool:

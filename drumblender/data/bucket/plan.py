@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
+from drumblender.data.bucket.engine import Engine
 from drumblender.data.bucket.layout import (
     FORMAT,
     RECORDINGS,
@@ -107,10 +108,11 @@ class Planner:
             return None
         return Plan([tuple(block) for block in content["blocks"]], content)
 
-    def list(self, write: bool = True) -> Plan:
+    def list(self, engine: Engine, write: bool = True) -> Plan:
         """List all recordings.
 
         Args:
+            engine: what lists the parts of the library.
             write: whether to write the plan to the place of the dataset.
         """
         blocks: List[Tuple[str, int, int]] = []
@@ -126,7 +128,7 @@ class Planner:
 
         def parts(bar: Any) -> Iterator[Part]:
             """Yield the parts of the library, and show progress."""
-            listed = read_parts(self.raw, self._described, self._own, self._inside)
+            listed = read_parts(self.raw, self._described, self._own, self._inside, engine)
             for part in listed:
                 bar.update(len(part.recordings))
                 left_out.extend(part.left_out)

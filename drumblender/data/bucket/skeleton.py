@@ -56,6 +56,21 @@ class Described:
         }
         return Described(packs, self.title)
 
+    def by_top(self) -> Dict[str, "Described"]:
+        """Return what it says about each name at the top of the library, in one pass.
+
+        What it says about all of the library, as the path ``.``, is part of each.
+        """
+        found: Dict[str, Packs] = {}
+        tops = dict.fromkeys(path.partition("/")[0] for path in self.paths())
+        for pack, content in self.packs.items():
+            for entry in folders_of(pack, content, Path(self.title)):
+                top = posixpath.normpath(entry["path"]).partition("/")[0]
+                for name in tops if top == "." else [top]:
+                    packs = found.setdefault(name, {})
+                    packs.setdefault(pack, {**content, "folders": []})["folders"].append(entry)
+        return {name: Described(packs, self.title) for name, packs in found.items()}
+
     def paths(self) -> Iterator[str]:
         """Yield all paths, and refuse those that lead out of the library."""
         for pack, content in self.packs.items():
