@@ -67,9 +67,9 @@ class Ray:
             self.tasks[function] = self.ray.remote(num_cpus=1, **options)(function)
         return self.tasks[function].remote(thing)
 
-    def wait(self, waiting: List[Any]) -> Tuple[List[Any], List[Any]]:
-        """Wait until a task is done."""
-        return self.ray.wait(waiting, num_returns=1)
+    def waiting(self) -> "WaitingRay":
+        """Return what waits for tasks."""
+        return WaitingRay(self.ray)
 
     def result(self, reference: Any) -> Any:
         """Return the result of a task."""
@@ -128,12 +128,11 @@ class Dask:
         """Hand over a task."""
         return self.client.submit(function, thing, pure=False, retries=20)
 
-    def wait(self, waiting: List[Any]) -> Tuple[List[Any], List[Any]]:
-        """Wait until a task is done."""
-        from distributed import wait
+    def waiting(self) -> Any:
+        """Return what waits for tasks."""
+        from distributed import as_completed
 
-        done = wait(waiting, return_when="FIRST_COMPLETED")
-        return list(done.done), list(done.not_done)
+        return as_completed([])
 
     def result(self, reference: Any) -> Any:
         """Return the result of a task."""
@@ -149,6 +148,8 @@ class Dask:
 
     def close(self) -> None:
         """Stop everything."""
+        with contextlib.suppress(Exception):
+            self.client.close()
         for host in self.hosts:
             host.kill()
 
@@ -166,16 +167,33 @@ def kill_one(host: Host, mark: bytes) -> None:
     raise SystemExit("There is no worker to kill.")
 
 
+class WaitingRay:
+    """Tasks of Ray that are waited for, in the form of Dask's ``as_completed``."""
+
+    def __init__(self, ray: Any):
+        self._ray = ray
+        self._tasks: List[Any] = []
+
+    def add(self, task: Any) -> None:
+        """Wait for one more."""
+        self._tasks.append(task)
+
+    def __next__(self) -> Any:
+        done, self._tasks = self._ray.wait(self._tasks, num_returns=1)
+        return done[0]
+
+
 def run(engine: Any, function: Callable, things: List[Any], most: int) -> Iterator[Any]:
     """Hand tasks over as there is room, and yield results."""
-    left, waiting = iter(things), []
+    left, waiting, count = iter(things), engine.waiting(), 0
     while True:
-        for _, thing in zip(range(most - len(waiting)), left):
-            waiting.append(engine.submit(function, thing))
-        if not waiting:
+        for _, thing in zip(range(most - count), left):
+            waiting.add(engine.submit(function, thing))
+            count += 1
+        if not count:
             return
-        done, waiting = engine.wait(waiting)
-        yield from map(engine.result, done)
+        yield engine.result(next(waiting))
+        count -= 1
 
 
 def memory_mb(host: Host) -> float:

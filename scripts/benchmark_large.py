@@ -148,8 +148,8 @@ def used(host: Host, since: float = 0.0) -> float:
     return ended.ru_utime + ended.ru_stime + host.seconds() - since
 
 
-def measure_sounds(copies: int, latency: float) -> None:
-    """Make datasets in three ways, and print a table."""
+def measure_sounds(copies: int, latency: float, chosen: List[str]) -> None:
+    """Make datasets in several ways, and print a table."""
     folder = Path(tempfile.mkdtemp(prefix="large-"))
     host = Host(1, folder)
     raw = folder / "raw"
@@ -166,12 +166,14 @@ def measure_sounds(copies: int, latency: float) -> None:
             content = {"class_path": "drumblender.data.ModalDataModule", "init_args": here}
             (host.folder / "work" / "here.yaml").write_text(json.dumps(content))
             configure(host, network.address, "ray")
-            head = host.join()
-            for title, command in (
-                ("folder to folder", ("here.yaml", "--num_workers", "1")),
-                ("bucket to bucket, a process", (name, "--num_workers", "1")),
-                ("bucket to bucket, Ray", ("ray.yaml", "--cluster", head)),
-            ):
+            ways = {
+                "folder": ("folder to folder", ("here.yaml", "--num_workers", "1")),
+                "process": ("bucket to bucket, a process", (name, "--num_workers", "1")),
+                "ray": ("bucket to bucket, Ray", ("ray.yaml", "--cluster")),
+            }
+            for way in chosen:
+                title, command = ways[way]
+                command += (host.join(),) if way == "ray" else ()
                 figures = []
                 for _ in range(2):  # the second time, there is nothing to do
                     before, start = used(host), time.perf_counter()
@@ -198,13 +200,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("what", choices=["sounds", "head"], help="what to measure")
     parser.add_argument("--copies", type=int, default=3, help="times the bundled one-shots")
+    ways = ["folder", "process", "ray"]
+    parser.add_argument("--ways", nargs="*", default=ways, choices=ways, help="with sounds")
     parser.add_argument("--latency", type=float, default=0.02, help="seconds before an answer")
     parser.add_argument("--recordings", type=int, default=100_000, help="that exist by name only")
     args = parser.parse_args()
     if args.what == "head":
         measure_head(args.recordings)
     else:
-        measure_sounds(args.copies, args.latency)
+        measure_sounds(args.copies, args.latency, args.ways)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Simulate how long large libraries take on many machines, what they cost, and what limits them.
 
-    python scripts/benchmark_simulation.py [--core_ms 120] [--cores 8] [--price 0.34]
+    python scripts/benchmark_simulation.py [--core_ms 125] [--cores 8] [--price 0.34]
 
 The rates are those that scripts/benchmark_large.py and scripts/benchmark_engines.py measure. Prices
 and limits of the store are list prices of S3, and of a machine of eight virtual cores on demand.
@@ -37,13 +37,13 @@ class Rates:
         lost: machines that are taken away, for each and hour.
     """
 
-    core_ms: float = 120.0
-    list_us: float = 800.0
-    gather_us: float = 35.0
+    core_ms: float = 125.0
+    list_us: float = 350.0
+    gather_us: float = 30.0
     dispatch_ms: float = 3.0
     read_kb: float = 300.0
     write_kb: float = 673.0
-    block: int = 72
+    block: int = 69
     gets: float = 5500.0
     puts: float = 3500.0
     page_s: float = 0.1
@@ -94,8 +94,7 @@ def simulate(sounds: int, nodes: int, cores: int, rates: Rates, seed: int = 0) -
     folders = min(workers, max(1, sounds // 500))  # that are listed at the same time
     listing = sounds / folders * (rates.list_us * 1e-6 + rates.page_s / 1000)
     blocks = -(-sounds // rates.block)
-    # Each list of a block, each pack and each manifest is written; packs in parts of 8 MiB.
-    parts = 2 + rates.block * rates.write_kb / 8192
+    parts = 3  # that are written: the list of a block, its pack and its manifest
     listing = max(listing, blocks / min(rates.puts, 16 / 0.05))
     driver = reads = writes = listing
     networks = [listing] * nodes
@@ -170,7 +169,7 @@ def table(rates: Rates, prices: Prices, cores: int) -> str:
                 limit = "listing and last step"
             blocks = sounds / rates.block
             gets = (sounds + 3 * blocks) / 1e6 * prices.gets
-            puts = (12 * blocks + sounds / 1000) / 1e6 * prices.puts
+            puts = (3 * blocks + sounds / 1000) / 1e6 * prices.puts
             size = sounds * rates.write_kb / 1e9
             lines.append(
                 f"| {sounds:,} | {nodes} | {found.hours:.2f} | {serial:.2f} | {limit} | "

@@ -16,7 +16,8 @@ from drumblender.data.sources.transfer import Fault
 from drumblender.errors import DrumblenderError
 from drumblender.files.threads import in_threads
 
-_PART = 8 << 20  # of a large object, in bytes
+_PART = 8 << 20  # of a large object that is read, in bytes
+_ONE_REQUEST = 256 << 20  # of an object that is written, in bytes
 
 
 class _Clients:
@@ -112,16 +113,18 @@ class S3Place(Place):
             with path.open("wb") as file:
                 file.truncate(item.size)
 
-                def get(start: int, stop: Any) -> None:
-                    """Read one part into its place."""
-                    end = min(start + _PART, item.size)
-                    part = {"Range": f"bytes={start}-{end - 1}", **condition}
-                    data = self._get(item.name, part)
-                    if data is None or len(data) != end - start:
-                        raise changed(self.title(item.name))
-                    os.pwrite(file.fileno(), data, start)
+            def get(start: int, stop: Any) -> None:
+                """Read one part into its place."""
+                end = min(start + _PART, item.size)
+                part = {"Range": f"bytes={start}-{end - 1}", **condition}
+                data = self._get(item.name, part)
+                if data is None or len(data) != end - start:
+                    raise changed(self.title(item.name))
+                with path.open("r+b") as file:
+                    file.seek(start)
+                    file.write(data)
 
-                in_threads(get, range(0, item.size, _PART), MOST_REQUESTS // 2)
+            in_threads(get, range(0, item.size, _PART), MOST_REQUESTS // 2)
         check_size(self.title(item.name), item, path)
 
     def write(self, name: str, data: Union[bytes, Path]) -> None:
@@ -130,11 +133,18 @@ class S3Place(Place):
 
         def put(client: Any) -> bool:
             """Write it once."""
+            target = {"Bucket": self.store.bucket, "Key": self._key(name)}
             if isinstance(data, bytes):
-                client.put_object(Bucket=self.store.bucket, Key=self._key(name), Body=data)
+                client.put_object(**target, Body=data)
+                return True
+            if data.stat().st_size <= _ONE_REQUEST:
+                # Unlike an upload in parts, it leaves nothing behind that is paid for if this
+                # process is killed.
+                with data.open("rb") as file:
+                    client.put_object(**target, Body=file)
                 return True
             try:
-                client.upload_file(str(data), self.store.bucket, self._key(name))
+                client.upload_file(str(data), *target.values())
             except S3UploadFailedError as error:
                 # It hides what the store has said.
                 raise error.__context__ or error from None
