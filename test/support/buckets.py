@@ -77,16 +77,16 @@ def there(project, store, client):
     raw = fill(project)
     send(client, store.bucket, raw)
 
-    def configure(url=store.url, out=OUT, **options):
+    def configure(url=store.url, out=OUT, part="", **options):
         address = f"s3://{store.bucket}"
         project.configure(
             data_dir=f"{address}/{out}",
-            data_dir_unprocessed=f"{address}/{RAW}",
+            data_dir_unprocessed=f"{address}/{RAW}{part}",
             url=url,
             **options,
         )
         project.config.replace("bucket.yaml")
-        project.configure(**options)
+        project.configure(data_dir_unprocessed=f"raw{part}", **options)
         return place_of(f"{address}/{out}", url)
 
     project.bucket = configure
