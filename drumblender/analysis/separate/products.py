@@ -8,7 +8,7 @@ from torch import Tensor
 from drumblender.analysis.separate.problem import Problem
 
 # Numbers that are multiplied at once on a processor.
-_CACHED = 2**16
+_CACHED = 2**17
 
 
 class Products(NamedTuple):
