@@ -189,6 +189,7 @@ def test_neutone_validates_an_instrument_and_plays_it(repository, tmp_path):
     loaded, said = load_neutone_model(str(manifest.parent / "tom.nm"))
     assert said["native_sample_rates"] == [16_000]
     assert [one["name"] for one in said["neutone_parameters"].values()] == list(KNOBS)
+    loaded.set_daw_sample_rate_and_buffer_size(16_000, 512)
     assert (said["model_type"], loaded.calc_buffering_delay_samples()) == ("mono-mono", 0)
     # At another rate, the SDK resamples, and the delay is one of that rate.
     late = loaded.calc_model_delay_samples()
