@@ -27,7 +27,7 @@ def segments(path: Path) -> Iterator[Tuple[np.ndarray, int]]:
     with open_recording(path) as file:
         rate = file.sample_rate
         length, hop = segment_lengths(rate)
-        held = np.empty((0, file.channels), np.float32)
+        held: np.ndarray = np.empty((0, file.channels), np.float32)
         for block in file.blocks(hop):
             held = np.concatenate([held, block])
             while len(held) > length:

@@ -211,7 +211,7 @@ def _grid(num_samples: int, num_frames: int, device: torch.device) -> Grid:
     """Make the grid of N samples and F frames. The last few grids are kept."""
     segment = np.arange(num_frames + 2)
     # First sample n with (n + 0.5) F / N - 0.5 >= s - 1, in integers.
-    first = -((num_frames - (2 * segment - 1) * num_samples) // (2 * num_frames))
+    first: np.ndarray = -((num_frames - (2 * segment - 1) * num_samples) // (2 * num_frames))
     first[0], first[-1] = 0, num_samples
     first = first.clip(0, num_samples)
     count = np.diff(first)
