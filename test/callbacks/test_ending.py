@@ -1,13 +1,16 @@
 import functools
 import os
 import shlex
+import subprocess
 import sys
 import textwrap
 
 import pytest
 import torch
 import yaml
+from training import make_trainer
 
+from drumblender.callbacks import ending
 from drumblender.commands.train import main
 from drumblender.config import load_config
 
@@ -194,3 +197,27 @@ def test_a_stopped_training_says_how_to_go_on_and_then_gives_what_a_whole_one_do
     loop, whole_loop = (x["loops"]["fit_loop"] for x in (state, whole))
     assert loop["epoch_progress"]["current"] == whole_loop["epoch_progress"]["current"]
     assert loop["epoch_loop.state_dict"] == whole_loop["epoch_loop.state_dict"]
+
+
+def test_a_process_whose_partner_is_gone_says_so(tmp_path):
+    store = torch.distributed.FileStore(str(tmp_path / "store"), 2)
+    code = (
+        "import os, sys, torch.distributed as d\n"
+        "d.init_process_group('gloo', store=d.FileStore(sys.argv[1], 2), rank=1, world_size=2)\n"
+        "os._exit(9)"
+    )
+    partner = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "store")])
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=2)
+    try:
+        partner.wait()
+        with pytest.raises(RuntimeError) as caught:
+            torch.distributed.all_reduce(torch.zeros(1))
+    finally:
+        torch.distributed.destroy_process_group()
+    reason = ending._lost(caught.value)
+    assert reason is not None
+    assert "\n" not in reason
+    trainer = make_trainer(tmp_path, [])
+    sentence = ending.Ending(["fit", "-c", "a.yaml"])._without_others(trainer, reason)
+    assert f"another process of this training has ended or cannot be reached ({reason})" in sentence
+    assert ending._lost(RuntimeError("shapes do not fit")) is None
