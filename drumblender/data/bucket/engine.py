@@ -8,6 +8,7 @@ import abc
 import contextlib
 import logging
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, Generator, Iterator, Optional, Sequence
@@ -20,6 +21,7 @@ LOCAL = "local"
 _TOKEN = Path.home() / ".ray" / "auth_token"
 _RETRIES = 20  # of a task whose worker or node dies
 _WAIT_S = 5.0
+_REACH_S = 10.0  # for a connection to the head
 
 
 class Engine(abc.ABC):
@@ -111,6 +113,7 @@ class RayCluster(Engine):
         elif self._count is not None:
             raise UsageError("--num_workers is for this machine; a cluster has the cores it has.")
         try:
+            _reach(self._address)
             # Workers say what they have to say by their results; what they print stays in Ray's
             # folder on their machine.
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
@@ -200,6 +203,13 @@ def _some(things: Iterator[Any], count: int) -> Iterator[Any]:
             yield next(things)
         except StopIteration:
             return
+
+
+def _reach(address: str) -> None:
+    """Raise an OSError if nobody listens at HOST:PORT. Ray would try for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _REACH_S).close()
 
 
 def _share_credentials() -> None:

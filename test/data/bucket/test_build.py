@@ -1,6 +1,7 @@
 """Datasets in a bucket, made of a bucket by the real command, and compared with one machine's."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -218,6 +219,17 @@ def test_damage_is_found_and_named(there, client, store, capsys):
     client.delete_object(Bucket=store.bucket, Key=f"{OUT}/{name}")
     assert dataset("--verify") == 1
     assert f"{name} is missing." in capsys.readouterr().err
+
+
+def test_a_share_of_the_packs_is_verified(there, client, store, capsys):
+    assert dataset("--preprocess") == 0
+    packs = [name for name in objects(client, store.bucket) if name.startswith("packs/")]
+    capsys.readouterr()
+    assert dataset("--verify") == 0
+    whole = int(re.search(r"(\d+) sounds are right", capsys.readouterr().out)[1])
+    assert dataset("--verify", "--verify_share", str(1 / len(packs))) == 0
+    assert 0 < int(re.search(r"(\d+) sounds are right", capsys.readouterr().out)[1]) < whole
+    assert dataset("--verify", "--verify_share", "0") == 2
 
 
 def test_init_writes_a_configuration_for_a_bucket(there, store, capsys):

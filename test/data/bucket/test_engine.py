@@ -7,6 +7,7 @@ import pickle
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -117,3 +118,12 @@ def test_tasks_hold_no_credentials(store):
     for thing in (functools.partial(make_block, job), job.out_place()):
         assert SECRET.encode() not in pickle.dumps(thing)
         assert ACCESS.encode() not in pickle.dumps(thing)
+
+
+def test_a_head_that_is_not_there_is_told_of_at_once(there, capsys):
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    assert main(["bucket.yaml", "--preprocess", "--cluster", address]) == 1
+    error = capsys.readouterr().err
+    assert f"--cluster {address} cannot be reached" in error
+    assert "ray start --head" in error
