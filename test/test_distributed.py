@@ -1,9 +1,15 @@
-"""Two processes (gloo, on the CPU) train as one does with batches of twice the size."""
+"""Two processes (gloo, on the CPU) train as one does with batches of twice the size.
+
+They may run on two machines, and read a dataset in a bucket.
+"""
 
 import csv
 import os
+import socket
 import subprocess
 import sys
+import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -11,11 +17,19 @@ import soundfile
 import torch
 import yaml
 
+from drumblender.commands.dataset import main as dataset
 from drumblender.commands.train import main
 
 RATE, N = 16000, 4096
 # Lightning starts further processes by the name of the running program.
 PROGRAM = "import sys\nfrom drumblender.commands.train import main\nsys.exit(main())\n"
+# A checkpoint in the midst of each epoch, which has four batches.
+OFTEN = """
+trainer:
+  callbacks:
+    - class_path: pytorch_lightning.callbacks.ModelCheckpoint
+      init_args: {every_n_train_steps: 3, save_top_k: -1, filename: "at{step}", save_last: true}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +109,22 @@ def metrics(folder, version):
     }
 
 
+@pytest.fixture(scope="module")
+def two_processes(experiment):
+    """The folder of a training by two processes of one machine, from the disk."""
+    often = experiment.parent / "often.yaml"
+    often.write_text(OFTEN)
+    two = ("--trainer.strategy=ddp", "--trainer.devices=2")
+    run(experiment, "two", "fit", "-c", str(often), *two)
+    return experiment.parent / "two"
+
+
 @pytest.mark.slow
-def test_two_processes_train_and_test_as_one_does(experiment, monkeypatch):
+def test_two_processes_train_and_test_as_one_does(experiment, two_processes, monkeypatch):
     monkeypatch.chdir(experiment.parent)
     two = ("--trainer.strategy=ddp", "--trainer.devices=2")
-    run(experiment, "one", "fit", "--data.init_args.batch_size=4")
-    run(experiment, "two", "fit", *two)
+    often = str(experiment.parent / "often.yaml")
+    run(experiment, "one", "fit", "-c", often, "--data.init_args.batch_size=4")
     weights = {}
     for folder in ("one", "two"):
         (path,) = (experiment.parent / folder).rglob("last.ckpt")
@@ -118,3 +142,87 @@ def test_two_processes_train_and_test_as_one_does(experiment, monkeypatch):
     # One process writes: a folder and a configuration for each command.
     assert len(list((experiment.parent / "two").rglob("version_*"))) == 2
     assert len(list((experiment.parent / "two").rglob("config.yaml"))) == 2
+
+
+def machine(experiment, rank, port, *options):
+    """Begin to train as torchrun does on one of two machines, each with a folder of its own."""
+    folder = experiment.parent / f"machine {rank}"
+    folder.mkdir(exist_ok=True)
+    arguments = ["fit", "-c", str(experiment), "-c", str(experiment.parent / "often.yaml")]
+    arguments += ["--trainer.strategy=ddp", "--trainer.devices=1", "--trainer.num_nodes=2"]
+    arguments += ["--data.init_args.data_dir=s3://drums/two", "--data.init_args.cache_dir=cache"]
+    numbers = {"RANK": rank, "GROUP_RANK": rank, "LOCAL_RANK": 0, "MASTER_PORT": port}
+    sizes = {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 1, "OMP_NUM_THREADS": 1}
+    names = {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_RUN_ID": "none"}
+    return subprocess.Popen(
+        [sys.executable, experiment.parent / "program.py", *arguments, *options],
+        env={**os.environ, **{k: str(v) for k, v in {**numbers, **sizes, **names}.items()}},
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(folder, pattern, seconds=120):
+    """Return the file of this name as soon as it is whole."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = list(folder.rglob(pattern))
+        if found:
+            return found[0]
+        time.sleep(0.1)
+    raise AssertionError(f"no {pattern} in {seconds} s")
+
+
+def free_port():
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return held.getsockname()[1]
+
+
+@pytest.mark.slow
+def test_two_machines_go_on_from_a_bucket_after_one_was_killed_in_the_midst_of_an_epoch(
+    experiment, two_processes, store, monkeypatch
+):
+    root = experiment.parent
+    config = yaml.safe_load(experiment.read_text())
+    config["data"]["init_args"]["url"] = store.url
+    experiment = root / "in_bucket.yaml"
+    experiment.write_text(yaml.safe_dump(config))
+    monkeypatch.chdir(root)
+    assert dataset([str(experiment), "--stream", "s3://drums/two"]) == 0
+
+    log = f"--trainer.logger.init_args.save_dir={root / 'machines'}"
+    port = free_port()
+    survivor, killed = (
+        machine(experiment, r, port, log, "--trainer.max_epochs=-1") for r in (0, 1)
+    )
+    saved = wait_for(root / "machines", "at*=6.ckpt")
+    killed.kill()
+    said = survivor.communicate(timeout=120)[0]
+    killed.communicate()
+    assert survivor.returncode == 1, said
+    assert "another process of this training has ended or cannot be reached" in said
+    assert "Traceback" not in said
+
+    log = f"--trainer.logger.init_args.save_dir={root / 'again'}"
+    port = free_port()
+    both = [machine(experiment, r, port, log, "--ckpt_path", str(saved)) for r in (0, 1)]
+    for process in both:
+        said = process.communicate(timeout=120)[0]
+        assert process.returncode == 0, said
+    (last,) = (root / "again").rglob("last.ckpt")
+    (whole,) = two_processes.rglob("last.ckpt")
+    states = [torch.load(path, weights_only=True) for path in (last, whole)]
+    assert states[0]["global_step"] == states[1]["global_step"] == 8
+    for part in ("state_dict", "optimizer_states"):
+        torch.testing.assert_close(states[0][part], states[1][part], rtol=0, atol=0)
+
+    for path in (path for path in root.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        if zipfile.is_zipfile(path):  # as checkpoints are
+            with zipfile.ZipFile(path) as archive:
+                content += b"".join(archive.read(name) for name in archive.namelist())
+        for secret in (b"an-access-key", b"a-secret-key"):
+            assert secret not in content, path
