@@ -85,13 +85,15 @@ def read(path):
 
 @pytest.mark.slow
 def test_two_runs_agree_and_all_that_they_write_is_there(tiny):
-    for output in ("one", "two"):
-        done = run(tiny.folder, output, "--steps", "3", *(["--no_page"] * (output == "two")))
+    random = ["measured parts, noise drawn again", "gains"]  # those that draw anything
+    for output, more in (("one", []), ("two", ["--no_page", "--only", *random])):
+        done = run(tiny.folder, output, "--steps", "3", *more)
         assert done.returncode == 0, done.stderr
 
     one, two = (read(tiny.folder / output / "results.csv") for output in ("one", "two"))
     assert list(one[0]) == list(tables.COLUMNS)
-    assert [{**a, "seconds": ""} for a in one] == [{**b, "seconds": ""} for b in two]
+    drawn = [{**line, "seconds": ""} for line in one if line["configuration"] in random]
+    assert drawn == [{**line, "seconds": ""} for line in two]
     named = {line["configuration"] for line in one}
     assert named == {
         "silence", "sinusoids, plain", "sinusoids, coverage", "sinusoids, separating",
