@@ -5,10 +5,10 @@ They may run on two machines, and read a dataset in a bucket.
 
 import csv
 import os
+import signal
 import socket
 import subprocess
 import sys
-import time
 import zipfile
 
 import numpy as np
@@ -29,6 +29,16 @@ trainer:
   callbacks:
     - class_path: pytorch_lightning.callbacks.ModelCheckpoint
       init_args: {every_n_train_steps: 3, save_top_k: -1, filename: "at{step}", save_last: true}
+"""
+# Ends a process like a machine that loses its power, after some steps.
+DIES = """
+import os, signal
+from pytorch_lightning import Callback
+
+class Dies(Callback):
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -144,11 +154,11 @@ def test_two_processes_train_and_test_as_one_does(experiment, two_processes, mon
     assert len(list((experiment.parent / "two").rglob("config.yaml"))) == 2
 
 
-def machine(experiment, rank, port, *options):
+def machine(experiment, rank, port, *options, callbacks="often.yaml"):
     """Begin to train as torchrun does on one of two machines, each with a folder of its own."""
     folder = experiment.parent / f"machine {rank}"
     folder.mkdir(exist_ok=True)
-    arguments = ["fit", "-c", str(experiment), "-c", str(experiment.parent / "often.yaml")]
+    arguments = ["fit", "-c", str(experiment), "-c", str(experiment.parent / callbacks)]
     arguments += ["--trainer.strategy=ddp", "--trainer.devices=1", "--trainer.num_nodes=2"]
     arguments += ["--data.init_args.data_dir=s3://drums/two", "--data.init_args.cache_dir=cache"]
     numbers = {"RANK": rank, "GROUP_RANK": rank, "LOCAL_RANK": 0, "MASTER_PORT": port}
@@ -162,17 +172,6 @@ def machine(experiment, rank, port, *options):
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def wait_for(folder, pattern, seconds=120):
-    """Return the file of this name as soon as it is whole."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = list(folder.rglob(pattern))
-        if found:
-            return found[0]
-        time.sleep(0.1)
-    raise AssertionError(f"no {pattern} in {seconds} s")
 
 
 def free_port():
@@ -195,17 +194,18 @@ def test_two_machines_go_on_from_a_bucket_after_one_was_killed_in_the_midst_of_a
 
     log = f"--trainer.logger.init_args.save_dir={root / 'machines'}"
     port = free_port()
-    survivor, killed = (
-        machine(experiment, r, port, log, "--trainer.max_epochs=-1") for r in (0, 1)
-    )
-    saved = wait_for(root / "machines", "at*=6.ckpt")
-    killed.kill()
+    (root / "dies.py").write_text(DIES)
+    (root / "dies.yaml").write_text(f"{OFTEN}    - class_path: dies.Dies\n")
+    survivor = machine(experiment, 0, port, log)
+    killed = machine(experiment, 1, port, log, callbacks="dies.yaml")
+    killed.communicate(timeout=240)
+    assert killed.returncode == -signal.SIGKILL
     said = survivor.communicate(timeout=120)[0]
-    killed.communicate()
     assert survivor.returncode == 1, said
     assert "another process of this training has ended or cannot be reached" in said
     assert "Traceback" not in said
 
+    (saved,) = (root / "machines").rglob("at*=6.ckpt")
     log = f"--trainer.logger.init_args.save_dir={root / 'again'}"
     port = free_port()
     both = [machine(experiment, r, port, log, "--ckpt_path", str(saved)) for r in (0, 1)]
